@@ -1,0 +1,48 @@
+"""Every failure that a caller can act upon, named by who must act.
+
+The first line of a class's docstring is its message when none is given. A message says what happened,
+to what, and what to do next; the command line prints it as it stands, without a traceback.
+"""
+
+
+class CdktrError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+
+
+class SettingError(CdktrError):
+    """A setting or an argument has a value that cannot be used; `cdktr config list` shows them all."""
+
+
+class NotFoundError(CdktrError):
+    """There is nothing of that name; `cdktr task list` shows the workflows."""
+
+
+class DefinitionError(CdktrError):
+    """A workflow definition is wrong; `cdktr validate` shows where."""
+
+
+class ProtocolError(CdktrError):
+    """A message does not follow the protocol."""
+
+
+class RefusedError(CdktrError):
+    """The principal refused the request."""
+
+
+class UnreachableError(CdktrError):
+    """The principal did not answer; is it running? `cdktr start principal` starts one."""
+
+
+class StartError(CdktrError):
+    """The process cannot start here."""
+
+
+class StoreError(CdktrError):
+    """The database cannot be used."""
+
+
+class IllegalTransition(CdktrError):
+    """A state machine was asked for a move that its table does not hold."""

@@ -1,0 +1,121 @@
+"""What travels through the system and ends in the database: statuses, log records, agents.
+
+Plain frozen values. `protocol` turns them into bytes, `store` into rows; they know of neither.
+All times are milliseconds since the Unix epoch, UTC, unless the name says otherwise.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class RunStatus(StrEnum):
+    """The state of a run or of one task of it."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    WAITING = "WAITING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CRASHED = "CRASHED"
+    SKIPPED = "SKIPPED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_final(self) -> bool:
+        """True when nothing can follow this status."""
+        return self in FINAL_STATUSES
+
+
+#: The statuses that end a run or a task.
+FINAL_STATUSES = frozenset(
+    {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CRASHED, RunStatus.SKIPPED, RunStatus.CANCELLED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunUpdate:
+    """One change of a run's status."""
+
+    workflow_id: str
+    workflow_instance_id: str
+    status: RunStatus
+    timestamp_ms: int
+    agent_id: str | None = None
+    #: Why, in words for a person: "agent web1-4f2a was lost".
+    detail: str | None = None
+    #: What triggered the run ("manual", "schedule", …); only on its first update.
+    trigger: str | None = None
+    #: The parameters given at the trigger, as a JSON object; only on the first update.
+    params: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskUpdate:
+    """One change of the status of one task of a run."""
+
+    task_id: str
+    task_instance_id: str
+    workflow_instance_id: str
+    status: RunStatus
+    timestamp_ms: int
+    agent_id: str | None = None
+    #: Counts from 1; a retry is the next attempt of the same task instance.
+    attempt: int = 1
+    exit_code: int | None = None
+    detail: str | None = None
+
+
+class LogRecord(NamedTuple):
+    """One log line, in the order of the columns of `logstore` and of the wire."""
+
+    workflow_id: str
+    workflow_name: str
+    workflow_instance_id: str
+    task_name: str
+    task_instance_id: str
+    timestamp_ms: int
+    #: INFO for a line of stdout, ERROR for one of stderr, WARNING between.
+    level: str
+    #: A task's line begins "STDOUT " or "STDERR ".
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """Lines read together from one stream of one task; they share everything but their payloads."""
+
+    workflow_id: str
+    workflow_name: str
+    workflow_instance_id: str
+    task_name: str
+    task_instance_id: str
+    timestamp_ms: int
+    level: str
+    payloads: tuple[str, ...]
+
+    def records(self) -> list[LogRecord]:
+        """One `LogRecord` a line, in order."""
+        head = (
+            self.workflow_id,
+            self.workflow_name,
+            self.workflow_instance_id,
+            self.task_name,
+            self.task_instance_id,
+            self.timestamp_ms,
+            self.level,
+        )
+        return [LogRecord(*head, payload) for payload in self.payloads]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInfo:
+    """An agent as the principal sees it."""
+
+    agent_id: str
+    last_ping_us: int
+    #: Runs that it holds a lease for.
+    running: int
+    #: Runs that it takes at once; None for an agent that never said.
+    slots: int | None = None
+    version: str | None = None

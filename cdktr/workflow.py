@@ -1,0 +1,166 @@
+"""The definition of a workflow and its tasks, as values, and what a run makes of them.
+
+`parse` builds these from YAML, `protocol` from JSON. Nothing here opens a file or knows a clock.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from cdktr.errors import DefinitionError
+
+#: `${{ params.NAME }}` in `args` and in the values of `env`.
+PLACEHOLDER = re.compile(r"\$\{\{\s*params\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+
+#: Seconds: the longest wait between two attempts unless `retry_backoff.cap` says otherwise.
+DEFAULT_RETRY_CAP_S = 3600.0
+
+#: A parameter's value: what YAML can write as a scalar. None as a default means "must be given".
+Scalar = str | int | float | bool
+
+
+class RunIf(StrEnum):
+    """When a task may start, given how its dependencies ended."""
+
+    ALL_SUCCEEDED = "all_succeeded"
+    ALL_DONE = "all_done"
+    ANY_FAILED = "any_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Subprocess:
+    """Any command. No shell is involved."""
+
+    cmd: str
+    args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UvPython:
+    """A Python script run by `uv`. None means that the file does not say."""
+
+    script_path: str
+    packages: tuple[str, ...] | None = None
+    is_uv_project: bool | None = None
+    working_directory: str | None = None
+    uv_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and after which wait a failed task is tried again."""
+
+    retries: int = 0
+    delay_s: float = 0.0
+    #: Each wait is the one before times this factor, at most `cap_s`.
+    backoff: float = 1.0
+    cap_s: float = DEFAULT_RETRY_CAP_S
+
+    def delay_before(self, attempt: int) -> float:
+        """Seconds to wait before attempt number `attempt` (2 is the first retry)."""
+        try:
+            wait = self.delay_s * self.backoff ** (attempt - 2)
+        except OverflowError:
+            return self.cap_s
+        return min(wait, self.cap_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One step of a workflow."""
+
+    name: str
+    config: Subprocess | UvPython
+    description: str | None = None
+    depends: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str | None = None
+    timeout_s: float | None = None
+    retry: Retry = Retry()
+    run_if: RunIf = RunIf.ALL_SUCCEEDED
+    allow_failure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A workflow: its schedule and its tasks, keyed by task id in the order of the file."""
+
+    id: str
+    name: str
+    tasks: Mapping[str, Task]
+    path: str = ""
+    description: str | None = None
+    cron: str | None = None
+    #: Aware; the schedule is not in force before it.
+    start_time: datetime | None = None
+    #: An IANA zone name, for `cron`.
+    timezone: str = "UTC"
+    env: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Scalar | None] = field(default_factory=dict)
+    timeout_s: float | None = None
+
+
+def scalar_text(value: Scalar) -> str:
+    """A parameter as tasks see it: booleans as YAML writes them."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def bind_params(workflow: Workflow, given: Mapping[str, Scalar]) -> dict[str, str]:
+    """The value of every parameter of a run, as text.
+
+    A given value must read as the type of the default. Raises DefinitionError that names the parameter.
+    """
+    unknown = sorted(set(given) - set(workflow.params))
+    if unknown:
+        known = ", ".join(workflow.params) or "none"
+        raise DefinitionError(f"Workflow {workflow.id} has no parameter {unknown[0]}; it has: {known}")
+    values: dict[str, str] = {}
+    for name, default in workflow.params.items():
+        value = given.get(name, default)
+        if value is None:
+            raise DefinitionError(f"Workflow {workflow.id} needs the parameter {name}; give --param {name}=VALUE")
+        values[name] = _checked(workflow.id, name, scalar_text(value), default)
+    return values
+
+
+def _checked(workflow_id: str, name: str, text: str, default: Scalar | None) -> str:
+    kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(type(default))
+    if "\0" in text:
+        raise DefinitionError(f"Parameter {name} of workflow {workflow_id} holds a NUL character")
+    if kind is None:
+        return text
+    try:
+        if isinstance(default, bool):
+            return {"true": "true", "false": "false"}[text.lower()]
+        return str(int(text) if isinstance(default, int) else float(text))
+    except (KeyError, ValueError):
+        raise DefinitionError(f"Parameter {name} of workflow {workflow_id} must be {kind}, not {text!r}") from None
+
+
+def fill(text: str, params: Mapping[str, str]) -> str:
+    """`text` with each `${{ params.NAME }}` replaced. Raises DefinitionError for a name not in `params`."""
+
+    def value(match: re.Match[str]) -> str:
+        try:
+            return params[match[1]]
+        except KeyError:
+            raise DefinitionError(f"There is no parameter {match[1]} for {match[0]}") from None
+
+    return PLACEHOLDER.sub(value, text)
+
+
+def resolve(workflow: Workflow, task_id: str, params: Mapping[str, str]) -> Task:
+    """A task ready to run: parameters filled in, and `env` the whole of what the files and parameters say.
+
+    Precedence, last wins: the workflow's env, the parameters, the task's env.
+    """
+    task = workflow.tasks[task_id]
+    env = {name: fill(value, params) for name, value in workflow.env.items()}
+    env |= params
+    env |= {name: fill(value, params) for name, value in task.env.items()}
+    config = task.config
+    if isinstance(config, Subprocess):
+        config = replace(config, args=tuple(fill(arg, params) for arg in config.args))
+    return replace(task, config=config, env=env)
