@@ -1,0 +1,92 @@
+# `make run` tries it, `make test` checks it. Nothing has to be installed first but make and Python 3.11 or newer.
+
+.PHONY: help run test lint type bench binary lock clean .venv
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PY := $(VENV)/bin/python
+#: Written last, so that a set-up that was cut short is done again.
+STAMP := $(VENV)/.complete
+#: All that is built on the way, apart from the tracked folder build/.
+WORK := .work
+
+#: The first Python that is new enough, best one that can also make environments. `make PYTHON=… test` takes another.
+PYTHON ?= $(shell for also in ', ensurepip' ''; do for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c "import sys$$also; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && echo $$p && exit; done; done)
+
+help:
+	@echo 'make run     start a principal with an agent on the sample workflows'
+	@echo 'make test    lint, types and all tests'
+	@echo 'make lint    ruff and mypy; make type: mypy alone'
+	@echo 'make bench   measure, and compare with the targets'
+	@echo 'make binary  the program without Python, in dist/'
+	@echo 'make lock    pin requirements.in again, with hashes, in requirements.lock'
+	@echo 'make clean   back to a fresh clone, .venv included'
+
+.venv: $(STAMP)
+
+# ensurepip: what Debian keeps in a package of its own, without which `python3 -m venv` fails half-way.
+$(STAMP): requirements.lock
+	@python='$(PYTHON)'; \
+	if ! "$${python:-false}" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "cdktr needs Python 3.11 or newer$${python:+, and $$python is not}: install one, or name it with make PYTHON=/path/to/python." >&2; \
+		exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip' 2>/dev/null; then \
+		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+			echo "This Python cannot make environments: sudo apt-get install python3-venv adds what is missing (on Debian and Ubuntu)." >&2; \
+			exit 1; \
+		fi; \
+		echo 'Installing python3-venv …'; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install python3-venv >/dev/null || exit 1; \
+	fi; \
+	echo "Setting up $(VENV) with $$("$$python" -V), a minute the first time …"; \
+	"$$python" -m venv --clear $(VENV) && \
+	$(PY) -m pip install --quiet --no-input --disable-pip-version-check \
+		--only-binary :all: --require-hashes -r requirements.lock
+	@touch $@
+
+run: $(STAMP)
+	@echo 'A principal with one agent starts on workflows/; its data go to ~/.cdktr unless the environment or .env says otherwise.'
+	@echo 'Ctrl-C stops it. In a second terminal, in this folder:'
+	@echo
+	@echo '    $(PY) cdktr.py task list'
+	@echo '    $(PY) cdktr.py task run hello --wait --follow'
+	@echo '    $(PY) cdktr.py logs query --workflow hello --last 1h'
+	@echo '    $(PY) cdktr.py ui'
+	@echo
+	@exec $(PY) cdktr.py start principal --with-agent
+
+test: lint
+	$(PY) -m pytest
+
+lint: $(STAMP)
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+type: $(STAMP)
+	$(PY) -m mypy
+
+bench: $(STAMP)
+	$(PY) -m tests.bench
+
+# The two variables make two builds of one commit the same, byte for byte.
+binary: $(STAMP)
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-1700000000} PYTHONHASHSEED=0 PYINSTALLER_CONFIG_DIR=$(WORK)/pyinstaller-cache \
+		$(PY) -m PyInstaller --noconfirm --log-level WARN \
+		--workpath $(WORK)/pyinstaller --distpath dist build/cdktr.spec
+	dist/cdktr/cdktr --version
+
+#: pip-tools lives beside .venv, not in it: it brings its own pip and setuptools.
+PIP_TOOLS := 7.6.2
+lock: $(STAMP)
+	$(PY) -m venv $(WORK)/pip-tools
+	$(WORK)/pip-tools/bin/python -m pip install --quiet --disable-pip-version-check pip-tools==$(PIP_TOOLS)
+	CUSTOM_COMPILE_COMMAND='make lock' $(WORK)/pip-tools/bin/pip-compile --quiet --generate-hashes --allow-unsafe \
+		--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
+		--output-file requirements.lock requirements.in
+
+clean:
+	rm -rf $(VENV) $(WORK) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find cdktr tests -name __pycache__ -type d -prune -exec rm -rf {} +

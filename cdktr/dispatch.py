@@ -1,0 +1,329 @@
+"""The principal's state: queue, leases, agents, schedule cursor. The law: every decision about who runs what, and
+whose word counts, is made here, and every change of it is an event of `EVENTS`.
+
+A method decides and applies; the events that made the change are collected in `changes`, for the journal and the
+history. Replaying them over an older snapshot gives the same state: `apply` is the only place that writes it.
+Agents and their heartbeats are not journaled: after a restart each has a whole timeout to come back.
+
+`now` is the monotonic clock in seconds; `*_ms` is the wall clock, and is only kept, never compared with `now`.
+Every run is in exactly one of `queued`, `leases`, `finished` (until it is forgotten).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from cdktr.errors import RefusedError
+from cdktr.records import AgentInfo, RunStatus
+from cdktr.text import slug
+
+#: Ended runs whose verdict is remembered, to refuse late reports about them.
+REMEMBERED = 10_000
+
+#: A run that was handed out this often and never started is given up: it may be what kills its agents.
+MAX_DELIVERIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRun:
+    """A run that was accepted and waits for an agent."""
+
+    id: str
+    workflow_id: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    trigger: str = "manual"
+    #: The scheduled time that it is for, milliseconds; None for any other trigger.
+    scheduled_ms: int | None = None
+    queued_ms: int = 0
+    #: How often it was handed out without being started.
+    deliveries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A run in the hands of an agent. Only who holds the token may report on it."""
+
+    run: QueuedRun
+    agent_id: str
+    token: str
+    #: The run's tasks are numbered from here.
+    first_number: int
+    #: True, False, or None: unknown, because the principal restarted since it was handed out.
+    started: bool | None = False
+    #: An agent of the old API, which knows neither tokens nor our ids.
+    legacy: bool = False
+    #: The instance id which such an agent made for it.
+    alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One event: what happened to which run, as JSON-able facts."""
+
+    kind: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Agent:
+    """A registered agent; the monotonic and the wall time of its last word."""
+
+    seen: float
+    seen_us: int
+    slots: int | None = None
+    version: str | None = None
+
+
+class Dispatch:
+    """See the module. `timeout_s` is the silence after which an agent is lost."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self.queued: dict[str, QueuedRun] = {}
+        self.leases: dict[str, Lease] = {}
+        self.finished: dict[str, RunStatus] = {}
+        self.cursor: dict[str, int] = {}
+        self.next_number = 0
+        self.agents: dict[str, Agent] = {}
+        self.changes: list[Change] = []
+        self._aliases: dict[str, str] = {}
+        self._last_check: float | None = None
+
+    # Runs: accept, hand out, start, end.
+
+    def accept(
+        self,
+        workflow_id: str,
+        *,
+        now_ms: int,
+        params: Mapping[str, Any] | None = None,
+        trigger: str = "manual",
+        scheduled_ms: int | None = None,
+    ) -> QueuedRun | None:
+        """Queue a new run. None when its scheduled time, or a later one, was accepted before."""
+        if scheduled_ms is not None and scheduled_ms <= self.cursor.get(workflow_id, -1):
+            return None
+        run = QueuedRun(slug(self.next_number), workflow_id, dict(params or {}), trigger, scheduled_ms, now_ms)
+        self._do("queued", run=asdict(run), number=self.next_number + 1)
+        return run
+
+    def lease(self, agent_id: str, token: str, task_count: int, *, legacy: bool = False) -> Lease:
+        """Hand the oldest queued run to an agent. The queue must not be empty."""
+        run = next(iter(self.queued.values()))
+        self._do(
+            "leased",
+            id=run.id,
+            agent_id=agent_id,
+            token=token,
+            first_number=self.next_number,
+            number=self.next_number + task_count,
+            legacy=legacy,
+        )
+        return self.leases[run.id]
+
+    def start(self, run_id: str, agent_id: str, token: str) -> bool:
+        """May the agent start the run that it was handed? True exactly while its lease stands."""
+        lease = self.leases.get(run_id)
+        if lease is None or (lease.agent_id, lease.token) != (agent_id, token):
+            return False
+        if not lease.started:
+            self._do("started", id=run_id)
+        return True
+
+    def finish(self, run_id: str, status: RunStatus) -> None:
+        """A run has ended, whoever says so with right: see `holds`."""
+        self._do("finished", id=run_id, status=status.value)
+
+    def holds(self, run_id: str, token: str) -> bool:
+        """Does this token still speak for the run?"""
+        lease = self.leases.get(run_id)
+        return lease is not None and lease.token == token
+
+    def fail_queued(self, run_id: str) -> None:
+        """End a queued run that can never be handed out."""
+        self._do("finished", id=run_id, status=RunStatus.FAILED.value)
+
+    def reconcile(self, agent_id: str, holding: Mapping[str, str]) -> list[str]:
+        """An agent says which runs (id -> token) it holds; returns those it has no right to any more.
+
+        What it was handed and does not hold was lost on the way, and is queued again.
+        """
+        for lease in [lease for lease in self.leases.values() if lease.agent_id == agent_id and not lease.legacy]:
+            if lease.run.id not in holding and not lease.started:
+                self._do("requeued", id=lease.run.id)
+        for run_id, token in holding.items():
+            if self.holds(run_id, token) and self.leases[run_id].started is None:
+                self._do("started", id=run_id)
+        return [run_id for run_id, token in holding.items() if not self.holds(run_id, token)]
+
+    # Agents: heartbeats and loss.
+
+    def heard(
+        self, agent_id: str, now: float, now_ms: int, slots: int | None = None, version: str | None = None
+    ) -> bool:
+        """An agent gave a sign of life; True when it is new."""
+        agent = self.agents.get(agent_id)
+        if agent is None:
+            self.agents[agent_id] = Agent(now, now_ms * 1000, slots, version)
+            return True
+        agent.seen, agent.seen_us = now, now_ms * 1000
+        agent.slots = agent.slots if slots is None else slots
+        agent.version = agent.version if version is None else version
+        return False
+
+    def expire(self, now: float, interval_s: float) -> list[str]:
+        """The agents lost by `now`. To be called every `interval_s`: a gap means that the principal itself stood
+        still, and then every agent gets a new timeout, for its heartbeats may lie unread."""
+        late = 0.0 if self._last_check is None else now - self._last_check - interval_s
+        self._last_check = now
+        if late > max(interval_s, self.timeout_s / 4):
+            for agent in self.agents.values():
+                agent.seen = now
+        lost = [agent_id for agent_id, agent in self.agents.items() if now - agent.seen > self.timeout_s]
+        for agent_id in lost:
+            del self.agents[agent_id]
+        return lost
+
+    def leases_of(self, agent_id: str) -> list[Lease]:
+        """The leases of one agent."""
+        return [lease for lease in self.leases.values() if lease.agent_id == agent_id]
+
+    def drop(self, lease: Lease) -> RunStatus | None:
+        """The agent of a lease is lost: queue the run again if it surely never started, else it CRASHED.
+
+        Returns the verdict, None when it was queued again.
+        """
+        if lease.started is False and lease.run.deliveries + 1 < MAX_DELIVERIES:
+            self._do("requeued", id=lease.run.id)
+            return None
+        self.finish(lease.run.id, RunStatus.CRASHED)
+        return RunStatus.CRASHED
+
+    def agent_infos(self) -> list[AgentInfo]:
+        """The registered agents and how many runs each holds."""
+        held = Counter(lease.agent_id for lease in self.leases.values())
+        return [
+            AgentInfo(agent_id, agent.seen_us, held[agent_id], agent.slots, agent.version)
+            for agent_id, agent in self.agents.items()
+        ]
+
+    # Agents of the old API, which make their own instance ids.
+
+    def bind(self, agent_id: str, workflow_id: str, alias: str, now_ms: int) -> str | None:
+        """Our id of the run that an old agent calls `alias`, tied at its first mention to the oldest lease of that
+        agent and workflow; a run that nobody handed out is adopted under its own name. None: it ended before."""
+        if alias in self._aliases and self._aliases[alias] in self.leases:
+            return self._aliases[alias]
+        if alias in self.leases:
+            return alias
+        for lease in self.leases_of(agent_id):
+            if lease.legacy and lease.alias is None and lease.run.workflow_id == workflow_id:
+                self._do("bound", id=lease.run.id, alias=alias)
+                return lease.run.id
+        if alias in self.finished or alias in self._aliases or alias in self.queued:
+            return None
+        self._do("adopted", run=asdict(QueuedRun(alias, workflow_id, trigger="agent", queued_ms=now_ms)), agent=agent_id)
+        return alias
+
+    def run_of(self, instance_id: str) -> str:
+        """Our id for an instance id on the wire: aliases translated, others as they are."""
+        return self._aliases.get(instance_id, instance_id)
+
+    # State as a value, and its only writer.
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that must survive a restart, JSON-able."""
+        return {
+            "queued": [asdict(run) for run in self.queued.values()],
+            "leases": [asdict(lease) for lease in self.leases.values()],
+            "finished": {run_id: status.value for run_id, status in self.finished.items()},
+            "aliases": dict(self._aliases),
+            "cursor": dict(self.cursor),
+            "next_number": self.next_number,
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Take over the state of a snapshot; agents are not in it."""
+        self.queued = {run["id"]: QueuedRun(**run) for run in snapshot["queued"]}
+        leases = [Lease(**(lease | {"run": QueuedRun(**lease["run"])})) for lease in snapshot["leases"]]
+        self.leases = {lease.run.id: lease for lease in leases}
+        self.finished = {run_id: RunStatus(status) for run_id, status in snapshot["finished"].items()}
+        self._aliases = dict(snapshot["aliases"])
+        self.cursor = dict(snapshot["cursor"])
+        self.next_number = snapshot["next_number"]
+
+    def resume(self, changes: Iterable[Change], now: float, now_ms: int) -> None:
+        """After `restore`: replay what the journal holds beyond the snapshot. Agents that hold leases get a timeout to
+        come back, and whether they started what they were handed is unknown from now on."""
+        for change in changes:
+            self.apply(change)
+        for run_id, lease in self.leases.items():
+            self.heard(lease.agent_id, now, now_ms)
+            if lease.started is False:
+                self.leases[run_id] = replace(lease, started=None)
+
+    def take_changes(self) -> Sequence[Change]:
+        """The events since the last call."""
+        changes, self.changes = self.changes, []
+        return changes
+
+    def _do(self, kind: str, **facts: Any) -> None:
+        change = Change(kind, facts)
+        self.apply(change)
+        self.changes.append(change)
+
+    def apply(self, change: Change) -> None:
+        """Make the change that an event tells of. Raises RefusedError for one that does not fit the state."""
+        try:
+            EVENTS[change.kind](self, **change.facts)
+        except (KeyError, TypeError) as error:
+            raise RefusedError(f"The event {change} does not fit the state of the queue") from error
+
+    def _queued(self, run: Mapping[str, Any], number: int) -> None:
+        queued = QueuedRun(**run)
+        self.queued[queued.id] = queued
+        self.next_number = number
+        if queued.scheduled_ms is not None:
+            self.cursor[queued.workflow_id] = queued.scheduled_ms
+
+    def _leased(self, id: str, agent_id: str, token: str, first_number: int, number: int, legacy: bool) -> None:
+        self.leases[id] = Lease(self.queued.pop(id), agent_id, token, first_number, legacy=legacy)
+        self.next_number = number
+
+    def _started(self, id: str) -> None:
+        self.leases[id] = replace(self.leases[id], started=True)
+
+    def _requeued(self, id: str) -> None:
+        run = self.leases.pop(id).run
+        # To the head: it waited longest.
+        self.queued = {id: replace(run, deliveries=run.deliveries + 1)} | self.queued
+
+    def _finished(self, id: str, status: str) -> None:
+        if self.queued.pop(id, None) is None:
+            del self.leases[id]
+        self.finished[id] = RunStatus(status)
+        if len(self.finished) > REMEMBERED:
+            forgotten = next(iter(self.finished))
+            del self.finished[forgotten]
+            self._aliases = {alias: run for alias, run in self._aliases.items() if run != forgotten}
+
+    def _bound(self, id: str, alias: str) -> None:
+        self.leases[id] = replace(self.leases[id], alias=alias)
+        self._aliases[alias] = id
+
+    def _adopted(self, run: Mapping[str, Any], agent: str) -> None:
+        adopted = QueuedRun(**run)
+        self.leases[adopted.id] = Lease(adopted, agent, "", 0, started=True, legacy=True, alias=adopted.id)
+
+
+#: Every event and its one effect.
+EVENTS = {
+    "queued": Dispatch._queued,
+    "leased": Dispatch._leased,
+    "started": Dispatch._started,
+    "requeued": Dispatch._requeued,
+    "finished": Dispatch._finished,
+    "bound": Dispatch._bound,
+    "adopted": Dispatch._adopted,
+}

@@ -1,0 +1,506 @@
+"""Every request, reply and log frame, and its bytes. The law: this is the only module that knows how they look.
+
+A message is one frame of UTF-8 text, its arguments separated by the byte 0x01; there is no escaping. The verbs of the
+original API take positional arguments (`Positional`). The verbs that were added take one JSON object (`Structured`),
+in which a 0x01 cannot occur raw. Whatever cannot be read is one `ProtocolError`.
+
+Each party builds a request as a value and `encode`s it; the principal `decode`s it; `VERBS` lists them all.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cache
+from types import UnionType
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
+
+from cdktr.errors import ProtocolError
+from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
+
+SEPARATOR = "\x01"
+#: Stands for a raw separator inside a payload on the PUB socket, whose readers may split at every one.
+SEPARATOR_SHOWN = "\u2401"
+
+#: The version of the added verbs; a peer asks for it by CAPABILITIES.
+PROTOCOL_VERSION = 1
+
+
+class Request:
+    """A request; `verb` is its first word on the wire."""
+
+    verb: ClassVar[str]
+
+    def encode(self) -> bytes:
+        """The frame. Raises ProtocolError for an argument that holds the separator."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Positional(Request):
+    """A request of the original API: text arguments in the order of the fields; more than those are ignored."""
+
+    def encode(self) -> bytes:
+        """See `Request`."""
+        words = [self.verb, *(str(getattr(self, f.name)) for f in _fields(type(self)))]
+        if any(SEPARATOR in word for word in words):
+            raise ProtocolError(f"An argument of {self.verb} holds the byte 0x01, which separates arguments")
+        return SEPARATOR.join(words).encode()
+
+    @classmethod
+    def parse(cls, words: Sequence[str]) -> "Positional":
+        """The request of its arguments' texts."""
+        names = _fields(cls)
+        needed = sum(f.default is MISSING for f in names)
+        if len(words) < needed:
+            expected = " ".join(f.name for f in names[:needed])
+            raise ProtocolError(f"{cls.verb} takes {needed} arguments ({expected}), got {len(words)}")
+        kinds = _hints(cls)
+        return cls(**{f.name: _read(f.name, kinds[f.name], word) for f, word in zip(names, words, strict=False)})
+
+
+def _read(name: str, kind: Any, word: str) -> Any:
+    if kind is not RunStatus:
+        return word
+    try:
+        return RunStatus(word)
+    except ValueError:
+        raise ProtocolError(f"{word!r} is no {name}; expected one of {', '.join(RunStatus)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Structured(Request):
+    """An added request: its fields as one JSON object. Unknown keys are ignored, so that newer peers can add some."""
+
+    def encode(self) -> bytes:
+        """See `Request`."""
+        return (self.verb + SEPARATOR + dump({f.name: getattr(self, f.name) for f in _fields(type(self))})).encode()
+
+    @classmethod
+    def parse(cls, words: Sequence[str]) -> "Structured":
+        """The request of the one JSON argument."""
+        given = load(words[0], f"the argument of {cls.verb}") if words else {}
+        if not isinstance(given, dict):
+            raise ProtocolError(f"{cls.verb} takes one JSON object")
+        missing = [f.name for f in _fields(cls) if _is_required(f) and f.name not in given]
+        if missing:
+            raise ProtocolError(f"{cls.verb} needs {', '.join(missing)}")
+        kinds = _hints(cls)
+        values = {name: _typed(cls.verb, name, kinds[name], value) for name, value in given.items() if name in kinds}
+        return cls(**values)
+
+
+def _is_required(f: Any) -> bool:
+    return f.default is MISSING and f.default_factory is MISSING
+
+
+def _typed(verb: str, name: str, kind: Any, value: Any) -> Any:
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    kinds = tuple(get_origin(k) or k for k in kinds)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise ProtocolError(f"{name} of {verb} cannot be {str(value)[:80]!r}")
+    return value
+
+
+# The original API.
+
+
+@dataclass(frozen=True, slots=True)
+class Ping(Positional):
+    """Are you there? Answered PONG."""
+
+    verb = "PING"
+
+
+@dataclass(frozen=True, slots=True)
+class ListWorkflows(Positional):
+    """Answered by an object, workflow id -> Workflow."""
+
+    verb = "LSWORKFLOWS"
+
+
+@dataclass(frozen=True, slots=True)
+class RunTask(Positional):
+    """Trigger a run; answered OK, without its id."""
+
+    verb = "RUNTASK"
+    workflow_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterAgent(Positional):
+    """Registration of an agent, and its heartbeat."""
+
+    verb = "REGISTERAGENT"
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchWorkflow(Positional):
+    """Answered at once: a Workflow when there is work, else OK."""
+
+    verb = "FETCHWORKFLOW"
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentWorkflowStatus(Positional):
+    """An agent reports on a run."""
+
+    verb = "AGENTWORKFLOWSTATUS"
+    agent_id: str
+    workflow_id: str
+    workflow_instance_id: str
+    status: RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTaskStatus(Positional):
+    """An agent reports on a task."""
+
+    verb = "AGENTTASKSTATUS"
+    agent_id: str
+    task_id: str
+    task_instance_id: str
+    workflow_instance_id: str
+    status: RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLogs(Positional):
+    """Formatted log lines of start <= t < end, in milliseconds; empty means the default. Note the order."""
+
+    verb = "QUERYLOGS"
+    end_ms: str
+    start_ms: str
+    workflow_id: str
+    workflow_instance_id: str
+    verbose: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GetRecentStatuses(Positional):
+    """The latest status of each of the ten most recently active workflows."""
+
+    verb = "GETRECENTSTATUSES"
+
+
+@dataclass(frozen=True, slots=True)
+class GetRegisteredAgents(Positional):
+    """The registered agents."""
+
+    verb = "GETREGISTEREDAGENTS"
+
+
+# What we add.
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities(Structured):
+    """Answered by the principal's version, its verbs and the ports of its log sockets."""
+
+    verb = "CAPABILITIES"
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger(Structured):
+    """Trigger a run; answered by {"workflow_instance_id"}, null when `scheduled_ms` was accepted before."""
+
+    verb = "TRIGGER"
+    workflow_id: str
+    params: dict[str, Any] = field(default_factory=dict)
+    trigger: str = "manual"
+    scheduled_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat(Structured):
+    """An agent is alive and holds these runs (id -> token); answered by {"lost": [ids it must let go]}."""
+
+    verb = "HEARTBEAT"
+    agent_id: str
+    slots: int
+    version: str
+    holding: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseWork(Structured):
+    """An agent takes up to `count` runs; rests at the principal until there is one or `wait_ms` is over.
+
+    `holding` is as in Heartbeat. Answered by {"leases": [...], "lost": [...]}.
+    """
+
+    verb = "LEASE"
+    agent_id: str
+    count: int
+    wait_ms: int = 0
+    holding: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StartRuns(Structured):
+    """An agent is about to start leased runs (id -> token); answered by {"granted": [ids]}."""
+
+    verb = "START"
+    agent_id: str
+    runs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Report(Structured):
+    """What an agent read and saw, in order: `records` as `pack_*` makes them.
+
+    `sequence` counts the reports of one `source` (an agent process) from 1. Answered, once all of it is stored, by
+    {"stored": sequence}; sent again after a loss it changes nothing.
+    """
+
+    verb = "REPORT"
+    agent_id: str
+    source: str
+    sequence: int
+    records: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitRun(Structured):
+    """Rests until the run has ended or `wait_ms` is over; answered by its summary, as ListRuns has it."""
+
+    verb = "AWAITRUN"
+    workflow_instance_id: str
+    wait_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListRuns(Structured):
+    """The history of runs, newest first: one object a run."""
+
+    verb = "LSRUNS"
+    workflow_id: str | None = None
+    workflow_instance_id: str | None = None
+    status: str | None = None
+    limit: int = 50
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListTaskRuns(Structured):
+    """The tasks of one run: one object a task."""
+
+    verb = "LSTASKRUNS"
+    workflow_instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListLogs(Structured):
+    """Log lines as objects, oldest first, with their `sequence`.
+
+    `after` is the sequence of the last line seen; `tail` asks for the last lines instead. When there is none yet, the
+    request rests for `wait_ms`. Answered by {"lines": [...], "next": sequence to go on from, "more": bool}.
+    """
+
+    verb = "LSLOGS"
+    workflow_id: str | None = None
+    workflow_instance_id: str | None = None
+    task_name: str | None = None
+    status: str | None = None
+    level: str | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+    after: int = -1
+    limit: int = 10_000
+    tail: bool = False
+    wait_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus(Structured):
+    """The principal's own state: version, uptime, queue, leases, agents, problems."""
+
+    verb = "STATUS"
+
+
+@dataclass(frozen=True, slots=True)
+class ListProblems(Structured):
+    """What is wrong in the workflow folder: one object a problem."""
+
+    verb = "LSPROBLEMS"
+
+
+@dataclass(frozen=True, slots=True)
+class Reload(Structured):
+    """Read the workflow folder now; answered by the ids that were added, changed, removed and the problems."""
+
+    verb = "RELOAD"
+
+
+#: Every request there is, by verb.
+VERBS: dict[str, type[Positional] | type[Structured]] = {
+    kind.verb: kind
+    for kind in (
+        *(Ping, ListWorkflows, RunTask, RegisterAgent, FetchWorkflow, AgentWorkflowStatus, AgentTaskStatus),
+        *(QueryLogs, GetRecentStatuses, GetRegisteredAgents),
+        *(Capabilities, Trigger, Heartbeat, LeaseWork, StartRuns, Report, AwaitRun, ListRuns, ListTaskRuns),
+        *(ListLogs, ClusterStatus, ListProblems, Reload),
+    )
+}
+
+
+def decode(frame: bytes) -> Positional | Structured:
+    """The request of a frame. Raises ProtocolError."""
+    verb, *words = _text(frame).split(SEPARATOR)
+    kind = VERBS.get(verb)
+    if kind is None:
+        raise ProtocolError(f"Unknown request {verb[:40]!r}; CAPABILITIES lists those there are")
+    return kind.parse(words)
+
+
+def _text(frame: bytes) -> str:
+    try:
+        return frame.decode()
+    except UnicodeDecodeError:
+        raise ProtocolError("A message must be UTF-8 text") from None
+
+
+def dump(value: Any) -> str:
+    """Compact JSON, ASCII only: no separator, no raw control character, valid UTF-8 whatever the strings hold."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def load(text: str, what: str) -> Any:
+    """The value of a JSON text. Raises ProtocolError that names `what` was read."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ProtocolError(f"{what} is not valid JSON") from None
+
+
+# Replies.
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply: its kind, and the text after it (None where the kind stands alone)."""
+
+    kind: str
+    payload: str | None = None
+
+    def encode(self) -> bytes:
+        """The frame."""
+        text = self.kind if self.payload is None else self.kind + SEPARATOR + self.payload
+        return text.encode("utf-8", "backslashreplace")
+
+
+PONG = Reply("PONG")
+OK = Reply("OK")
+REPLY_KINDS = frozenset({"PONG", "OK", "SUCCESS", "CLIENTERROR", "SERVERERROR", "UNPROC"})
+
+
+def success(value: Any) -> Reply:
+    """SUCCESS with a value as JSON."""
+    return Reply("SUCCESS", dump(value))
+
+
+def client_error(message: object) -> Reply:
+    """The request is at fault."""
+    return Reply("CLIENTERROR", str(message))
+
+
+def server_error(message: object) -> Reply:
+    """The principal is at fault, or cannot do it now."""
+    return Reply("SERVERERROR", str(message))
+
+
+def decode_reply(frame: bytes) -> Reply:
+    """The reply of a frame. Raises ProtocolError."""
+    kind, separator, payload = _text(frame).partition(SEPARATOR)
+    if kind not in REPLY_KINDS or (bool(separator) == (kind in ("PONG", "OK"))):
+        raise ProtocolError(f"{kind[:40]!r} is no reply")
+    return Reply(kind, payload if separator else None)
+
+
+# Log messages, one line each, as on the PUSH and PUB sockets.
+
+
+def encode_log(record: LogRecord) -> bytes:
+    """One log line as a message; raw separators in the texts are shown as U+2401."""
+    words = [str(word).replace(SEPARATOR, SEPARATOR_SHOWN) for word in record]
+    return SEPARATOR.join(words).encode("utf-8", "replace")
+
+
+def decode_log(frame: bytes) -> LogRecord:
+    """The log line of a message. The payload, which comes last, may hold anything. Raises ProtocolError."""
+    words = frame.decode("utf-8", "replace").split(SEPARATOR, 7)
+    if len(words) != 8:
+        raise ProtocolError(f"A log message has 8 fields, not {len(words)}")
+    try:
+        timestamp = int(words[5])
+    except ValueError:
+        raise ProtocolError(f"{words[5][:40]!r} is no timestamp") from None
+    if abs(timestamp) >= 2**63:
+        raise ProtocolError(f"{timestamp} is no timestamp")
+    return LogRecord(words[0], words[1], words[2], words[3], words[4], timestamp, words[6], words[7])
+
+
+def encode_chunk(chunk: LogChunk) -> list[bytes]:
+    """`encode_log` of every line of a chunk, its head made once."""
+    names = (chunk.workflow_id, chunk.workflow_name, chunk.workflow_instance_id, chunk.task_name, chunk.task_instance_id)
+    empty = encode_log(LogRecord(*names, chunk.timestamp_ms, chunk.level, ""))
+    lines = (payload.replace(SEPARATOR, SEPARATOR_SHOWN) for payload in chunk.payloads)
+    return [empty + line.encode("utf-8", "replace") for line in lines]
+
+
+# The records of a report.
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A change of status as an agent reports it, with the token of the lease that gives it the right to."""
+
+    token: str
+    update: TaskUpdate | RunUpdate
+
+
+def pack(record: LogChunk | Reported) -> list[Any]:
+    """A record of a report as JSON-able value."""
+    if isinstance(record, LogChunk):
+        return ["logs", *(getattr(record, f.name) for f in _fields(LogChunk))]
+    kind = "task" if isinstance(record.update, TaskUpdate) else "run"
+    return [kind, record.token, *(getattr(record.update, f.name) for f in _fields(type(record.update)))]
+
+
+def unpack(raw: Any) -> LogChunk | Reported:
+    """The record of what `pack` made. Raises ProtocolError."""
+    try:
+        kind, *values = raw
+        if kind == "logs":
+            return _chunk(*values)
+        token, *values = values
+        update = {"task": TaskUpdate, "run": RunUpdate}[kind](*values)
+        return Reported(_string(token), _checked_update(update))
+    except (TypeError, ValueError, KeyError):
+        raise ProtocolError(f"A record of REPORT cannot be read: {str(raw)[:120]}") from None
+
+
+def _chunk(*values: Any) -> LogChunk:
+    *head, timestamp, level, payloads = values
+    if not isinstance(timestamp, int) or not all(isinstance(text, str) for text in (*head, level, *payloads)):
+        raise ValueError
+    return LogChunk(*head, timestamp_ms=timestamp, level=level, payloads=tuple(payloads))
+
+
+def _checked_update(update: TaskUpdate | RunUpdate) -> TaskUpdate | RunUpdate:
+    _string(update.workflow_instance_id)
+    if not isinstance(update.timestamp_ms, int):
+        raise TypeError
+    return replace(update, status=RunStatus(update.status))
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+#: `dataclasses.fields`, remembered: both it and the type hints are asked for with every message.
+_fields = cache(fields)
+_hints = cache(get_type_hints)

@@ -1,0 +1,223 @@
+"""The one declaration of every setting: name, default, unit, meaning.
+
+It feeds the environment, `.env`, the flags, `cdktr config list` and the documentation. No other module reads
+`os.environ`, but for the executor, which hands it on to tasks.
+
+Precedence, in one line (see `load`): flag > environment > `.env` in the working directory > default.
+"""
+
+import difflib
+import os
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from cdktr.errors import SettingError
+
+PREFIX = "CDKTR_"
+
+#: Set by cdktr for tasks; in the environment of a `cdktr` that a task calls, they are no settings.
+TASK_VARIABLES = (
+    "CDKTR_WORKFLOW_ID",
+    "CDKTR_WORKFLOW_INSTANCE_ID",
+    "CDKTR_TASK_ID",
+    "CDKTR_TASK_INSTANCE_ID",
+    "CDKTR_ATTEMPT",
+)
+
+LOG_LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "WARNING", "ERROR": "ERROR"}
+
+#: Addresses that mean "every interface" to bind; a client of such a principal on this host uses loopback.
+ANY_ADDRESS = frozenset({"0.0.0.0", "*", "::", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a setting's text becomes its value; `expected` completes the sentence "expected …"."""
+
+    expected: str
+    read: Callable[[str], Any]
+
+
+def _whole(low: int, high: int | None = None, what: str = "a whole number") -> Kind:
+    def read(text: str) -> int:
+        value = int(text)
+        if value < low or (high is not None and value > high):
+            raise ValueError
+        return value
+
+    bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+    return Kind(f"{what} {bounds}", read)
+
+
+def _text(text: str) -> str:
+    if not text.strip() or "\0" in text:
+        raise ValueError
+    return text.strip()
+
+
+def _path(text: str) -> str:
+    return os.path.expanduser(os.path.expandvars(_text(text)))
+
+
+PORT = _whole(0, 65535, "a port number")
+TEXT = Kind("some text", _text)
+PATH = Kind("a path", _path)
+LEVEL = Kind("one of DEBUG, INFO, WARN, ERROR", lambda text: LOG_LEVELS[text.strip().upper()])
+
+
+def _setting(default: str, kind: Kind, help: str, *, secret: bool = False) -> Any:
+    return field(metadata={"default": default, "kind": kind, "help": help, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, typed. The field `x_y` is the environment variable `CDKTR_X_Y`."""
+
+    log_level: str = _setting("INFO", LEVEL, "Log level of the principal and the agents")
+    agent_max_concurrency: int = _setting(
+        "5", _whole(1, 10_000), "Runs an agent takes at once, and tasks of one run it starts at once"
+    )
+    retry_attempts: int = _setting("20", _whole(0), "Further attempts of an agent to reach the principal at its start")
+    default_zmq_timeout_ms: int = _setting("3000", _whole(1), "How long a request waits for its reply (milliseconds)")
+    principal_host: str = _setting(
+        "0.0.0.0", TEXT, "Address the principal binds, and clients connect to (0.0.0.0: all; clients use 127.0.0.1)"
+    )
+    principal_port: int = _setting("5561", PORT, "Port of the principal's API (0: any free port)")
+    logs_listening_port: int = _setting("5562", PORT, "Port on which the principal takes in log messages")
+    logs_publishing_port: int = _setting("5563", PORT, "Port on which the principal publishes log messages")
+    workflow_dir: str = _setting("workflows", PATH, "Folder of the workflow files")
+    workflow_dir_refresh_frequency_s: int = _setting(
+        "60", _whole(1), "How often the workflow folder is read again (seconds)"
+    )
+    scheduler_start_poll_frequency_ms: int = _setting(
+        "500", _whole(10), "The scheduler looks at the clock at least this often (milliseconds)"
+    )
+    q_persistence_interval_ms: int = _setting(
+        "1000", _whole(10), "How often the journal of the queue is folded into a snapshot, if it grew (milliseconds)"
+    )
+    app_data_directory: str = _setting("$HOME/.cdktr", PATH, "Folder for what cdktr keeps: journal, lock, database")
+    db_path: str = _setting(
+        "$CDKTR_APP_DATA_DIRECTORY/app.db", PATH, "The DuckDB file of the history (:memory: keeps nothing)"
+    )
+    tui_status_refresh_interval_ms: int = _setting(
+        "1000", _whole(50), "How often the terminal UI asks for the status (milliseconds)"
+    )
+    agent_heartbeat_timeout_ms: int = _setting(
+        "30000", _whole(100), "An agent silent for longer is lost, its runs are CRASHED (milliseconds)"
+    )
+    task_kill_grace_ms: int = _setting(
+        "10000", _whole(0), "Time between SIGTERM and SIGKILL when a task is ended (milliseconds)"
+    )
+    log_line_limit_bytes: int = _setting("65536", _whole(64), "A longer log line is cut there and marked (bytes)")
+
+    @property
+    def connect_host(self) -> str:
+        """The address a client on this host uses; never a wildcard."""
+        return "127.0.0.1" if self.principal_host in ANY_ADDRESS else self.principal_host
+
+    @property
+    def timeout_s(self) -> float:
+        """`default_zmq_timeout_ms` in seconds."""
+        return self.default_zmq_timeout_ms / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One setting as `cdktr config list` shows it; a secret's values are masked."""
+
+    name: str
+    value: str
+    source: str
+    default: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings in force, how each came about, and names that look like settings but are none."""
+
+    settings: Settings
+    entries: tuple[Entry, ...]
+    warnings: tuple[str, ...]
+
+
+def load(
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    dotenv: Path | None = None,
+) -> Loaded:
+    """Read every setting. `flags` maps field names to values, None meaning "not given".
+
+    Raises SettingError that names the variable, its value, where it came from and what is expected.
+    """
+    environment = {k: v for k, v in (os.environ if environ is None else environ).items() if k.startswith(PREFIX)}
+    file = read_dotenv(Path(".env") if dotenv is None else dotenv)
+    given = {PREFIX + name.upper(): str(value) for name, value in (flags or {}).items() if value is not None}
+    defaults = {PREFIX + f.name.upper(): str(f.metadata["default"]) for f in fields(Settings)}
+    layers = {"flag": given, "environment": environment, ".env": file, "default": defaults}
+    texts = ChainMap(*layers.values())
+    values: dict[str, Any] = {}
+    entries: list[Entry] = []
+    for f in fields(Settings):
+        name = PREFIX + f.name.upper()
+        source = next(layer for layer, held in layers.items() if name in held)
+        text = _with_data_directory(texts[name], values)
+        values[f.name] = value = _value(name, text, source, f.metadata["kind"])
+        shown = "****" if f.metadata["secret"] else str(value)
+        entries.append(Entry(name, shown, source, defaults[name], f.metadata["help"]))
+    return Loaded(Settings(**values), tuple(entries), tuple(_unknown(environment | file, defaults)))
+
+
+def _with_data_directory(text: str, values: Mapping[str, Any]) -> str:
+    # The database's default follows the data folder, wherever that was set.
+    return text.replace("$CDKTR_APP_DATA_DIRECTORY", str(values.get("app_data_directory", "")))
+
+
+def _value(name: str, text: str, source: str, kind: Kind) -> Any:
+    try:
+        return kind.read(text)
+    except (ValueError, KeyError):
+        origin = {"flag": "on the command line", ".env": "in .env", "environment": "in the environment"}[source]
+        raise SettingError(f"{name} is {text!r} {origin}; expected {kind.expected}") from None
+
+
+def _unknown(found: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
+    warnings = []
+    for name in sorted(set(found) - set(known) - set(TASK_VARIABLES)):
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        warnings.append(f"{name} is not a setting and is ignored{hint}")
+    return warnings
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """The `CDKTR_` variables of a `.env` file; none when there is no file.
+
+    Lines are `NAME=value`, optionally after `export`; a value may stand in single or double quotes; `#` begins
+    a comment. Raises SettingError for a line that is none of these, or a file that cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"Cannot read {path}: {error}; mend or remove the file") from error
+    values: dict[str, str] = {}
+    for number, raw in enumerate(lines, 1):
+        line = raw.strip().removeprefix("export ").strip()
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise SettingError(f"{path}:{number}: expected NAME=value, found {raw.strip()!r}")
+        values[name.strip()] = _unquoted(value.strip())
+    return {name: value for name, value in values.items() if name.startswith(PREFIX)}
+
+
+def _unquoted(value: str) -> str:
+    if value[:1] in ("'", '"') and (end := value.find(value[0], 1)) > 0:
+        return value[1:end]
+    return value.partition(" #")[0].strip()

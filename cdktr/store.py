@@ -1,0 +1,372 @@
+"""The history, in DuckDB. The law: all SQL stands here, beside its schema, and every value of it is bound.
+
+Insert-only tables, without keys or indexes. One connection writes, from one thread; readers take a cursor each and
+fetch to the end. `sequence` orders everything by its arrival at the principal and never goes back, as clocks do.
+What the original implementation wrote is carried on with: see `_adopt`.
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cdktr.errors import StartError, StoreError
+from cdktr.records import FINAL_STATUSES, LogRecord, RunUpdate, TaskUpdate
+
+MEMORY = ":memory:"
+
+#: DuckDB's own cache and work memory.
+MEMORY_LIMIT = "256MB"
+
+#: Rows handed over at once: the interpreter stands still meanwhile.
+SLICE = 2048
+
+#: column -> type, in order. The first columns of a table are the original API's and keep their names.
+SCHEMA: Mapping[str, Mapping[str, str]] = {
+    "logstore": {
+        "workflow_id": "TEXT",
+        "workflow_name": "TEXT",
+        "workflow_instance_id": "TEXT",
+        "task_name": "TEXT",
+        "task_instance_id": "TEXT",
+        "timestamp_ms": "BIGINT",
+        "level": "TEXT",
+        "payload": "TEXT",
+        "sequence": "BIGINT",
+    },
+    "workflow_run_status": {
+        "workflow_id": "TEXT",
+        "workflow_instance_id": "TEXT",
+        "status": "TEXT",
+        "timestamp_ms": "BIGINT",
+        "agent_id": "TEXT",
+        "detail": "TEXT",
+        "trigger": "TEXT",
+        "params": "TEXT",
+        "sequence": "BIGINT",
+    },
+    "task_run_status": {
+        "task_id": "TEXT",
+        "task_instance_id": "TEXT",
+        "workflow_instance_id": "TEXT",
+        "status": "TEXT",
+        "timestamp_ms": "BIGINT",
+        "agent_id": "TEXT",
+        "attempt": "BIGINT",
+        "exit_code": "BIGINT",
+        "detail": "TEXT",
+        "sequence": "BIGINT",
+    },
+    # The last report taken from each agent process: what came before it is here already.
+    "report_cursor": {"source": "TEXT", "report": "BIGINT"},
+    # What was refused, and other facts about runs that are no status of theirs.
+    "run_event": {
+        "workflow_instance_id": "TEXT",
+        "timestamp_ms": "BIGINT",
+        "kind": "TEXT",
+        "detail": "TEXT",
+        "sequence": "BIGINT",
+    },
+}
+
+ORDERED = tuple(table for table, columns in SCHEMA.items() if "sequence" in columns)
+
+_FINAL = ", ".join(f"'{status}'" for status in sorted(FINAL_STATUSES))
+
+_RUNS = f"""
+SELECT workflow_id, workflow_instance_id, arg_max(status, sequence) AS status, min(timestamp_ms) AS queued_ms,
+       min(timestamp_ms) FILTER (status = 'RUNNING') AS started_ms,
+       max(timestamp_ms) FILTER (status IN ({_FINAL})) AS ended_ms,
+       arg_max(agent_id, sequence) AS agent_id, arg_max(detail, sequence) FILTER (status IN ({_FINAL})) AS detail,
+       max(trigger) AS trigger, max(params) AS params
+FROM workflow_run_status
+WHERE ($workflow IS NULL OR workflow_id = $workflow) AND ($run IS NULL OR workflow_instance_id = $run)
+GROUP BY ALL HAVING $status IS NULL OR arg_max(status, sequence) = $status
+ORDER BY min(sequence) DESC LIMIT $limit OFFSET $offset
+"""
+
+_TASKS = f"""
+SELECT task_id, task_instance_id, arg_max(status, sequence) AS status,
+       min(timestamp_ms) FILTER (status = 'RUNNING') AS started_ms,
+       max(timestamp_ms) FILTER (status IN ({_FINAL})) AS ended_ms,
+       max(attempt) AS attempt, arg_max(exit_code, sequence) AS exit_code, arg_max(detail, sequence) AS detail
+FROM task_run_status WHERE workflow_instance_id = $run GROUP BY ALL ORDER BY min(sequence)
+"""
+
+_LATEST = """
+SELECT workflow_id, arg_max(workflow_instance_id, sequence) AS workflow_instance_id,
+       arg_max(status, sequence) AS status, arg_max(timestamp_ms, sequence) AS timestamp_ms
+FROM workflow_run_status GROUP BY workflow_id ORDER BY max(sequence) DESC LIMIT $limit
+"""
+
+_LOG_FILTER = """
+FROM logstore
+WHERE ($start IS NULL OR timestamp_ms >= $start) AND ($end IS NULL OR timestamp_ms < $end)
+  AND ($workflow IS NULL OR workflow_id = $workflow) AND ($run IS NULL OR workflow_instance_id = $run)
+"""
+
+_LOGS = f"""
+SELECT * EXCLUDE (sequence) {_LOG_FILTER} ORDER BY timestamp_ms, sequence LIMIT $limit
+"""
+
+_LOG_PAGE = f"""
+SELECT * {_LOG_FILTER} AND ($task IS NULL OR task_name = $task) AND ($level IS NULL OR level = $level)
+  AND ($after IS NULL OR sequence > $after)
+  AND ($status IS NULL OR workflow_instance_id IN (
+        SELECT workflow_instance_id FROM workflow_run_status
+        GROUP BY workflow_instance_id HAVING arg_max(status, sequence) = $status))
+"""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows for one transaction, each numbered when it came."""
+
+    logs: list[tuple[Any, ...]] = field(default_factory=list)
+    runs: list[tuple[Any, ...]] = field(default_factory=list)
+    tasks: list[tuple[Any, ...]] = field(default_factory=list)
+    cursors: list[tuple[Any, ...]] = field(default_factory=list)
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def add_logs(self, records: Iterable[LogRecord], first: int) -> int:
+        """Add log lines numbered from `first`; returns the next number."""
+        before = len(self.logs)
+        self.logs += [(*record, number) for number, record in enumerate(records, first)]
+        return first + len(self.logs) - before
+
+    def add_run(self, update: RunUpdate, number: int) -> None:
+        """Add a run's change of status."""
+        self.runs.append((*_values(update), number))
+
+    def add_task(self, update: TaskUpdate, number: int) -> None:
+        """Add a task's change of status."""
+        self.tasks.append((*_values(update), number))
+
+    @property
+    def rows(self) -> Mapping[str, list[tuple[Any, ...]]]:
+        """The rows by table."""
+        return dict(zip(SCHEMA, (self.logs, self.runs, self.tasks, self.cursors, self.events), strict=True))
+
+    def __len__(self) -> int:
+        return sum(map(len, self.rows.values()))
+
+
+def _values(update: RunUpdate | TaskUpdate) -> list[Any]:
+    return [getattr(update, f.name) for f in fields(update)]
+
+
+class Store:
+    """The database file, held by this process alone. `path` may be `:memory:`."""
+
+    def __init__(self, path: str) -> None:
+        """Open or create. Raises StartError: held by another process, damaged, or not writable."""
+        self._path = path
+        self._lock = _lock(path)
+        self._writing = threading.Lock()
+        try:
+            self._connection = self._open()
+            self._adopt()
+        except BaseException:
+            self._unlock()
+            raise
+        #: The number for the next row.
+        self.next_sequence = 1 + max(self._one(f"SELECT coalesce(max(sequence), -1) FROM {name}") for name in ORDERED)
+        #: The last report stored from each source.
+        self.cursors: dict[str, int] = dict(self._rows("SELECT source, max(report) FROM report_cursor GROUP BY source"))
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        config: dict[str, str | int] = {"threads": 2, "async_threads": 0, "memory_limit": MEMORY_LIMIT}
+        if self._path != MEMORY:
+            config |= {"temp_directory": self._path + ".tmp", "storage_compatibility_version": "v1.3.0"}
+        try:
+            connection = duckdb.connect(self._path, config=config)
+            # After the options above, which they would forbid.
+            for option in ("autoload_known_extensions", "autoinstall_known_extensions", "enable_external_access"):
+                connection.execute(f"SET {option} = false")
+            connection.execute("SET lock_configuration = true")
+        except duckdb.Error as error:
+            raise StartError(
+                f"The database {self._path} cannot be opened: {_first_line(error)}; if another program has it open "
+                "close that, if the file is damaged move it aside and start again"
+            ) from error
+        return connection
+
+    def _adopt(self) -> None:
+        """Create what is missing; widen the tables of the original implementation, whose statuses are an ENUM."""
+        try:
+            for table, columns in SCHEMA.items():
+                definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+                self._connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({definition})")
+                self._widen(table, columns)
+        except duckdb.Error as error:
+            raise StartError(f"The database {self._path} cannot be used: {_first_line(error)}") from error
+
+    def _widen(self, table: str, columns: Mapping[str, str]) -> None:
+        found = {name: kind for name, kind, *_ in self._rows(f"DESCRIBE {table}")}
+        if str(found.get("status", "")).startswith("ENUM"):
+            self._connection.execute(f"ALTER TABLE {table} ALTER COLUMN status TYPE TEXT")
+        missing = [name for name in columns if name not in found]
+        for name in missing:
+            self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+        if "sequence" in missing:
+            # Before everything that comes, in the order in which it was written.
+            self._connection.execute(f"UPDATE {table} SET sequence = rowid - (SELECT count(*) FROM {table})")
+
+    def write(self, batch: Batch) -> None:
+        """Store a batch, all of it or nothing. Raises StoreError. For one thread."""
+        with self._writing:
+            try:
+                self._write(batch.rows)
+            except duckdb.InvalidInputException:
+                # A text that is not valid Unicode, which only a foreign client can make.
+                self._rollback()
+                self._retry({table: [_clean(row) for row in rows] for table, rows in batch.rows.items()})
+            except duckdb.Error as error:
+                self._rollback()
+                raise StoreError(f"The database {self._path} cannot be written: {_first_line(error)}") from error
+
+    def _retry(self, rows: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
+        try:
+            self._write(rows)
+        except duckdb.Error as error:
+            self._rollback()
+            raise StoreError(f"The database {self._path} cannot be written: {_first_line(error)}") from error
+
+    def _write(self, tables: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
+        self._connection.execute("BEGIN")
+        for table, rows in tables.items():
+            if rows:
+                appender = self._connection.appender(table)
+                for start in range(0, len(rows), SLICE):
+                    appender.append_rows(rows[start : start + SLICE])
+                appender.flush()
+        self._connection.execute("COMMIT")
+
+    def _rollback(self) -> None:
+        try:
+            self._connection.execute("ROLLBACK")
+        except duckdb.Error:
+            # A failed checkpoint invalidates the connection: only a new one goes on.
+            self._connection.close()
+            try:
+                self._connection = self._open()
+            except StartError as error:
+                raise StoreError(str(error)) from error
+
+    # Queries: each may be called from any thread.
+
+    def runs(
+        self,
+        workflow_id: str | None = None,
+        run_id: str | None = None,
+        status: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> list[dict[str, Any]]:
+        """Runs, newest first, with their latest status and times."""
+        names = {"workflow": workflow_id, "run": run_id, "status": status, "limit": limit, "offset": offset}
+        return self._objects(_RUNS, names)
+
+    def tasks(self, run_id: str) -> list[dict[str, Any]]:
+        """The tasks of a run with their latest status, in the order in which they were first heard of."""
+        return self._objects(_TASKS, {"run": run_id})
+
+    def latest(self, limit: int) -> list[dict[str, Any]]:
+        """The latest status of each workflow, most recently active first."""
+        return self._objects(_LATEST, {"limit": limit})
+
+    def logs(
+        self, start_ms: int, end_ms: int, workflow_id: str | None, run_id: str | None, limit: int
+    ) -> list[LogRecord]:
+        """Log lines of start <= t < end, oldest first."""
+        names = {"start": start_ms, "end": end_ms, "workflow": workflow_id, "run": run_id, "limit": limit}
+        return [LogRecord(*row) for row in self._rows(_LOGS, names)]
+
+    def log_page(self, filters: Mapping[str, Any], limit: int, *, newest: bool) -> list[dict[str, Any]]:
+        """Log lines with their sequence, ascending: the first `limit` that match, or with `newest` the last.
+
+        `filters` has workflow, run, task, level, status, start, end, after; None matches all.
+        """
+        order = "DESC" if newest else "ASC"
+        found = self._objects(f"{_LOG_PAGE} ORDER BY sequence {order} LIMIT $limit", {**filters, "limit": limit})
+        return found[::-1] if newest else found
+
+    def highest_number(self) -> int:
+        """The highest number at the end of an instance id, -1 when there is none."""
+        ids = (f"SELECT {column} AS id FROM {table}" for table, column in _ID_COLUMNS)
+        number = "try_cast(regexp_extract(id, '-([0-9]+)$', 1) AS BIGINT)"
+        return int(self._one(f"SELECT coalesce(max({number}), -1) FROM ({' UNION ALL '.join(ids)})"))
+
+    def _objects(self, sql: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _rows(self, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            return cursor.execute(sql, values).fetchall()
+
+    def _one(self, sql: str) -> Any:
+        return self._rows(sql)[0][0]
+
+    def close(self) -> None:
+        """Close the file and let go of it."""
+        with self._writing:
+            self._connection.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+_ID_COLUMNS = (
+    ("workflow_run_status", "workflow_instance_id"),
+    ("task_run_status", "task_instance_id"),
+    ("logstore", "task_instance_id"),
+)
+
+
+def _clean(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for v in row)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def _lock(path: str) -> int | None:
+    # Not DuckDB's own lock alone: that one is lost as soon as this process closes the file anywhere else.
+    if path == MEMORY:
+        return None
+    try:
+        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return take_lock(Path(path + ".lock"), f"the database {path}", "CDKTR_DB_PATH")
+    except OSError as error:
+        raise StartError(f"The database {path} cannot be made: {error.strerror}; set CDKTR_DB_PATH") from error
+
+
+def take_lock(path: Path, what: str, setting: str) -> int:
+    """Lock a file for this process until the returned descriptor is closed.
+
+    Raises StartError that names who holds it, OSError when the file cannot be made.
+    """
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 100).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise StartError(
+            f"Another principal (process {holder}) holds {what}; stop it, or set {setting} to another place"
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    return lock

@@ -1,0 +1,158 @@
+"""Text for people and from pipes: durations, times, log lines, tables, ids, and the splitter of byte streams.
+
+Pure: returns text, prints nothing.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from unicodedata import combining, east_asian_width
+
+from cdktr.errors import SettingError
+from cdktr.records import LogRecord
+
+#: Ends a line that was cut at the limit.
+CUT_MARK = " …[cut]"
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)?")
+#: C0, DEL and C1 controls, which a terminal would obey.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 9}
+
+# The words of the instance ids. Short, friendly, and none that reads oddly in an incident report.
+_ADJECTIVES = (
+    "amber brave bright brisk calm clever cosy crisp eager early fair fancy fast fine fleet fond free fresh gentle "
+    "glad golden good grand green happy hardy jolly jumping keen kind lively loyal lucky merry mild neat nimble noble "
+    "patient plain polite proud quick quiet rapid ready silent silver smart snug solid spry steady sunny sure swift "
+    "tidy trim trusty vivid warm wise witty"
+).split()
+_NOUNS = (
+    "badger beaver bee bison bittern canary cat cobra condor crane crow deer dingo dove duck eagle egret elk falcon "
+    "ferret finch fox gecko goose grouse gull hare hawk heron horse ibis impala jackal jay kestrel kite koala lark "
+    "lemur lion llama lynx magpie marten mole monkey moose newt orca oriole osprey otter owl panda puffin quail raven "
+    "robin seal stoat stork swan tapir teal tern thrush tiger toad vole wombat wren yak zebra"
+).split()
+
+
+def slug(number: int) -> str:
+    """The instance id of a number, such as `jumping-monkey-0`: unique because the number is."""
+    # A multiplier coprime to the table sizes spreads neighbours, so that ids of one hour look different.
+    mixed = number * 7919 + 12345
+    adjective = _ADJECTIVES[mixed % len(_ADJECTIVES)]
+    noun = _NOUNS[mixed // len(_ADJECTIVES) % len(_NOUNS)]
+    return f"{adjective}-{noun}-{number}"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90`, `1.5h`, `1h30m`, `500ms`. Raises SettingError that says what is expected."""
+    compact = text.strip().lower()
+    parts = _DURATION.findall(compact)
+    if not compact or "".join(number + unit for number, unit in parts) != compact or _bare_inside(parts):
+        raise SettingError(f"{text!r} is no duration; expected something like 90, 30s, 5m, 1h30m or 2d")
+    return sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+
+
+def _bare_inside(parts: Sequence[tuple[str, str]]) -> bool:
+    return len(parts) > 1 and any(not unit for _, unit in parts)
+
+
+def format_duration(seconds: float) -> str:
+    """`0.4s`, `12s`, `3m05s`, `2h10m`, `4d03h`."""
+    if seconds < 10:
+        return f"{max(seconds, 0):.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def rfc3339(timestamp_ms: int) -> str:
+    """`2026-01-31T02:00:00.123+00:00`. A time that no calendar holds is shown as its number."""
+    try:
+        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    except (OverflowError, ValueError, OSError):
+        return f"{timestamp_ms}ms"
+
+
+def format_log(record: LogRecord, verbose: bool = False) -> str:
+    """A log line as the API has always shown it; the verbose form names workflow and task too."""
+    head = f"[{rfc3339(record.timestamp_ms)} {record.level}]"
+    if verbose:
+        run = f"{record.workflow_name}={record.workflow_instance_id}"
+        return f"{head} [{run} / {record.task_name}={record.task_instance_id}] {record.payload}"
+    return f"{head} [{record.workflow_instance_id}/{record.task_instance_id}] {record.payload}"
+
+
+def printable(text: str) -> str:
+    """`text` with control characters made visible, so that no log line drives the reader's terminal."""
+    return text.translate(_CONTROLS)
+
+
+def width(text: str) -> int:
+    """Columns of a terminal that `text` takes: wide characters count two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns padded to their widest cell, two spaces apart, no trailing blanks."""
+    cells = [list(head), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(width(row[column]) for row in cells) for column in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        padded = (cell + " " * (size - width(cell)) for cell, size in zip(row, widths, strict=True))
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(line(row) for row in cells)
+
+
+class LineSplitter:
+    """Bytes in, in any chunks; whole lines of text out, the same for every chunking.
+
+    Lines end at LF; one CR before it is dropped. Invalid UTF-8 becomes U+FFFD. A line longer than `limit` bytes is
+    cut there, marked with `CUT_MARK`, and the rest of it dropped, so that memory is bounded.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        #: The begun line: at most `limit` + 2 bytes, which suffice to tell whether it is too long without its CR.
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[str]:
+        """The lines that `data` completes."""
+        *ended, rest = data.split(b"\n")
+        lines: list[str] = []
+        if ended:
+            self._extend(ended[0])
+            lines = [self._take(), *self._decode_all(ended[1:])]
+        self._extend(rest)
+        return lines
+
+    def close(self) -> list[str]:
+        """What is left when the stream ends: at most one line."""
+        return [self._take()] if self._rest else []
+
+    def _extend(self, data: bytes) -> None:
+        self._rest += data[: self._limit + 2 - len(self._rest)]
+
+    def _take(self) -> str:
+        line = self._decode(bytes(self._rest))
+        self._rest.clear()
+        return line
+
+    def _decode(self, line: bytes) -> str:
+        line = line.removesuffix(b"\r")
+        text = line[: self._limit].decode("utf-8", "replace")
+        return text if len(line) <= self._limit else text + CUT_MARK
+
+    def _decode_all(self, lines: list[bytes]) -> list[str]:
+        # One decode for the whole chunk where nothing needs care: a flood of short lines is the case that counts.
+        joined = b"\n".join(lines)
+        if not lines or b"\r" in joined or max(map(len, lines)) > self._limit:
+            return [self._decode(line) for line in lines]
+        return joined.decode("utf-8", "replace").split("\n")

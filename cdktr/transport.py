@@ -1,0 +1,275 @@
+"""ZeroMQ sockets under asyncio, and one plain client. The law: nobody else imports zmq; nothing here reads a message.
+
+`zmq.asyncio` is left out: it costs 57 ms to import and a future a message. A ZeroMQ socket has one descriptor that
+becomes readable when its state may have changed, edge-triggered: after every receive and send the state must be looked
+at again, which `_Socket` does.
+"""
+
+import asyncio
+import errno
+import itertools
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from cdktr.errors import StartError, UnreachableError
+
+#: Bytes; a larger message ends the connection that sends it.
+MAX_MESSAGE = 32 * 1024 * 1024
+
+#: Messages taken from one socket before the event loop gets a turn.
+BURST = 64
+
+#: Milliseconds: how often a silent connection is tried, and how long it may stay silent.
+HEARTBEAT_MS = 2000
+HEARTBEAT_TIMEOUT_MS = 10000
+
+#: What a reply needs to find its way: the frames before the message, as they came.
+Peer = tuple[bytes, ...]
+
+
+def _new(context: zmq.Context[Any], kind: int, *, linger_ms: int = 0) -> zmq.Socket[bytes]:
+    raw = context.socket(kind)
+    raw.setsockopt(zmq.LINGER, linger_ms)
+    raw.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+    raw.setsockopt(zmq.HANDSHAKE_IVL, 5000)
+    raw.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    raw.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    raw.setsockopt(zmq.BACKLOG, 1024)
+    raw.setsockopt(zmq.IPV6, 1)
+    return raw
+
+
+class _Socket:
+    """One ZeroMQ socket in the event loop: messages in by callback, out by `_send`."""
+
+    def __init__(self, raw: zmq.Socket[bytes], on_frames: Callable[[list[bytes]], None]) -> None:
+        self._raw = raw
+        self._on_frames = on_frames
+        self._loop = asyncio.get_running_loop()
+        self._scheduled = False
+        self._loop.add_reader(raw.fileno(), self._drain)
+        self._again()
+
+    def close(self) -> None:
+        """Close at once; what is not sent within the linger time is dropped."""
+        if not self._raw.closed:
+            self._loop.remove_reader(self._raw.fileno())
+            self._raw.close()
+
+    def _again(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        self._scheduled = False
+        self._drain()
+
+    def _drain(self) -> None:
+        for _ in range(BURST):
+            if self._raw.closed:
+                return
+            try:
+                frames = self._raw.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._on_frames(frames)
+        self._again()
+
+    def _send(self, frames: Sequence[bytes]) -> bool:
+        """False when it cannot be sent now: the peer is gone, or does not read."""
+        try:
+            self._raw.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno in (errno.EAGAIN, errno.EHOSTUNREACH):
+                return False
+            raise
+        finally:
+            self._again()
+        return True
+
+
+def _bind(raw: zmq.Socket[bytes], host: str, port: int, setting: str) -> int:
+    """Bind and return the port; 0 takes any free one. Raises StartError that names the setting to change."""
+    try:
+        address = "*" if host in ("*", "0.0.0.0", "") else f"[{host}]" if ":" in host else socket.gethostbyname(host)
+        raw.bind(f"tcp://{address}:{port or '*'}")
+    except (zmq.ZMQError, OSError) as error:
+        raw.close()
+        code = getattr(error, "errno", None)
+        if code == errno.EADDRINUSE:
+            raise StartError(
+                f"Port {port} on {host} is in use, perhaps by another cdktr; stop that or set {setting} to a free port"
+            ) from None
+        if code == errno.EACCES:
+            raise StartError(f"Port {port} needs more rights than this user has; set {setting} above 1023") from None
+        raise StartError(f"Cannot listen on {host}:{port}: {error}; check CDKTR_PRINCIPAL_HOST and {setting}") from None
+    return int(raw.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+
+
+class Endpoints:
+    """The three sockets of a principal."""
+
+    def __init__(
+        self,
+        host: str,
+        ports: tuple[int, int, int],
+        on_request: Callable[[Peer, list[bytes]], None],
+        on_log: Callable[[bytes], None],
+    ) -> None:
+        """Bind the API, the log intake and the log publisher on `ports`. Raises StartError, then nothing is bound."""
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._topics: set[bytes] = set()
+        names = ("CDKTR_PRINCIPAL_PORT", "CDKTR_LOGS_LISTENING_PORT", "CDKTR_LOGS_PUBLISHING_PORT")
+        kinds = (zmq.ROUTER, zmq.PULL, zmq.XPUB)
+        raws = [_new(self._context, kind, linger_ms=500) for kind in kinds]
+        raws[0].setsockopt(zmq.ROUTER_MANDATORY, 1)
+        try:
+            bound = [_bind(raw, host, port, name) for raw, port, name in zip(raws, ports, names, strict=True)]
+        except StartError:
+            self._context.destroy(linger=0)
+            raise
+        #: The ports in force: API, log intake, log publisher.
+        self.ports = (bound[0], bound[1], bound[2])
+        self._api = _Socket(raws[0], lambda frames: self._request(frames, on_request))
+        self._logs = _Socket(raws[1], lambda frames: on_log(b"".join(frames)))
+        self._live = _Socket(raws[2], self._subscription)
+
+    @staticmethod
+    def _request(frames: list[bytes], on_request: Callable[[Peer, list[bytes]], None]) -> None:
+        # Everything up to the last empty frame but the message is the way back; a plain DEALER sends no empty frame.
+        cut = frames.index(b"", 1) + 1 if b"" in frames[1:-1] else 1
+        on_request(tuple(frames[:cut]), frames[cut:])
+
+    def reply(self, peer: Peer, message: bytes) -> bool:
+        """Answer a request; False when the peer is gone."""
+        return self._api._send([*peer, message])
+
+    @property
+    def has_subscribers(self) -> bool:
+        """False while publishing would reach nobody."""
+        return bool(self._topics)
+
+    def publish(self, messages: Sequence[bytes]) -> None:
+        """Send to the subscribers; whoever reads too slowly loses messages."""
+        for message in messages:
+            self._live._send([message])
+
+    def _subscription(self, frames: list[bytes]) -> None:
+        topic = frames[0][1:]
+        (self._topics.add if frames[0][:1] == b"\x01" else self._topics.discard)(topic)
+
+    def close(self) -> None:
+        """Close all three."""
+        for each in (self._api, self._logs, self._live):
+            each.close()
+        self._context.term()
+
+
+class Requester:
+    """An agent's connection to a principal: many requests under way at once, each with its own reply."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        raw = _new(self._context, zmq.DEALER, linger_ms=500)
+        # Nothing is queued for a principal that is not there: the sender shall know.
+        raw.setsockopt(zmq.IMMEDIATE, 1)
+        raw.setsockopt(zmq.RECONNECT_IVL, 50)
+        raw.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        self._address = f"{host}:{port}"
+        self._ids = itertools.count()
+        self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
+        self._up = asyncio.Event()
+        monitor = raw.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+        self._monitor = _Socket(monitor, self._monitored)
+        self._dealer = _Socket(raw, self._reply)
+        self._monitored_raw = raw
+        raw.connect(f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}")
+
+    async def connected(self) -> None:
+        """Return when there is a connection."""
+        await self._up.wait()
+
+    async def request(self, message: bytes, timeout_s: float) -> bytes:
+        """Ask and return the reply. Raises UnreachableError after `timeout_s` or when the connection breaks."""
+        number = next(self._ids).to_bytes(8, "big")
+        if not self._up.is_set() or not self._dealer._send([number, b"", message]):
+            raise UnreachableError(f"There is no principal at {self._address}")
+        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = reply
+        try:
+            return await asyncio.wait_for(reply, timeout_s)
+        except TimeoutError:
+            raise UnreachableError(f"The principal at {self._address} did not answer in {timeout_s:g} s") from None
+        finally:
+            del self._waiting[number]
+
+    def _reply(self, frames: list[bytes]) -> None:
+        waiting = self._waiting.get(frames[0])
+        if waiting is not None and not waiting.done():
+            waiting.set_result(frames[-1])
+
+    def _monitored(self, frames: list[bytes]) -> None:
+        if parse_monitor_message(frames)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            self._up.set()
+            return
+        self._up.clear()
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(UnreachableError(f"The connection to the principal at {self._address} broke"))
+
+    def close(self) -> None:
+        """Close; requests under way are dropped."""
+        self._monitored_raw.disable_monitor()
+        self._monitor.close()
+        self._dealer.close()
+        self._context.term()
+
+
+class Caller:
+    """A plain blocking client: one request at a time. For the command line and event listeners."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.address = f"{host}:{port}"
+        self._host, self._port = host, port
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._raw: zmq.Socket[bytes] | None = None
+
+    def call(self, message: bytes, timeout_s: float) -> bytes:
+        """Ask and return the reply. Raises UnreachableError, at once where nothing listens."""
+        raw = self._raw = self._raw or self._connect(timeout_s)
+        raw.send(message)
+        if not raw.poll(int(timeout_s * 1000)):
+            # A REQ socket that got no answer cannot be used again.
+            self.close_socket()
+            raise UnreachableError(f"The principal at {self.address} did not answer in {timeout_s:g} s")
+        return raw.recv()
+
+    def _connect(self, timeout_s: float) -> zmq.Socket[bytes]:
+        # ZeroMQ connects in the background and says nothing of a refusal: ask TCP first.
+        try:
+            socket.create_connection((self._host, self._port), timeout_s).close()
+        except OSError as error:
+            why = error.strerror or "no answer"
+            raise UnreachableError(
+                f"No principal answers at {self.address} ({why}); start one with `cdktr start principal`, "
+                "or say where it is with --principal-host and --principal-port"
+            ) from None
+        raw = _new(self._context, zmq.REQ)
+        raw.connect(f"tcp://[{self._host}]:{self._port}" if ":" in self._host else f"tcp://{self._host}:{self._port}")
+        return raw
+
+    def close_socket(self) -> None:
+        """Drop the connection; the next call makes a new one."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+
+    def close(self) -> None:
+        """Drop everything."""
+        self.close_socket()
+        self._context.term()
