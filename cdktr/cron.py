@@ -55,14 +55,14 @@ class Unit:
 
     def _item(self, item: str) -> Iterable[int]:
         """`*`, a value or a range, each with an optional step. A range whose end is before its start wraps."""
-        span, slash, step = item.partition("/")
+        span, slash, step_text = item.partition("/")
         low_text, dash, high_text = span.partition("-")
         low = self.first if span == "*" else self._value(low_text)
         high = self._value(high_text) if dash else low
         if not dash and (slash or span == "*"):
             high = self.first + self.count - 1
         length = high - low if high >= low else high - low + self.count
-        steps = range(0, length + 1, self._step(step) if slash else 1)
+        steps = range(0, length + 1, self._step(step_text) if slash else 1)
         return (self.first + (low - self.first + step) % self.count for step in steps)
 
     def _value(self, text: str) -> int:
@@ -119,6 +119,7 @@ class Fields(NamedTuple):
 
     @property
     def every_hour(self) -> bool:
+        """No hour is named: the schedule is a rhythm rather than a list of wall-clock times."""
         return len(self.hours) == 24
 
     def can_fire(self) -> bool:
@@ -157,9 +158,9 @@ class Schedule:
     fields are restricted (`*` is not) either is enough. `?` in a day field is `*`.
 
     When the zone changes its clock, a schedule that names its hours fires once for each wall-clock time: at the
-    first of two passes, and for times that are left out at the moment of the change (once for all of them).
-    A schedule that admits every hour is a rhythm: it fires whenever the clock shows a time that it
-    admits, in both passes, and makes up for nothing that is left out.
+    first of two passes, and for the times that are left out at the moment of the change, once for all of them.
+    A schedule that admits every hour is a rhythm: it fires whenever the clock shows a time that it admits, in
+    both passes, and makes up for nothing that is left out.
     """
 
     expression: str

@@ -62,6 +62,7 @@ class Change:
     """One event: what happened to which run, as JSON-able facts."""
 
     kind: str
+    #: What `apply` needs, and what the history tells: `workflow_id`, `agent_id`, `at_ms`, `detail`.
     facts: Mapping[str, Any]
 
 
@@ -122,40 +123,57 @@ class Dispatch:
         )
         return self.leases[run.id]
 
-    def start(self, run_id: str, agent_id: str, token: str) -> bool:
+    def start(self, run_id: str, agent_id: str, token: str, now_ms: int) -> bool:
         """May the agent start the run that it was handed? True exactly while its lease stands."""
         lease = self.leases.get(run_id)
         if lease is None or (lease.agent_id, lease.token) != (agent_id, token):
             return False
         if not lease.started:
-            self._do("started", id=run_id)
+            self._start(lease, now_ms)
         return True
 
-    def finish(self, run_id: str, status: RunStatus) -> None:
-        """A run has ended, whoever says so with right: see `holds`."""
-        self._do("finished", id=run_id, status=status.value)
+    def _start(self, lease: Lease, now_ms: int) -> None:
+        run = lease.run
+        self._do("started", id=run.id, workflow_id=run.workflow_id, agent_id=lease.agent_id, at_ms=now_ms)
+
+    def finish(self, run_id: str, status: RunStatus, now_ms: int, detail: str | None = None) -> None:
+        """A run has ended, whoever says so with right: see `holds`. Also for one that can never be handed out."""
+        lease = self.leases.get(run_id)
+        run = self.queued[run_id] if lease is None else lease.run
+        self._do(
+            "finished",
+            id=run_id,
+            status=status.value,
+            workflow_id=run.workflow_id,
+            agent_id=None if lease is None else lease.agent_id,
+            at_ms=now_ms,
+            detail=detail,
+        )
+
+    def requeue(self, lease: Lease, now_ms: int, detail: str) -> None:
+        """A run that was handed out and never started waits again, at the head."""
+        run = lease.run
+        self._do("requeued", id=run.id, workflow_id=run.workflow_id, at_ms=now_ms, detail=detail)
 
     def holds(self, run_id: str, token: str) -> bool:
         """Does this token still speak for the run?"""
         lease = self.leases.get(run_id)
         return lease is not None and lease.token == token
 
-    def fail_queued(self, run_id: str) -> None:
-        """End a queued run that can never be handed out."""
-        self._do("finished", id=run_id, status=RunStatus.FAILED.value)
-
-    def reconcile(self, agent_id: str, holding: Mapping[str, str]) -> list[str]:
-        """An agent says which runs (id -> token) it holds; returns those it has no right to any more.
-
-        What it was handed and does not hold was lost on the way, and is queued again.
-        """
-        for lease in [lease for lease in self.leases.values() if lease.agent_id == agent_id and not lease.legacy]:
-            if lease.run.id not in holding and not lease.started:
-                self._do("requeued", id=lease.run.id)
+    def reconcile(self, agent_id: str, holding: Mapping[str, str], now_ms: int) -> list[str]:
+        """An agent says which runs (id -> token) it holds; returns those it has no right to any more."""
         for run_id, token in holding.items():
             if self.holds(run_id, token) and self.leases[run_id].started is None:
-                self._do("started", id=run_id)
+                self._start(self.leases[run_id], now_ms)
         return [run_id for run_id, token in holding.items() if not self.holds(run_id, token)]
+
+    def take_back(self, agent_id: str, holding: Iterable[str], now_ms: int) -> None:
+        """Queue again what an agent was handed and does not hold: it was lost on the way. Only to be called when no
+        lease can be on its way to the agent, as when it asks for the next."""
+        held = set(holding)
+        for lease in self.leases_of(agent_id):
+            if lease.run.id not in held and not lease.started and not lease.legacy:
+                self.requeue(lease, now_ms, f"the assignment never reached agent {agent_id}")
 
     # Agents: heartbeats and loss.
 
@@ -189,16 +207,12 @@ class Dispatch:
         """The leases of one agent."""
         return [lease for lease in self.leases.values() if lease.agent_id == agent_id]
 
-    def drop(self, lease: Lease) -> RunStatus | None:
-        """The agent of a lease is lost: queue the run again if it surely never started, else it CRASHED.
-
-        Returns the verdict, None when it was queued again.
-        """
+    def drop(self, lease: Lease, now_ms: int, why: str) -> None:
+        """The agent of a lease is lost: queue the run again if it surely never started, else it CRASHED."""
         if lease.started is False and lease.run.deliveries + 1 < MAX_DELIVERIES:
-            self._do("requeued", id=lease.run.id)
-            return None
-        self.finish(lease.run.id, RunStatus.CRASHED)
-        return RunStatus.CRASHED
+            self.requeue(lease, now_ms, f"{why} before it started the run")
+        else:
+            self.finish(lease.run.id, RunStatus.CRASHED, now_ms, why)
 
     def agent_infos(self) -> list[AgentInfo]:
         """The registered agents and how many runs each holds."""
@@ -223,7 +237,8 @@ class Dispatch:
                 return lease.run.id
         if alias in self.finished or alias in self._aliases or alias in self.queued:
             return None
-        self._do("adopted", run=asdict(QueuedRun(alias, workflow_id, trigger="agent", queued_ms=now_ms)), agent=agent_id)
+        run = QueuedRun(alias, workflow_id, trigger="agent", queued_ms=now_ms)
+        self._do("adopted", run=asdict(run), agent_id=agent_id)
         return alias
 
     def run_of(self, instance_id: str) -> str:
@@ -291,15 +306,15 @@ class Dispatch:
         self.leases[id] = Lease(self.queued.pop(id), agent_id, token, first_number, legacy=legacy)
         self.next_number = number
 
-    def _started(self, id: str) -> None:
+    def _started(self, id: str, **_: Any) -> None:
         self.leases[id] = replace(self.leases[id], started=True)
 
-    def _requeued(self, id: str) -> None:
+    def _requeued(self, id: str, **_: Any) -> None:
         run = self.leases.pop(id).run
         # To the head: it waited longest.
         self.queued = {id: replace(run, deliveries=run.deliveries + 1)} | self.queued
 
-    def _finished(self, id: str, status: str) -> None:
+    def _finished(self, id: str, status: str, **_: Any) -> None:
         if self.queued.pop(id, None) is None:
             del self.leases[id]
         self.finished[id] = RunStatus(status)
@@ -312,9 +327,9 @@ class Dispatch:
         self.leases[id] = replace(self.leases[id], alias=alias)
         self._aliases[alias] = id
 
-    def _adopted(self, run: Mapping[str, Any], agent: str) -> None:
+    def _adopted(self, run: Mapping[str, Any], agent_id: str) -> None:
         adopted = QueuedRun(**run)
-        self.leases[adopted.id] = Lease(adopted, agent, "", 0, started=True, legacy=True, alias=adopted.id)
+        self.leases[adopted.id] = Lease(adopted, agent_id, "", 0, started=True, legacy=True, alias=adopted.id)
 
 
 #: Every event and its one effect.

@@ -32,6 +32,10 @@ class RefusedError(CdktrError):
     """The principal refused the request."""
 
 
+class UnprocessableError(CdktrError):
+    """The request is right, and cannot be answered as it is."""
+
+
 class UnreachableError(CdktrError):
     """The principal did not answer; is it running? `cdktr start principal` starts one."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from math import isfinite
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import yaml
 
@@ -59,7 +59,7 @@ _NOT_IN_A_VALUE = re.compile("[\x00\x01\ud800-\udfff]")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: A place, by `line` and `column` from 0. Its class depends on the parser.
 _Mark = Any
-_CORE_TAGS = {None, "!"} | {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
+_CORE_TAGS = {"!"} | {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class _Node:
         self.value = value
         self.mark: _Mark = event.start_mark
         self.anchor: str | None = event.anchor
-        self.tag = None if tag in _CORE_TAGS else tag
+        self.tag = None if tag is None or tag in _CORE_TAGS else tag
         #: Written without quotes, so that `null` or `true` are not just text.
         self.plain = plain and tag is None
         #: The nodes in it, itself included.
@@ -132,11 +132,11 @@ class _File:
     def add(self, mark: _Mark, message: str, hint: str = "") -> None:
         self.problems.append(Problem(self.path, mark.line + 1, mark.column + 1, message, hint))
         if len(self.problems) >= MAX_PROBLEMS:
-            raise WorkflowProblems(self.problems)
+            raise WorkflowProblems(self.problems) from None
 
     def stop(self, mark: _Mark, message: str, hint: str = "") -> NoReturn:
         self.add(mark, message, hint)
-        raise WorkflowProblems(self.problems)
+        raise WorkflowProblems(self.problems) from None
 
 
 def parse_workflow(text: str | bytes, workflow_id: str, path: str) -> Workflow:
@@ -158,7 +158,7 @@ def _decode(file: _File, text: str | bytes) -> str:
     try:
         data = text.encode() if isinstance(text, str) else text
         if len(data) > MAX_BYTES:
-            file.stop(_mark(""), f"the file has {len(data)} bytes; the most is {MAX_BYTES}")
+            file.stop(_mark(""), f"the file is larger than {MAX_BYTES} bytes")
         text = data.decode().removeprefix("\ufeff")
     except UnicodeError as error:
         before = error.object[: error.start] if isinstance(error, UnicodeEncodeError | UnicodeDecodeError) else ""
@@ -177,19 +177,23 @@ def _mark(before: str) -> _Mark:
 def _compose(file: _File, text: str) -> _Node:
     tree = _Tree(file)
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            tree.feed(event)
+        tree.read(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or _mark("")
-        before = text.split("\n")[mark.line][: mark.column + 1]
-        hint = "indent with spaces, not tabs" if before.endswith("\t") else ""
         context = f" ({error.context})" if error.context else ""
-        file.stop(mark, f"not valid YAML: {error.problem}{context}", hint)
+        file.stop(mark, f"not valid YAML: {error.problem}{context}", _syntax_hint(text, mark))
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         file.stop(_mark(""), f"not valid YAML: {str(error).partition(chr(10))[0]}")
     if not tree.roots or tree.roots[0].is_null:
         file.stop(_mark(""), "the file is empty", "a workflow needs 'name' and 'tasks'")
     return tree.roots[0]
+
+
+def _syntax_hint(text: str, mark: _Mark) -> str:
+    line = text.split("\n")[mark.line :][:1] or [""]
+    if line[0][: mark.column + 1].endswith("\t"):
+        return "indent with spaces, not tabs"
+    return "put text with '${{' in quotes" if "${{" in line[0] else ""
 
 
 class _Tree:
@@ -206,17 +210,24 @@ class _Tree:
         self._anchors: dict[str, _Node] = {}
         self._count = 0
 
-    def feed(self, event: yaml.Event) -> None:
-        if isinstance(event, yaml.ScalarEvent):
-            self._count += 1
-            self._place(_Node(event, event.value, event.tag, event.implicit[0]))
-        elif isinstance(event, yaml.CollectionStartEvent):
-            self._begin(event)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self._end(isinstance(event, yaml.MappingEndEvent))
-        elif isinstance(event, yaml.AliasEvent):
-            self._repeat(event)
-        elif isinstance(event, yaml.DocumentStartEvent) and self.roots:
+    def read(self, text: str) -> None:
+        loader = _LOADER(text)
+        try:
+            # The hot loop of this module: two thirds of all events are scalars.
+            for event in iter(loader.get_event, None):
+                if type(event) is yaml.ScalarEvent:
+                    node = _Node(event, event.value, event.tag, event.implicit[0])
+                    self._count += 1
+                    self._items.append(node)
+                    if node.anchor:
+                        self._anchors[node.anchor] = node
+                elif handle := self._HANDLERS.get(type(event)):
+                    handle(self, event)
+        finally:
+            loader.dispose()
+
+    def _document(self, event: Any) -> None:
+        if self.roots:
             self._file.stop(event.start_mark, "a second document begins here", "a file holds one workflow")
 
     def _begin(self, event: Any) -> None:
@@ -226,13 +237,15 @@ class _Tree:
         self._open.append((_Node(event, self._items, event.tag), self._items, self._count))
         self._count += 1
 
-    def _end(self, is_mapping: bool) -> None:
+    def _end(self, event: Any) -> None:
         node, items, before = self._open.pop()
         node.size = self._count - before
-        if is_mapping:
+        if type(event) is yaml.MappingEndEvent:
             node.value = _mapping(self._file, items)
         self._items = self._open[-1][1] if self._open else self.roots
-        self._place(node)
+        self._items.append(node)
+        if node.anchor:
+            self._anchors[node.anchor] = node
 
     def _repeat(self, event: Any) -> None:
         node = self._anchors.get(event.anchor)
@@ -246,10 +259,15 @@ class _Tree:
             )
         self._items.append(node)
 
-    def _place(self, node: _Node) -> None:
-        if node.anchor:
-            self._anchors[node.anchor] = node
-        self._items.append(node)
+    # Of the class: bound methods in each tree would be a cycle, which keeps it in memory.
+    _HANDLERS: ClassVar[dict[type, Callable[["_Tree", Any], None]]] = {
+        yaml.DocumentStartEvent: _document,
+        yaml.MappingStartEvent: _begin,
+        yaml.SequenceStartEvent: _begin,
+        yaml.MappingEndEvent: _end,
+        yaml.SequenceEndEvent: _end,
+        yaml.AliasEvent: _repeat,
+    }
 
 
 def _mapping(file: _File, items: list[_Node]) -> dict[str, tuple[_Node, _Node]]:
@@ -287,8 +305,9 @@ _Kind = TypeVar("_Kind", str, list[Any], dict[str, Any])
 
 def _take(file: _File, node: _Node, kind: type[_Kind], what: str, tag: str | None = None) -> _Kind | None:
     """The value of a node if it is of that kind and bears that tag; None after a problem was reported."""
-    if isinstance(node.value, kind) and node.tag == tag and not node.is_null:
-        return node.value
+    value = node.value
+    if type(value) is kind and node.tag == tag and (kind is not str or not node.plain or value not in _NULLS):
+        return value
     expected = {str: "text", list: "a list", dict: "a mapping"}[kind]
     file.add(node.mark, f"{what} must be {expected}, found {node.found}")
     return None
@@ -305,11 +324,13 @@ def _text(file: _File, node: _Node, what: str, forbidden: re.Pattern[str]) -> st
 def _line(file: _File, node: _Node, what: str) -> str:
     """A name, a path or a command."""
     text = _text(file, node, what, _NOT_IN_A_LINE)
-    if text is not None and not text.strip():
+    if text is None:
+        return ""
+    if not text.strip():
         file.add(node.mark, f"{what} must not be empty")
-    if text and "${{" in text:
+    if "${{" in text:
         file.add(node.mark, f"{what} cannot hold '${{{{'", "parameters are filled in only in 'args' and 'env'")
-    return text or ""
+    return text
 
 
 def _prose(file: _File, node: _Node, what: str) -> str:
@@ -318,15 +339,16 @@ def _prose(file: _File, node: _Node, what: str) -> str:
 
 def _value(file: _File, node: _Node, what: str) -> str:
     """An argument or the value of a variable."""
-    if "${{" in node.text:
+    text = _text(file, node, what, _NOT_IN_A_VALUE) or ""
+    if "${{" in text:
         file.templates.append(node)
-    return _text(file, node, what, _NOT_IN_A_VALUE) or ""
+    return text
 
 
 def _list_of(read: _Reader) -> _Reader:
     def read_list(file: _File, node: _Node, what: str) -> tuple[Any, ...]:
-        items = _take(file, node, list, what) or ()
-        return tuple([read(file, item, f"an item of {what}") for item in items])
+        items, what = _take(file, node, list, what) or (), f"an item of {what}"
+        return tuple([read(file, item, what) for item in items])
 
     return read_list
 
@@ -575,7 +597,7 @@ def _quoted(text: str) -> str:
 def _near(word: str, known: Iterable[str]) -> str:
     """The hint to a name that looks like `word`, if there is one."""
     near = get_close_matches(word[:100], known, 1)
-    return f"did you mean {near[0]!r}?" if near else ""
+    return f"did you mean {_quoted(str(near[0]))}?" if near else ""
 
 
 # What a file may say

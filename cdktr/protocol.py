@@ -221,6 +221,8 @@ class Heartbeat(Structured):
     slots: int
     version: str
     holding: dict[str, str] = field(default_factory=dict)
+    #: The agent stops: nobody need wait for it.
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +285,13 @@ class ListRuns(Structured):
 
 
 @dataclass(frozen=True, slots=True)
+class ListLatest(Structured):
+    """The latest run of every workflow that ever ran: workflow id -> {workflow_instance_id, status, timestamp_ms}."""
+
+    verb = "LSLATEST"
+
+
+@dataclass(frozen=True, slots=True)
 class ListTaskRuns(Structured):
     """The tasks of one run: one object a task."""
 
@@ -306,7 +315,7 @@ class ListLogs(Structured):
     level: str | None = None
     start_ms: int | None = None
     end_ms: int | None = None
-    after: int = -1
+    after: int | None = None
     limit: int = 10_000
     tail: bool = False
     wait_ms: int = 0
@@ -339,7 +348,7 @@ VERBS: dict[str, type[Positional] | type[Structured]] = {
     for kind in (
         *(Ping, ListWorkflows, RunTask, RegisterAgent, FetchWorkflow, AgentWorkflowStatus, AgentTaskStatus),
         *(QueryLogs, GetRecentStatuses, GetRegisteredAgents),
-        *(Capabilities, Trigger, Heartbeat, LeaseWork, StartRuns, Report, AwaitRun, ListRuns, ListTaskRuns),
+        *(Capabilities, Trigger, Heartbeat, LeaseWork, StartRuns, Report, AwaitRun, ListRuns, ListLatest, ListTaskRuns),
         *(ListLogs, ClusterStatus, ListProblems, Reload),
     )
 }

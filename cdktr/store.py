@@ -152,6 +152,11 @@ class Batch:
         """The rows by table."""
         return dict(zip(SCHEMA, (self.logs, self.runs, self.tasks, self.cursors, self.events), strict=True))
 
+    def extend(self, other: "Batch") -> None:
+        """Add the rows of a later batch."""
+        for table, rows in self.rows.items():
+            rows.extend(other.rows[table])
+
     def __len__(self) -> int:
         return sum(map(len, self.rows.values()))
 

@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
     "1 pure core": ("workflow", "dag", "cron", "text", "parse", "run", "dispatch", "codec", "protocol"),
-    "2 edges": ("catalog", "journal", "store", "transport", "executor"),
-    "3 daemons": ("logs", "scheduler", "principal", "agent"),
+    "2 edges": ("catalog", "journal", "store", "transport", "executor", "uv"),
+    "3 daemons": ("logs", "scheduler", "principal", "outbox", "driver", "agent"),
     "4 surfaces": ("client", "cli"),
 }
 PURE_CORE = frozenset(LAYERS["1 pure core"])
@@ -37,6 +37,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "codec": frozenset({"workflow", "dag"}),
     "protocol": frozenset({"workflow", "codec"}),
     "principal": frozenset({"logs", "scheduler"}),
+    "agent": frozenset({"outbox", "driver"}),
     "cli": frozenset({"client"}),
 }
 
@@ -185,7 +186,7 @@ def may_import(unit: str, name: str) -> bool:
         return target == "client"
     if target not in LAYER_OF:
         return name == "cdktr.__version__"
-    own = LAYER_OF.get(unit, -1)
+    own = LAYER_OF.get(unit, len(LAYERS))  # what is not in the table is an offence of its own
     return target == unit or LAYER_OF[target] < own or target in BESIDE.get(unit, ())
 
 

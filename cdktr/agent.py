@@ -1,0 +1,259 @@
+"""The agent: asks the principal for runs while it has free slots, drives them, reports.
+
+The first SIGTERM or SIGINT drains: nothing new is taken, what runs ends, everything is delivered. The second ends the
+tasks. An agent that loses its principal goes on with what it has and delivers later.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from cdktr import __version__
+from cdktr.codec import workflow_from_json
+from cdktr.driver import Assignment, Driver
+from cdktr.errors import ProtocolError, RefusedError, UnreachableError
+from cdktr.executor import Executor, base_environment
+from cdktr.outbox import Outbox
+from cdktr.protocol import Heartbeat, LeaseWork, StartRuns, Structured, decode_reply, load
+from cdktr.records import RunStatus
+from cdktr.settings import Settings
+from cdktr.transport import Requester
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two heartbeats; less where the timeout is short.
+HEARTBEAT_S = 5.0
+
+#: Milliseconds that a request for work rests at the principal.
+REST_MS = 20_000
+
+#: Seconds before the next attempt after the principal refused or was away.
+PAUSE_S = 0.5
+
+#: Seconds that a stopping agent waits for a principal that is away to take what is left.
+DELIVER_S = 10.0
+
+
+class _Stopped(Exception):
+    """Ends the daemon's task group."""
+
+
+class Agent:
+    """One agent process. `parent` is a descriptor at whose end of file the agent stops, as at SIGTERM."""
+
+    def __init__(self, settings: Settings, host: str, port: int, parent: int | None = None) -> None:
+        self.id = f"{socket.gethostname()}-{secrets.token_hex(3)}"
+        self._settings = settings
+        self._address = f"{host}:{port}"
+        self._requester = Requester(host, port)
+        self._executor = Executor(settings.log_line_limit_bytes, settings.task_kill_grace_ms / 1000)
+        self._outbox = Outbox(self.id, self._requester, lambda full: self._executor.read(not full))
+        self._env = base_environment()
+        #: Leased runs, from their arrival until their end is stored: id -> token.
+        self._holding: dict[str, str] = {}
+        self._drivers: dict[str, Driver] = {}
+        self._draining = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._parent = parent
+        #: The task whose request for work rests at the principal now.
+        self._resting: asyncio.Task[Any] | None = None
+
+    async def run(self) -> None:
+        """Work until stopped. Raises UnreachableError when there is no principal at the start."""
+        await self._register()
+        log.info("Agent %s ready for %d runs at once", self.id, self._settings.agent_max_concurrency)
+        self._listen_for_stop()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._outbox.run())
+                group.create_task(self._beat())
+                group.create_task(self._fetch(group))
+                group.create_task(self._end_when_drained())
+        except* _Stopped:
+            log.info("Agent %s stopped", self.id)
+        finally:
+            self._requester.close()
+
+    def _listen_for_stop(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self.stop)
+        if self._parent is not None:
+            loop.add_reader(self._parent, self._orphaned)
+
+    def _orphaned(self) -> None:
+        assert self._parent is not None
+        if not os.read(self._parent, 1):
+            asyncio.get_running_loop().remove_reader(self._parent)
+            log.warning("The principal that started this agent is gone: finishing what runs, then stopping")
+            self._drain()
+
+    def _drain(self) -> None:
+        self._draining.set()
+        if self._resting is not None:
+            self._resting.cancel()
+
+    def stop(self) -> None:
+        """First: take nothing new and end when all is done. Again: end the tasks."""
+        if not self._draining.is_set():
+            log.info("Stopping: %d runs go on to their end; a second signal ends them", len(self._drivers))
+            self._drain()
+            return
+        log.warning("Ending %d runs", len(self._drivers))
+        for driver in list(self._drivers.values()):
+            driver.end(RunStatus.CRASHED, f"agent {self.id} was stopped while the run was under way")
+
+    async def _register(self) -> None:
+        attempts = self._settings.retry_attempts + 1
+        for attempt in range(1, attempts + 1):
+            try:
+                async with asyncio.timeout(self._settings.timeout_s):
+                    await self._requester.connected()
+                await self._ask(self._heartbeat())
+                return
+            except (UnreachableError, TimeoutError):
+                if attempt == 1:
+                    log.warning("No principal answers at %s; trying %d times", self._address, attempts)
+        self._requester.close()
+        raise UnreachableError(
+            f"No principal answered at {self._address} in {attempts} attempts; start one with `cdktr start principal`, "
+            "or set CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT"
+        )
+
+    async def _ask(self, request: Structured, extra_s: float = 0) -> Any:
+        """The value of a SUCCESS reply. Raises UnreachableError, RefusedError."""
+        reply = decode_reply(await self._requester.request(request.encode(), self._settings.timeout_s + extra_s))
+        if reply.kind != "SUCCESS":
+            raise RefusedError(f"The principal refused {request.verb}: {reply.payload}")
+        return load(reply.payload or "", f"the reply to {request.verb}")
+
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(self.id, self._settings.agent_max_concurrency, __version__, dict(self._holding))
+
+    async def _beat(self) -> None:
+        """Heartbeats, at least three in a timeout; at once after the connection came back."""
+        interval = min(HEARTBEAT_S, self._settings.agent_heartbeat_timeout_ms / 3000)
+        away = False
+        while True:
+            try:
+                self._let_go((await self._ask(self._heartbeat()))["lost"])
+                if away:
+                    log.info("The principal at %s is back", self._address)
+                away = False
+                self._executor.reap()
+                await asyncio.sleep(interval)
+            except (UnreachableError, RefusedError, ProtocolError) as error:
+                if not away:
+                    log.warning("%s; runs go on, what they say is kept", error)
+                away = True
+                await asyncio.sleep(PAUSE_S)
+                await self._requester.connected()
+
+    def _let_go(self, lost: list[str]) -> None:
+        """End runs that the principal has given up or given to others."""
+        for run_id in lost:
+            if driver := self._drivers.get(run_id):
+                log.warning("Run %s is no longer this agent's: ending it", run_id)
+                driver.end(RunStatus.CRASHED, f"agent {self.id} had lost the run")
+
+    async def _fetch(self, group: asyncio.TaskGroup) -> None:
+        """Take runs while there are free slots."""
+        while not self._draining.is_set():
+            free = self._settings.agent_max_concurrency - len(self._drivers)
+            if free <= 0:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            try:
+                await self._take(free, group)
+            except (UnreachableError, RefusedError, ProtocolError) as error:
+                log.debug("No work: %s", error)
+                await asyncio.sleep(PAUSE_S)
+                await self._requester.connected()
+        # Replaces the request that may still rest at the principal, so that it hands this agent nothing more.
+        with contextlib.suppress(UnreachableError, RefusedError):
+            await self._ask(LeaseWork(self.id, 0, 0, dict(self._holding)))
+
+    async def _take(self, free: int, group: asyncio.TaskGroup) -> None:
+        answer = await self._rest(LeaseWork(self.id, free, REST_MS, dict(self._holding)))
+        self._let_go(answer["lost"])
+        if answer["leases"] and not self._draining.is_set():
+            await self._start([_assignment(lease) for lease in answer["leases"]], group)
+
+    async def _rest(self, request: LeaseWork) -> Any:
+        """Ask for work; an empty answer as soon as the agent shall stop."""
+        self._resting = asyncio.current_task()
+        try:
+            return await self._ask(request, REST_MS / 1000)
+        except asyncio.CancelledError:
+            if not self._draining.is_set() or self._resting is None or self._resting.uncancel():
+                raise
+            return {"leases": [], "lost": []}
+        finally:
+            self._resting = None
+
+    async def _start(self, jobs: list[Assignment], group: asyncio.TaskGroup) -> None:
+        """Start what was leased, once the principal knows that it starts."""
+        self._holding |= {job.run_id: job.token for job in jobs}
+        try:
+            answer = await self._ask(StartRuns(self.id, {job.run_id: job.token for job in jobs}))
+        except (UnreachableError, RefusedError):
+            # Perhaps it heard, perhaps not: the run was not started, and the next heartbeat says so.
+            for job in jobs:
+                del self._holding[job.run_id]
+            raise
+        for job in jobs:
+            if job.run_id in answer["granted"]:
+                self._drive(job, group)
+            else:
+                del self._holding[job.run_id]
+
+    def _drive(self, job: Assignment, group: asyncio.TaskGroup) -> None:
+        slots = self._settings.agent_max_concurrency
+        driver = Driver(job, self.id, slots, self._executor, self._env, self._outbox.add)
+        self._drivers[job.run_id] = driver
+        log.info("Run %s of %s starts", job.run_id, job.workflow.id)
+        group.create_task(driver.drive()).add_done_callback(partial(self._ended, job.run_id))
+
+    def _ended(self, run_id: str, _task: "asyncio.Task[None]") -> None:
+        del self._drivers[run_id]
+        self._changed.set()
+        self._outbox.when_stored(partial(self._holding.pop, run_id, None))
+
+    async def _end_when_drained(self) -> None:
+        await self._draining.wait()
+        while self._drivers:
+            self._changed.clear()
+            await self._changed.wait()
+        try:
+            async with asyncio.timeout(DELIVER_S):
+                await self._outbox.emptied()
+        except TimeoutError:
+            log.error("The principal at %s is away: the end of what ran could not be delivered", self._address)
+        await self._leave()
+        raise _Stopped
+
+    async def _leave(self) -> None:
+        """Tell the principal that this agent is gone, so that nobody waits for its heartbeat."""
+        try:
+            await self._ask(Heartbeat(self.id, 0, __version__, {}, leaving=True))
+        except (UnreachableError, RefusedError):
+            pass
+
+
+def _assignment(lease: Mapping[str, Any]) -> Assignment:
+    """Raises ProtocolError."""
+    try:
+        workflow = workflow_from_json(lease["workflow"])
+        return Assignment(
+            workflow, lease["workflow_instance_id"], lease["token"], lease["first_number"], lease["params"]
+        )
+    except (KeyError, TypeError) as error:
+        raise ProtocolError(f"A lease cannot be read: {error!r}") from None

@@ -1,0 +1,374 @@
+"""The principal's API: a table, request -> handler. Handlers read and decide by the parts they are given.
+
+A handler returns its reply, or awaits what it needs first: the journal's disk, the database's thread, or an event that
+the request rests for.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from cdktr import __version__
+from cdktr import protocol as p
+from cdktr.catalog import Catalog, Changes
+from cdktr.codec import workflow_to_json
+from cdktr.coordinator import Coordinator
+from cdktr.errors import CdktrError, NotFoundError, ProtocolError, StoreError, UnprocessableError
+from cdktr.logs import LogHub
+from cdktr.store import Store
+from cdktr.text import format_log
+
+log = logging.getLogger(__name__)
+
+#: Milliseconds: QUERYLOGS without a start looks back this far.
+DEFAULT_WINDOW_MS = 24 * 3600 * 1000
+
+#: Lines that one QUERYLOGS answers; more is refused, not cut.
+MAX_LINES = 250_000
+
+#: Rows that one page of the added queries holds at most.
+MAX_PAGE = 10_000
+
+#: Milliseconds that a request may rest.
+MAX_REST_MS = 60_000
+
+#: Seconds that a query waits for rows that are not stored yet.
+FLUSH_S = 1.0
+
+#: Workflows that GETRECENTSTATUSES tells of.
+RECENT = 10
+
+T = TypeVar("T")
+Send = Callable[[p.Reply], bool]
+
+
+class Api:
+    """Answers requests. `reload` reads the workflow folder; `ports` are those in force (API, log intake, log output)."""
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        catalog: Catalog,
+        store: Store,
+        hub: LogHub,
+        reload: Callable[[], Awaitable[Changes]],
+        ports: Callable[[], tuple[int, int, int]],
+        facts: Mapping[str, Any],
+    ) -> None:
+        self._coordinator = coordinator
+        self._catalog = catalog
+        self._store = store
+        self._hub = hub
+        self._reload = reload
+        self._ports = ports
+        self._facts = facts
+        self._began = time.monotonic()
+        self._readers = ThreadPoolExecutor(2, "reader")
+        self._listing: tuple[object, p.Reply] = (None, p.OK)
+
+    def handle(self, frames: list[bytes], send: Send, group: asyncio.TaskGroup) -> None:
+        """Answer one request, now or later; always exactly once."""
+        try:
+            request = self._decode(frames)
+            result = HANDLERS[type(request)](self, request)
+        except Exception as error:
+            send(_error_reply(error))
+            return
+        if isinstance(result, p.Reply):
+            send(result)
+        else:
+            group.create_task(self._later(request, result, send))
+
+    @staticmethod
+    def _decode(frames: list[bytes]) -> p.Request:
+        if len(frames) != 1:
+            raise ProtocolError(f"A request is one frame, not {len(frames)}")
+        return p.decode(frames[0])
+
+    async def _later(self, request: p.Request, result: Awaitable[p.Reply], send: Send) -> None:
+        try:
+            reply = await result
+        except Exception as error:
+            reply = _error_reply(error)
+        if not send(reply) and isinstance(request, p.LeaseWork) and reply.kind == "SUCCESS":
+            self._coordinator.undelivered(request, p.load(reply.payload or "", "a lease")["leases"])
+
+    # The original API.
+
+    def ping(self, _: p.Ping) -> p.Reply:
+        """Alive."""
+        return p.PONG
+
+    def list_workflows(self, _: p.ListWorkflows) -> p.Reply:
+        """All definitions in force; the text is made once for each state of the folder."""
+        workflows = self._catalog.workflows
+        if self._listing[0] is not workflows:
+            self._listing = (workflows, p.success({w.id: workflow_to_json(w) for w in workflows.values()}))
+        return self._listing[1]
+
+    async def run_task(self, request: p.RunTask) -> p.Reply:
+        """Trigger a run with default parameters."""
+        await self._coordinator.trigger(request.workflow_id, {}, "manual", None)
+        return p.OK
+
+    def register_agent(self, request: p.RegisterAgent) -> p.Reply:
+        """Registration or heartbeat."""
+        self._coordinator.register(_named(request.agent_id, "agent_id"))
+        return p.OK
+
+    async def fetch_workflow(self, request: p.FetchWorkflow) -> p.Reply:
+        """Work for an old agent, or OK."""
+        workflow = await self._coordinator.fetch(_named(request.agent_id, "agent_id"))
+        return p.OK if workflow is None else p.success(workflow_to_json(workflow))
+
+    async def agent_workflow_status(self, request: p.AgentWorkflowStatus) -> p.Reply:
+        """An old agent reports on a run."""
+        ids = (_named(request.agent_id, "agent_id"), request.workflow_id)
+        await self._coordinator.run_status(
+            *ids, _named(request.workflow_instance_id, "workflow_instance_id"), request.status
+        )
+        return p.OK
+
+    def agent_task_status(self, request: p.AgentTaskStatus) -> p.Reply:
+        """An old agent reports on a task."""
+        ids = (request.agent_id, request.task_id, request.task_instance_id, request.workflow_instance_id)
+        self._coordinator.task_status(*ids, request.status)
+        return p.OK
+
+    async def query_logs(self, request: p.QueryLogs) -> p.Reply:
+        """Formatted lines of a window."""
+        end = _number(request.end_ms, "end_ms", int(time.time() * 1000))
+        start = _number(request.start_ms, "start_ms", end - DEFAULT_WINDOW_MS)
+
+        def query() -> p.Reply:
+            filters = (request.workflow_id or None, request.workflow_instance_id or None)
+            records = self._store.logs(start, end, *filters, MAX_LINES + 1)
+            if len(records) > MAX_LINES:
+                raise UnprocessableError(f"More than {MAX_LINES} lines match; narrow the window or name a run")
+            return p.success([format_log(record, bool(request.verbose)) for record in records])
+
+        return await self._fresh(query)
+
+    async def recent_statuses(self, _: p.GetRecentStatuses) -> p.Reply:
+        """The latest status of the most recently active workflows."""
+        return await self._fresh(lambda: p.success(self._store.latest(RECENT)))
+
+    def registered_agents(self, _: p.GetRegisteredAgents) -> p.Reply:
+        """The agents; slots and version are ours."""
+        return p.success(
+            [
+                {
+                    "agent_id": agent.agent_id,
+                    "last_ping_timestamp": agent.last_ping_us,
+                    "running_tasks": agent.running,
+                    "slots": agent.slots,
+                    "version": agent.version,
+                }
+                for agent in self._coordinator.dispatch.agent_infos()
+            ]
+        )
+
+    # What we add.
+
+    def capabilities(self, _: p.Capabilities) -> p.Reply:
+        """Version, verbs, ports."""
+        api, logs_in, logs_out = self._ports()
+        return p.success(
+            {
+                "version": __version__,
+                "protocol": p.PROTOCOL_VERSION,
+                "verbs": sorted(p.VERBS),
+                "principal_port": api,
+                "logs_listening_port": logs_in,
+                "logs_publishing_port": logs_out,
+            }
+        )
+
+    async def trigger(self, request: p.Trigger) -> p.Reply:
+        """Trigger a run and tell its id."""
+        facts = (request.params, request.trigger, request.scheduled_ms)
+        return p.success({"workflow_instance_id": await self._coordinator.trigger(request.workflow_id, *facts)})
+
+    def heartbeat(self, request: p.Heartbeat) -> p.Reply:
+        """An agent is alive."""
+        return p.success(self._coordinator.heartbeat(request))
+
+    async def lease(self, request: p.LeaseWork) -> p.Reply:
+        """Work for an agent; rests."""
+        return p.success(await self._coordinator.lease(request))
+
+    def start(self, request: p.StartRuns) -> p.Reply:
+        """An agent is about to start runs."""
+        return p.success(self._coordinator.start(request))
+
+    async def report(self, request: p.Report) -> p.Reply:
+        """What an agent saw; answered when stored."""
+        return p.success(await self._coordinator.report(request))
+
+    async def await_run(self, request: p.AwaitRun) -> p.Reply:
+        """The run's summary, once it has ended."""
+        await self._coordinator.ended(request.workflow_instance_id, min(request.wait_ms, MAX_REST_MS) / 1000)
+        found = await self._fresh(lambda: self._store.runs(run_id=request.workflow_instance_id, limit=1))
+        if not found:
+            raise NotFoundError(f"There is no run {request.workflow_instance_id}")
+        return p.success(found[0])
+
+    async def list_runs(self, request: p.ListRuns) -> p.Reply:
+        """The history of runs."""
+        filters = (request.workflow_id, request.workflow_instance_id, request.status)
+        page = (_page(request.limit), max(request.offset, 0))
+        return await self._fresh(lambda: p.success(self._store.runs(*filters, *page)))
+
+    async def list_latest(self, _: p.ListLatest) -> p.Reply:
+        """The latest run of every workflow."""
+        found = await self._fresh(lambda: self._store.latest(1_000_000))
+        return p.success({each.pop("workflow_id"): each for each in found})
+
+    async def list_task_runs(self, request: p.ListTaskRuns) -> p.Reply:
+        """The tasks of a run."""
+        return await self._fresh(lambda: p.success(self._store.tasks(request.workflow_instance_id)))
+
+    async def list_logs(self, request: p.ListLogs) -> p.Reply:
+        """A page of log lines; rests until there is one, or the one run that is asked for has ended."""
+        limit = _page(request.limit)
+        deadline = time.monotonic() + min(request.wait_ms, MAX_REST_MS) / 1000
+        while True:
+            news, was_open = self._hub.news(), self._may_grow(request)
+            lines = await self._fresh(lambda: self._store.log_page(_filters(request), limit, newest=request.tail))
+            left = deadline - time.monotonic()
+            if lines or left <= 0 or not was_open:
+                after = lines[-1]["sequence"] if lines else request.after
+                return p.success({"lines": lines, "next": after, "more": len(lines) == limit or was_open})
+            await asyncio.wait([news], timeout=left)
+
+    def _may_grow(self, request: p.ListLogs) -> bool:
+        run_id = request.workflow_instance_id
+        return run_id is None or self._coordinator.is_open(run_id)
+
+    def cluster_status(self, _: p.ClusterStatus) -> p.Reply:
+        """How the principal is."""
+        dispatch = self._coordinator.dispatch
+        return p.success(
+            {
+                "version": __version__,
+                "pid": os.getpid(),
+                "uptime_s": round(time.monotonic() - self._began, 3),
+                "workflows": len(self._catalog.workflows),
+                "problems": len(self._catalog.problems),
+                "queued": len(dispatch.queued),
+                "running": len(dispatch.leases),
+                "agents": len(dispatch.agents),
+                "free_slots": _free_slots(dispatch.agent_infos()),
+                "unstored_rows": self._hub.unstored,
+                "database_trouble": self._hub.trouble,
+                "stopping": self._coordinator.is_stopping,
+                **self._facts,
+            }
+        )
+
+    def list_problems(self, _: p.ListProblems) -> p.Reply:
+        """What is wrong in the workflow folder."""
+        return p.success([_problem(problem) for problem in self._catalog.problems])
+
+    async def reload(self, _: p.Reload) -> p.Reply:
+        """Read the workflow folder now."""
+        changes = await self._reload()
+        problems = [_problem(problem) for problem in self._catalog.problems]
+        ids = {"added": changes.added, "changed": changes.changed, "removed": changes.removed}
+        return p.success({name: sorted(found) for name, found in ids.items()} | {"problems": problems})
+
+    async def _fresh(self, query: Callable[[], T]) -> T:
+        """The result of a query, which sees whatever was received before it."""
+        await self._hub.flush(FLUSH_S)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, query)
+
+    def close(self) -> None:
+        """End the readers' threads."""
+        self._readers.shutdown()
+
+
+#: Every request's handler; a test holds it against `protocol.VERBS`.
+HANDLERS: dict[type[p.Request], Callable[[Api, Any], "p.Reply | Awaitable[p.Reply]"]] = {
+    p.Ping: Api.ping,
+    p.ListWorkflows: Api.list_workflows,
+    p.RunTask: Api.run_task,
+    p.RegisterAgent: Api.register_agent,
+    p.FetchWorkflow: Api.fetch_workflow,
+    p.AgentWorkflowStatus: Api.agent_workflow_status,
+    p.AgentTaskStatus: Api.agent_task_status,
+    p.QueryLogs: Api.query_logs,
+    p.GetRecentStatuses: Api.recent_statuses,
+    p.GetRegisteredAgents: Api.registered_agents,
+    p.Capabilities: Api.capabilities,
+    p.Trigger: Api.trigger,
+    p.Heartbeat: Api.heartbeat,
+    p.LeaseWork: Api.lease,
+    p.StartRuns: Api.start,
+    p.Report: Api.report,
+    p.AwaitRun: Api.await_run,
+    p.ListRuns: Api.list_runs,
+    p.ListLatest: Api.list_latest,
+    p.ListTaskRuns: Api.list_task_runs,
+    p.ListLogs: Api.list_logs,
+    p.ClusterStatus: Api.cluster_status,
+    p.ListProblems: Api.list_problems,
+    p.Reload: Api.reload,
+}
+
+
+def _error_reply(error: Exception) -> p.Reply:
+    if isinstance(error, UnprocessableError):
+        return p.Reply("UNPROC", str(error))
+    if isinstance(error, StoreError):
+        return p.server_error(error)
+    if isinstance(error, CdktrError):
+        return p.client_error(error)
+    log.error("A request could not be answered", exc_info=error)
+    return p.server_error(f"An error inside the principal: {error!r}; its log has the details")
+
+
+def _named(text: str, what: str) -> str:
+    if not text:
+        raise ProtocolError(f"{what} is empty")
+    return text
+
+
+def _number(text: str, what: str, default: int) -> int:
+    if not text:
+        return default
+    try:
+        number = int(text)
+    except ValueError:
+        raise ProtocolError(f"{what} is {text[:40]!r}; expected milliseconds since the epoch") from None
+    # What the database can hold.
+    return max(min(number, 2**63 - 1), -(2**63))
+
+
+def _page(limit: int) -> int:
+    return max(1, min(limit, MAX_PAGE))
+
+
+def _filters(request: p.ListLogs) -> dict[str, Any]:
+    return {
+        "workflow": request.workflow_id,
+        "run": request.workflow_instance_id,
+        "task": request.task_name,
+        "level": request.level,
+        "status": request.status,
+        "start": request.start_ms,
+        "end": request.end_ms,
+        "after": request.after,
+    }
+
+
+def _free_slots(agents: list[Any]) -> int:
+    return sum(max(agent.slots - agent.running, 0) for agent in agents if agent.slots is not None)
+
+
+def _problem(problem: Any) -> dict[str, Any]:
+    names = ("path", "line", "column", "message", "hint")
+    return {name: getattr(problem, name) for name in names}

@@ -1,0 +1,420 @@
+"""The queue at work: `dispatch` decides, this makes it durable, tells the history, and wakes those who wait.
+
+The order that keeps every promise: a decision is taken in memory; its events go to the journal; its answer leaves
+after the journal is synced. The rows of the history are made from the same events (`_to_history`), so a row that a
+crash kept from the database is made again when the journal is replayed: the number of the last event whose row is
+stored lies in the database itself, written in the same transaction.
+"""
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cdktr.codec import workflow_to_json
+from cdktr.dispatch import Change, Dispatch, Lease, QueuedRun
+from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StoreError
+from cdktr.journal import Journal
+from cdktr.logs import LogHub
+from cdktr.protocol import Heartbeat, LeaseWork, Report, Reported, StartRuns, unpack
+from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
+from cdktr.workflow import Workflow, bind_params, resolve
+
+log = logging.getLogger(__name__)
+
+#: The name under which the database remembers the journal's last event that it has.
+JOURNAL = "journal"
+
+
+@dataclass(slots=True)
+class _Waiter:
+    """An agent whose request for work rests here."""
+
+    count: int
+    answer: asyncio.Future[list[dict[str, Any]]]
+
+
+class Coordinator:
+    """Runs from trigger to verdict. `find` gives the definition in force for a workflow id, or None."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        hub: LogHub,
+        cursors: Mapping[str, int],
+        find: Callable[[str], Workflow | None],
+        timeout_s: float,
+        first_number: Callable[[], int],
+    ) -> None:
+        self.dispatch = Dispatch(timeout_s)
+        self._journal = journal
+        self._hub = hub
+        self._find = find
+        self._reports = dict(cursors)
+        self._number = 0
+        #: Events that the database may not have yet, with their numbers.
+        self._unstored: deque[tuple[int, Change]] = deque()
+        self._waiters: dict[str, _Waiter] = {}
+        self._ends: dict[str, list[asyncio.Future[None]]] = {}
+        self.is_stopping = False
+        self._restore(cursors.get(JOURNAL, -1), first_number)
+
+    # State over a restart.
+
+    def _restore(self, stored: int, first_number: Callable[[], int]) -> None:
+        snapshot = self._journal.snapshot
+        if snapshot is None and not self._journal.events:
+            self.dispatch.next_number = first_number()
+            self._number = stored + 1
+            return
+        events = [(number, Change(kind, facts)) for number, kind, facts in self._journal.events]
+        if snapshot is not None:
+            self.dispatch.restore(snapshot["dispatch"])
+            self._number = snapshot["number"]
+            for number, kind, facts in snapshot["unstored"]:
+                self._again(number, Change(kind, facts), stored)
+        self.dispatch.resume([change for _, change in events], time.monotonic(), _now_ms())
+        for number, change in events:
+            self._again(number, change, stored)
+            self._number = number + 1
+        self._hub.mark(JOURNAL, self._number - 1)
+        log.info("Restored %d queued and %d leased runs", len(self.dispatch.queued), len(self.dispatch.leases))
+
+    def _again(self, number: int, change: Change, stored: int) -> None:
+        if number > stored:
+            self._unstored.append((number, change))
+            self._to_history(change)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state for the journal, with what the database may not have."""
+        unstored = [[number, change.kind, change.facts] for number, change in self._unstored]
+        return {"dispatch": self.dispatch.snapshot(), "number": self._number, "unstored": unstored}
+
+    async def persist(self) -> None:
+        """Fold the journal into a snapshot, if it grew. Raises StoreError."""
+        if self._journal.has_grown:
+            await self._hub.flush(1.0)
+            await self._journal.compact(self.snapshot)
+
+    # From decisions to the journal and the history.
+
+    def _settle(self) -> None:
+        """Journal what was decided, tell the history, hand out what can be handed out."""
+        if self._take_changes() and self._waiters and self.dispatch.queued:
+            self._hand_out()
+            self._take_changes()
+
+    def _take_changes(self) -> bool:
+        changes = self.dispatch.take_changes()
+        for change in changes:
+            self._journal.append([self._number, change.kind, change.facts])
+            self._unstored.append((self._number, change))
+            self._to_history(change)
+            self._number += 1
+        if changes:
+            self._hub.mark(JOURNAL, self._number - 1)
+        return bool(changes)
+
+    def _to_history(self, change: Change) -> None:
+        facts = change.facts
+        if change.kind == "queued":
+            self._hub.take_run(_pending(QueuedRun(**facts["run"])))
+        elif change.kind == "adopted":
+            run = QueuedRun(**facts["run"])
+            self._hub.take_run(replace(_pending(run), agent_id=facts["agent_id"]))
+        elif change.kind in _STATUS:
+            status = RunStatus(facts.get("status") or _STATUS[change.kind])
+            ids = (facts["workflow_id"], facts["id"])
+            self._hub.take_run(RunUpdate(*ids, status, facts["at_ms"], facts.get("agent_id"), facts.get("detail")))
+            if status.is_final:
+                self._tell_end(facts["id"])
+
+    def _tell_end(self, run_id: str) -> None:
+        for waiting in self._ends.pop(run_id, ()):
+            if not waiting.done():
+                waiting.set_result(None)
+
+    async def forget_stored(self) -> None:
+        """Drop, for ever, what the database has got meanwhile from the list of what it may miss."""
+        while True:
+            number = self._number
+            await self._hub.stored()
+            while self._unstored and self._unstored[0][0] < number:
+                self._unstored.popleft()
+            await asyncio.sleep(0.5)
+            while not self._unstored:
+                await asyncio.wait([self._hub.news()])
+
+    async def _durably(self) -> None:
+        self._settle()
+        await self._journal.sync()
+
+    # Triggers.
+
+    async def trigger(
+        self, workflow_id: str, params: Mapping[str, Any], trigger: str, scheduled_ms: int | None
+    ) -> str | None:
+        """Accept a run; returns its id when it is durable, None for a scheduled time that was accepted before.
+
+        Raises NotFoundError, DefinitionError for the parameters, StoreError when it cannot be made durable.
+        """
+        self._check_open()
+        workflow = self._find(workflow_id)
+        if workflow is None:
+            raise NotFoundError(f"No workflow exists with id {workflow_id}")
+        bind_params(workflow, params)
+        run = self.dispatch.accept(
+            workflow_id, now_ms=_now_ms(), params=params, trigger=trigger, scheduled_ms=scheduled_ms
+        )
+        await self._durably()
+        return None if run is None else run.id
+
+    def _check_open(self) -> None:
+        if self.is_stopping:
+            raise StoreError("The principal is stopping; try again when it has been started again")
+
+    async def ended(self, run_id: str, timeout_s: float) -> None:
+        """Return when the run has ended, or after `timeout_s`. A run that is unknown has ended."""
+        if run_id in self.dispatch.queued or run_id in self.dispatch.leases:
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._ends.setdefault(run_id, []).append(waiting)
+            await asyncio.wait([waiting], timeout=timeout_s)
+
+    def is_open(self, run_id: str) -> bool:
+        """True while the run is queued or in the hands of an agent."""
+        return run_id in self.dispatch.queued or run_id in self.dispatch.leases
+
+    # Agents of ours.
+
+    def heartbeat(self, request: Heartbeat) -> dict[str, Any]:
+        """An agent is alive; tells it which of its runs are its no more."""
+        if request.leaving:
+            self._lose(request.agent_id, f"agent {request.agent_id} stopped")
+            return {"lost": []}
+        self._heard(request.agent_id, request.slots, request.version)
+        lost = self.dispatch.reconcile(request.agent_id, request.holding, _now_ms())
+        self._settle()
+        return {"lost": lost}
+
+    def _heard(self, agent_id: str, slots: int | None = None, version: str | None = None) -> None:
+        if self.dispatch.heard(agent_id, time.monotonic(), _now_ms(), slots, version):
+            log.info("Agent %s registered", agent_id)
+
+    async def lease(self, request: LeaseWork) -> dict[str, Any]:
+        """Work for an agent, as soon as there is some or when its wait is over."""
+        self._heard(request.agent_id)
+        lost = self.dispatch.reconcile(request.agent_id, request.holding, _now_ms())
+        self.dispatch.take_back(request.agent_id, request.holding, _now_ms())
+        if (older := self._waiters.pop(request.agent_id, None)) is not None and not older.answer.done():
+            older.answer.set_result([])
+        leases: list[dict[str, Any]] = []
+        if request.count > 0 and not self.is_stopping:
+            leases = await self._wait_for_work(request)
+        await self._durably()
+        return {"leases": leases, "lost": lost}
+
+    async def _wait_for_work(self, request: LeaseWork) -> list[dict[str, Any]]:
+        waiter = _Waiter(request.count, asyncio.get_running_loop().create_future())
+        self._waiters[request.agent_id] = waiter
+        self._take_changes()
+        if self.dispatch.queued:
+            self._hand_out()
+        await asyncio.wait([waiter.answer], timeout=request.wait_ms / 1000)
+        if self._waiters.get(request.agent_id) is waiter:
+            del self._waiters[request.agent_id]
+        return waiter.answer.result() if waiter.answer.done() else []
+
+    def _hand_out(self) -> None:
+        """Give queued runs to the agents that wait, longest waiting first, to each a fair share."""
+        while self._waiters and self.dispatch.queued:
+            share = -(-len(self.dispatch.queued) // len(self._waiters))
+            agent_id = next(iter(self._waiters))
+            waiter = self._waiters.pop(agent_id)
+            if not waiter.answer.done():
+                waiter.answer.set_result(self._grant(agent_id, min(share, waiter.count)))
+
+    def _grant(self, agent_id: str, count: int) -> list[dict[str, Any]]:
+        granted: list[dict[str, Any]] = []
+        while len(granted) < count and (found := self._next_run()) is not None:
+            _, workflow, params = found
+            lease = self.dispatch.lease(agent_id, secrets.token_hex(8), len(workflow.tasks))
+            granted.append(_lease_to_json(lease, workflow, params))
+        return granted
+
+    def _next_run(self) -> tuple[QueuedRun, Workflow, dict[str, str]] | None:
+        """The oldest queued run that can run; those whose definition is gone or changed too much FAIL."""
+        while self.dispatch.queued:
+            run = next(iter(self.dispatch.queued.values()))
+            workflow = self._find(run.workflow_id)
+            try:
+                if workflow is None:
+                    raise DefinitionError(f"the definition of {run.workflow_id} was removed while the run was queued")
+                return run, workflow, bind_params(workflow, run.params)
+            except DefinitionError as error:
+                self.dispatch.finish(run.id, RunStatus.FAILED, _now_ms(), str(error))
+        return None
+
+    def undelivered(self, request: LeaseWork, leases: list[dict[str, Any]]) -> None:
+        """The agent was gone when its leases were sent: they wait again."""
+        for run_id in (lease["workflow_instance_id"] for lease in leases):
+            lease = self.dispatch.leases.get(run_id)
+            if lease is not None and lease.agent_id == request.agent_id and lease.started is False:
+                self.dispatch.requeue(lease, _now_ms(), f"agent {request.agent_id} was gone before it got the run")
+        self._settle()
+
+    def start(self, request: StartRuns) -> dict[str, Any]:
+        """Which of the runs the agent may start. In memory is enough: see `Dispatch.resume`."""
+        now = _now_ms()
+        granted = [
+            run_id
+            for run_id, token in request.runs.items()
+            if isinstance(token, str) and self.dispatch.start(run_id, request.agent_id, token, now)
+        ]
+        self._settle()
+        return {"granted": granted}
+
+    async def report(self, request: Report) -> dict[str, Any]:
+        """Take a report, once; returns when it is stored. Raises RefusedError when one before it is missing."""
+        self._heard(request.agent_id)
+        last = self._reports.get(request.source, 0)
+        if request.sequence > last + 1:
+            raise RefusedError(f"Report {last + 1} of {request.source} is missing; send it first")
+        if request.sequence == last + 1:
+            records = [unpack(raw) for raw in request.records]
+            self._reports[request.source] = request.sequence
+            for record in records:
+                self._take(record, request.agent_id)
+            self._settle()
+            self._hub.mark(request.source, request.sequence)
+        await asyncio.gather(self._hub.stored(), self._journal.sync())
+        return {"stored": request.sequence}
+
+    def _take(self, record: LogChunk | Reported, agent_id: str) -> None:
+        if isinstance(record, LogChunk):
+            self._hub.take_chunk(record)
+        elif isinstance(record.update, TaskUpdate):
+            self._take_task(record.token, record.update)
+        elif self.dispatch.holds(record.update.workflow_instance_id, record.token) and record.update.status.is_final:
+            update = record.update
+            self.dispatch.finish(update.workflow_instance_id, update.status, update.timestamp_ms, update.detail)
+        else:
+            self._refuse(record.update, agent_id)
+
+    def _take_task(self, token: str, update: TaskUpdate) -> None:
+        if self.dispatch.holds(update.workflow_instance_id, token):
+            self._hub.take_task(update)
+        else:
+            self._refuse(update, update.agent_id)
+
+    def _refuse(self, update: RunUpdate | TaskUpdate, agent_id: str | None) -> None:
+        what = update.task_id if isinstance(update, TaskUpdate) else "the run"
+        detail = f"agent {agent_id} reported {what} {update.status} without a lease"
+        self._hub.take_event(update.workflow_instance_id, update.timestamp_ms, "refused", detail)
+
+    # Agents of the old API.
+
+    def register(self, agent_id: str) -> None:
+        """Registration or heartbeat."""
+        self._heard(agent_id)
+
+    async def fetch(self, agent_id: str) -> Workflow | None:
+        """A run for an old agent, its parameters filled in; it makes an instance id of its own."""
+        self._heard(agent_id)
+        if self.is_stopping or (found := self._next_run()) is None:
+            self._settle()
+            return None
+        _, workflow, params = found
+        self.dispatch.lease(agent_id, secrets.token_hex(8), len(workflow.tasks), legacy=True)
+        await self._durably()
+        return replace(workflow, tasks={task_id: resolve(workflow, task_id, params) for task_id in workflow.tasks})
+
+    async def run_status(self, agent_id: str, workflow_id: str, instance_id: str, status: RunStatus) -> None:
+        """An old agent reports on what it calls `instance_id`."""
+        now = _now_ms()
+        self._heard(agent_id)
+        run_id = self.dispatch.bind(agent_id, workflow_id, instance_id, now)
+        if run_id is None:
+            self._refuse(RunUpdate(workflow_id, self.dispatch.run_of(instance_id), status, now), agent_id)
+        elif status.is_final:
+            self.dispatch.finish(run_id, status, now)
+        elif status is RunStatus.RUNNING:
+            lease = self.dispatch.leases[run_id]
+            if lease.token:
+                self.dispatch.start(run_id, lease.agent_id, lease.token, now)
+            else:
+                self._hub.take_run(RunUpdate(workflow_id, run_id, status, now, agent_id))
+        else:
+            self._hub.take_run(RunUpdate(workflow_id, run_id, status, now, agent_id))
+        await self._durably()
+
+    def task_status(self, agent_id: str, task_id: str, task_instance_id: str, instance_id: str, status: RunStatus) -> None:
+        """An old agent reports on a task."""
+        self._heard(agent_id)
+        run_id = self.dispatch.run_of(instance_id)
+        self._hub.take_task(TaskUpdate(task_id, task_instance_id, run_id, status, _now_ms(), agent_id))
+
+    def old_log(self, record: LogRecord) -> None:
+        """A log line of an old agent, under our id of the run."""
+        self._hub.take_log(record._replace(workflow_instance_id=self.dispatch.run_of(record.workflow_instance_id)))
+
+    # Lost agents.
+
+    def check(self, interval_s: float) -> None:
+        """Give up agents that were silent for too long; to be called every `interval_s`."""
+        for agent_id in self.dispatch.expire(time.monotonic(), interval_s):
+            self._lose(agent_id, f"agent {agent_id} was lost: no heartbeat for {self.dispatch.timeout_s:g} s")
+
+    def _lose(self, agent_id: str, why: str) -> None:
+        leases = self.dispatch.leases_of(agent_id)
+        log.log(logging.WARNING if leases else logging.INFO, "%s; it held %d runs", why.capitalize(), len(leases))
+        self.dispatch.agents.pop(agent_id, None)
+        if (waiter := self._waiters.pop(agent_id, None)) is not None and not waiter.answer.done():
+            waiter.answer.set_result([])
+        for lease in leases:
+            self.dispatch.drop(lease, _now_ms(), why)
+        self._settle()
+
+    def stop(self) -> None:
+        """Accept and hand out nothing more; whoever waits for work gets an empty answer."""
+        self.is_stopping = True
+        for waiter in self._waiters.values():
+            if not waiter.answer.done():
+                waiter.answer.set_result([])
+        self._waiters.clear()
+
+    async def finish(self) -> None:
+        """Make everything durable before the end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await self._hub.stored()
+                self._unstored.clear()
+        await self._journal.compact(self.snapshot)
+
+
+#: The status that an event of `dispatch` means; `finished` says its own.
+_STATUS = {"started": RunStatus.RUNNING, "requeued": RunStatus.PENDING, "finished": None}
+
+
+def _pending(run: QueuedRun) -> RunUpdate:
+    params = json.dumps(run.params) if run.params else None
+    return RunUpdate(run.workflow_id, run.id, RunStatus.PENDING, run.queued_ms, trigger=run.trigger, params=params)
+
+
+def _lease_to_json(lease: Lease, workflow: Workflow, params: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "workflow": workflow_to_json(workflow),
+        "workflow_instance_id": lease.run.id,
+        "token": lease.token,
+        "first_number": lease.first_number,
+        "params": params,
+    }
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,166 @@
+"""The log hub: every record that arrives is published at once and stored soon, in batches, in order.
+
+`take_*` number a record and put it into the next batch. A batch is written `GATHER_S` after its first record, or at
+once when somebody waits for it (`flush`). While the database cannot be written, batches pile up here, whoever waits
+for them goes on waiting, and every attempt is made again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from cdktr.errors import StoreError
+from cdktr.protocol import encode_chunk, encode_log
+from cdktr.records import LogChunk, LogRecord, RunUpdate, TaskUpdate
+from cdktr.store import Batch, Store
+
+log = logging.getLogger(__name__)
+
+#: Seconds a record may wait for company before it is written; the database's commit costs milliseconds.
+GATHER_S = 0.1
+
+#: Seconds between attempts to write to a database in trouble: first, and at most.
+RETRY_S = (0.5, 15.0)
+
+
+class LogHub:
+    """Between those who report and the store. `publish` is called only while `is_watched`, to spare the encoding."""
+
+    def __init__(
+        self, store: Store, publish: Callable[[Sequence[bytes]], None], is_watched: Callable[[], bool]
+    ) -> None:
+        self._store = store
+        self._publish = publish
+        self._is_watched = is_watched
+        self._thread = ThreadPoolExecutor(1, "store")
+        self._batch = Batch()
+        self._next = store.next_sequence
+        self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._writing = False
+        #: Why the database cannot be written, None while it can.
+        self.trouble: str | None = None
+
+    def take_chunk(self, chunk: LogChunk) -> None:
+        """Lines of one stream of a task."""
+        if self._is_watched():
+            self._publish(encode_chunk(chunk))
+        self._next = self._batch.add_logs(chunk.records(), self._next)
+        self._noted()
+
+    def take_log(self, record: LogRecord) -> None:
+        """A line of an agent of the old API."""
+        if self._is_watched():
+            self._publish([encode_log(record)])
+        self._next = self._batch.add_logs([record], self._next)
+        self._noted()
+
+    def take_run(self, update: RunUpdate) -> None:
+        """A run's change of status."""
+        self._batch.add_run(update, self._number())
+
+    def take_task(self, update: TaskUpdate) -> None:
+        """A task's change of status."""
+        self._batch.add_task(update, self._number())
+
+    def take_event(self, run_id: str, timestamp_ms: int, kind: str, detail: str) -> None:
+        """Something that was refused or is worth knowing about a run, and changes nothing."""
+        self._batch.events.append((run_id, timestamp_ms, kind, detail, self._number()))
+
+    def mark(self, source: str, number: int) -> None:
+        """Everything up to this number of a source is stored together with what was taken so far."""
+        self._batch.cursors.append((source, number))
+        self._wake.set()
+
+    def _number(self) -> int:
+        number, self._next = self._next, self._next + 1
+        self._noted()
+        return number
+
+    def _noted(self) -> None:
+        self._wake.set()
+        if not self._news.done():
+            self._news.set_result(None)
+
+    @property
+    def unstored(self) -> int:
+        """Rows that wait for the database."""
+        return len(self._batch)
+
+    async def stored(self) -> None:
+        """Return when everything taken so far is in the database."""
+        if not len(self._batch) and not self._writing:
+            return
+        self._wake.set()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(done)
+        await done
+
+    async def flush(self, timeout_s: float) -> None:
+        """Have everything taken so far stored now; gives up waiting after `timeout_s`, with a database in trouble."""
+        self._urgent.set()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.stored()
+        except TimeoutError:
+            pass
+
+    def news(self) -> asyncio.Future[None]:
+        """Done when something is taken from now on. Shared: wait for it by `asyncio.wait`."""
+        if self._news.done():
+            self._news = asyncio.get_running_loop().create_future()
+        return self._news
+
+    async def run(self) -> None:
+        """Write batches, for ever."""
+        while True:
+            await self._wake.wait()
+            try:
+                async with asyncio.timeout(GATHER_S):
+                    await self._urgent.wait()
+            except TimeoutError:
+                pass
+            await self.write()
+
+    async def write(self) -> None:
+        """Write what is there, however long it takes the database to take it."""
+        self._wake.clear()
+        self._urgent.clear()
+        batch, self._batch = self._batch, Batch()
+        waiting, self._waiting = self._waiting, []
+        self._writing = True
+        try:
+            await self._insist(batch)
+        except BaseException:
+            batch.extend(self._batch)
+            self._batch, self._waiting = batch, waiting + self._waiting
+            raise
+        finally:
+            self._writing = False
+        for done in waiting:
+            if not done.done():
+                done.set_result(None)
+
+    async def _insist(self, batch: Batch) -> None:
+        wait = RETRY_S[0]
+        while True:
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._store.write, batch)
+            except StoreError as error:
+                if self.trouble is None:
+                    log.error("%s; %d rows wait, and are stored as soon as it can be", error, len(batch))
+                self.trouble = str(error)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, RETRY_S[1])
+            else:
+                if self.trouble is not None:
+                    log.info("The database can be written again")
+                self.trouble = None
+                return
+
+    def close(self) -> None:
+        """End the writer's thread."""
+        self._thread.shutdown()

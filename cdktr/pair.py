@@ -1,0 +1,98 @@
+"""The agent of `start principal --with-agent`: a process of its own, kept running, ended with its principal.
+
+It can neither take the principal down nor slow it. The pipe to it closes with the principal, however that ends, and
+the agent then finishes what it runs and stops.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+#: Seconds before the agent is started again after it died: first, and at most.
+RESTART_S = (1.0, 30.0)
+
+#: Seconds that a stopping pair gives its running tasks before they are ended, and then its agent to report that.
+FINISH_S = 10.0
+REPORT_S = 15.0
+
+#: Exit code of an agent whose settings are wrong: starting it again would not help.
+USAGE = 2
+
+
+class AgentProcess:
+    """Starts the agent with `arguments` (those after `start agent`) and keeps one running."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe = -1
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Keep an agent running until `stop`."""
+        wait = RESTART_S[0]
+        while not self._stopping:
+            began = asyncio.get_running_loop().time()
+            self._start()
+            code = await self._ended()
+            if self._stopping:
+                return
+            log.error("The agent of this principal ended with code %s; starting another in %g s", code, wait)
+            await asyncio.sleep(wait)
+            lived = asyncio.get_running_loop().time() - began
+            wait = RESTART_S[0] if lived > RESTART_S[1] else min(wait * 2, RESTART_S[1])
+
+    def _start(self) -> None:
+        reader, self._pipe = os.pipe()
+        command = [*own_command(), "start", "agent", "--parent-fd", str(reader), *self._arguments]
+        # A session of its own: Ctrl-C is the principal's, which tells the agent.
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, pass_fds=(reader,), start_new_session=True
+        )
+        os.close(reader)
+
+    async def _ended(self) -> int:
+        assert self._process is not None
+        code = await asyncio.get_running_loop().run_in_executor(None, self._process.wait)
+        os.close(self._pipe)
+        return code
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """Tell the agent to stop: the first time when its runs have ended, the second time at once."""
+        self._stopping = True
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    @property
+    def is_running(self) -> bool:
+        """True while there is an agent process."""
+        return self._process is not None and self._process.poll() is None
+
+    async def stop(self) -> None:
+        """Let it finish for a while, then end its tasks, then end it."""
+        self.signal()
+        for seconds, number in ((FINISH_S, signal.SIGTERM), (REPORT_S, signal.SIGKILL)):
+            if await self._gone(seconds):
+                return
+            self.signal(number)
+        await self._gone(REPORT_S)
+
+    async def _gone(self, seconds: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self.is_running and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+        return not self.is_running
+
+
+def own_command() -> list[str]:
+    """How this program is started: the frozen file, or the interpreter with the script it was given."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable]
+    return [sys.executable, str(Path(sys.argv[0]).resolve())]

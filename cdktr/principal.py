@@ -1,0 +1,242 @@
+"""The principal: builds the parts, keeps their loops running, stops them in order.
+
+One event loop does all of it; the disk and the database have threads. The death of one loop ends the daemon, visibly.
+"""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from cdktr.api import Api
+from cdktr.catalog import Catalog, Changes
+from cdktr.coordinator import Coordinator
+from cdktr.errors import CdktrError, ProtocolError, StartError, StoreError
+from cdktr.journal import Journal
+from cdktr.logs import LogHub
+from cdktr.pair import AgentProcess
+from cdktr.protocol import decode_log
+from cdktr.scheduler import Scheduler
+from cdktr.settings import ANY_ADDRESS, Settings
+from cdktr.store import Store, take_lock
+from cdktr.transport import Endpoints, Peer
+
+log = logging.getLogger(__name__)
+
+#: Seconds between looks for lost agents; less where the timeout is short.
+CHECK_S = 1.0
+
+#: Seconds that a stop may take before the daemon ends all the same.
+STOP_S = 20.0
+
+
+class _Stopped(Exception):
+    """Ends the daemon's task group."""
+
+
+class Principal:
+    """One principal. `agent_arguments` are those of its own agent (see `pair`), None for none."""
+
+    def __init__(self, settings: Settings, *, with_scheduler: bool, agent_arguments: list[str] | None) -> None:
+        """Take the locks, open journal and database, bind the ports. Raises StartError."""
+        self._settings = settings
+        self._with_scheduler = with_scheduler
+        self._agent_arguments = agent_arguments
+        self._pair: AgentProcess | None = None
+        self._stop = asyncio.Event()
+        self._refresher = ThreadPoolExecutor(1, "catalog")
+        self._refreshing = asyncio.Lock()
+        self._closers: list[Callable[[], None]] = []
+        try:
+            self._build(Path(settings.app_data_directory))
+        except BaseException:
+            self._close()
+            raise
+
+    def _build(self, folder: Path) -> None:
+        settings = self._settings
+        self._lock_folder(folder)
+        self._catalog = Catalog(Path(settings.workflow_dir))
+        self._store = self._own(Store(settings.db_path))
+        # Bound before anything is read that could be long: a port in use is told at once.
+        self._endpoints = self._own(self._bind())
+        self._hub = self._own(LogHub(self._store, self._endpoints.publish, lambda: self._endpoints.has_subscribers))
+        self._journal = self._own(Journal(folder / "journal"))
+        self._log_changes(self._catalog.refresh())
+        self._coordinator = Coordinator(
+            self._journal,
+            self._hub,
+            self._store.cursors,
+            self._find,
+            settings.agent_heartbeat_timeout_ms / 1000,
+            lambda: self._store.highest_number() + 1,
+        )
+        self._api = self._own(self._make_api())
+
+    def _own(self, part):  # type: ignore[no-untyped-def]
+        self._closers.append(part.close)
+        return part
+
+    def _lock_folder(self, folder: Path) -> None:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = take_lock(folder / "principal.lock", f"the data folder {folder}", "CDKTR_APP_DATA_DIRECTORY")
+        except OSError as error:
+            raise StartError(
+                f"The data folder {folder} cannot be used: {error.strerror}; set CDKTR_APP_DATA_DIRECTORY to another"
+            ) from error
+        self._closers.append(partial(os.close, lock))
+
+    def _bind(self) -> Endpoints:
+        s = self._settings
+        ports = (s.principal_port, s.logs_listening_port, s.logs_publishing_port)
+        return Endpoints(s.principal_host, ports, self._on_request, self._on_log)
+
+    def _make_api(self) -> Api:
+        facts = {
+            "host": self._settings.principal_host,
+            "port": self._endpoints.ports[0],
+            "workflow_dir": str(Path(self._settings.workflow_dir).resolve()),
+            "data_directory": self._settings.app_data_directory,
+            "db_path": self._settings.db_path,
+            "scheduler": self._with_scheduler,
+        }
+        ports = self._endpoints.ports
+        return Api(self._coordinator, self._catalog, self._store, self._hub, self._refresh, lambda: ports, facts)
+
+    def _find(self, workflow_id: str):  # type: ignore[no-untyped-def]
+        return self._catalog.workflows.get(workflow_id)
+
+    # Messages.
+
+    def _on_request(self, peer: Peer, frames: list[bytes]) -> None:
+        send = partial(self._reply, peer)
+        self._api.handle(frames, send, self._group)
+
+    def _reply(self, peer: Peer, reply) -> bool:  # type: ignore[no-untyped-def]
+        return self._endpoints.reply(peer, reply.encode())
+
+    def _on_log(self, frame: bytes) -> None:
+        try:
+            self._coordinator.old_log(decode_log(frame))
+        except ProtocolError as error:
+            log.warning("A message on the log port was dropped: %s", error)
+
+    # Loops.
+
+    async def run(self) -> None:
+        """Serve until a signal says stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._on_stop)
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                self._start_loops(self._group)
+        except* _Stopped:
+            log.info("Principal stopped")
+        finally:
+            self._close()
+
+    def _start_loops(self, group: asyncio.TaskGroup) -> None:
+        host, port = self._settings.principal_host, self._endpoints.ports[0]
+        log.info("Principal server started on %s:%d", host, port)
+        if host in ANY_ADDRESS:
+            log.warning("Anybody who reaches this host's port %d can use it; CDKTR_PRINCIPAL_HOST=127.0.0.1 limits that to this host", port)
+        loops = [self._hub.run(), self._check(), self._persist(), self._watch_folder(), self._coordinator.forget_stored()]
+        if self._with_scheduler:
+            loops.append(self._scheduler().run())
+        if self._agent_arguments is not None:
+            where = ["--principal-host", self._settings.connect_host, "--principal-port", str(port)]
+            self._pair = AgentProcess([*where, *self._agent_arguments])
+            loops.append(self._pair.run())
+        for each in loops:
+            group.create_task(each)
+        group.create_task(self._end_when_told())
+
+    def _scheduler(self) -> Scheduler:
+        async def trigger(workflow_id: str, scheduled_ms: int) -> None:
+            run_id = await self._coordinator.trigger(workflow_id, {}, "schedule", scheduled_ms)
+            if run_id is not None:
+                log.info("Run %s of %s triggered by its schedule", run_id, workflow_id)
+
+        poll_s = self._settings.scheduler_start_poll_frequency_ms / 1000
+        return Scheduler(lambda: self._catalog.workflows, trigger, poll_s)
+
+    async def _check(self) -> None:
+        interval = min(CHECK_S, self._settings.agent_heartbeat_timeout_ms / 4000)
+        while True:
+            self._coordinator.check(interval)
+            await asyncio.sleep(interval)
+
+    async def _persist(self) -> None:
+        """Fold the journal into a snapshot now and then. A full disk is told, and tried again."""
+        troubled = False
+        while True:
+            await asyncio.sleep(self._settings.q_persistence_interval_ms / 1000)
+            try:
+                await self._coordinator.persist()
+                troubled = False
+            except StoreError as error:
+                if not troubled:
+                    log.error("%s; new triggers are refused until it can be", error)
+                troubled = True
+
+    async def _watch_folder(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.workflow_dir_refresh_frequency_s)
+            await self._refresh()
+
+    async def _refresh(self) -> Changes:
+        async with self._refreshing:
+            changes = await asyncio.get_running_loop().run_in_executor(self._refresher, self._catalog.refresh)
+        self._log_changes(changes)
+        return changes
+
+    def _log_changes(self, changes: Changes) -> None:
+        for problem in changes.problems:
+            log.error("%s", problem)
+        for what, ids in (("added", changes.added), ("changed", changes.changed), ("removed", changes.removed)):
+            if ids:
+                shown = ", ".join(ids[:10]) + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")
+                log.info("Workflows %s: %s", what, shown)
+
+    # The end.
+
+    def _on_stop(self) -> None:
+        if self._stop.is_set() and self._pair is not None:
+            self._pair.signal()
+        self._stop.set()
+
+    async def _end_when_told(self) -> None:
+        await self._stop.wait()
+        log.info("Stopping")
+        if self._pair is not None:
+            self._coordinator.stop_triggers()
+            await self._pair.stop()
+        self._coordinator.stop()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._coordinator.finish()
+        except (StoreError, TimeoutError) as error:
+            log.error("Not everything could be stored: %s", error or "the database took too long")
+        raise _Stopped
+
+    def _close(self) -> None:
+        self._refresher.shutdown(wait=False)
+        while self._closers:
+            try:
+                self._closers.pop()()
+            except (CdktrError, OSError) as error:
+                log.error("%s", error)
+
+
+def raise_file_limit() -> None:
+    """As many open files as this user may have: each connection of an agent or client takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,123 @@
+"""The scheduler: an event listener whose event is the time. What is due is triggered like anything else.
+
+`Agenda` is the pure part: which workflow fires next. `Scheduler` looks at the clock, at least every poll interval, and
+at once when the definitions changed.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from cdktr.cron import Schedule
+from cdktr.errors import CdktrError
+from cdktr.workflow import Workflow
+
+log = logging.getLogger(__name__)
+
+#: A scheduled time that is found only after this long, because the host or the principal stood still, was missed.
+MISSED = timedelta(seconds=30)
+
+#: What makes a schedule: a change of any of these is another one.
+_Key = tuple[str, str, datetime | None]
+
+
+class Agenda:
+    """The next scheduled time of every workflow that has a schedule."""
+
+    def __init__(self) -> None:
+        self._seen: Mapping[str, Workflow] | None = None
+        self._keys: dict[str, _Key] = {}
+        self._schedules: dict[_Key, Schedule] = {}
+        self._heap: list[tuple[datetime, str, _Key]] = []
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def update(self, workflows: Mapping[str, Workflow], now: datetime) -> None:
+        """Take over the definitions in force. Only schedules that are new or changed are looked at afresh."""
+        if workflows is self._seen:
+            return
+        self._seen = workflows
+        before, self._keys = self._keys, {w.id: (w.cron, w.timezone, w.start_time) for w in workflows.values() if w.cron}
+        for workflow_id, key in self._keys.items():
+            if before.get(workflow_id) != key:
+                self._push(workflow_id, key, now)
+
+    def _push(self, workflow_id: str, key: _Key, after: datetime) -> None:
+        cron, timezone, start = key
+        schedule = self._schedules.get(key) or self._schedules.setdefault(key, Schedule.parse(cron, timezone))
+        if start is not None and start > after:
+            # A time that is exactly the start counts.
+            after = start.astimezone(UTC) - timedelta(microseconds=1)
+        heapq.heappush(self._heap, (schedule.next_after(after), workflow_id, key))
+
+    def next_time(self) -> datetime | None:
+        """When something is due next, None when nothing ever is."""
+        while self._heap and self._keys.get(self._heap[0][1]) != self._heap[0][2]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def due(self, now: datetime) -> list[tuple[str, datetime]]:
+        """What is due by `now`, with its scheduled time; each is entered anew for its next time after `now`."""
+        found: list[tuple[str, datetime]] = []
+        while (time := self.next_time()) is not None and time <= now:
+            _, workflow_id, key = heapq.heappop(self._heap)
+            found.append((workflow_id, time))
+            self._push(workflow_id, key, now)
+        return found
+
+    def rewind(self, now: datetime) -> None:
+        """The clock was set back: work out every next time again. What was accepted is not accepted twice."""
+        self._heap.clear()
+        for workflow_id, key in self._keys.items():
+            self._push(workflow_id, key, now)
+
+
+class Scheduler:
+    """Triggers what is due. `trigger` takes a workflow id and its scheduled time, in milliseconds since the epoch."""
+
+    def __init__(
+        self,
+        workflows: Callable[[], Mapping[str, Workflow]],
+        trigger: Callable[[str, int], Awaitable[object]],
+        poll_s: float,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._workflows = workflows
+        self._trigger = trigger
+        self._poll = timedelta(seconds=poll_s)
+        self._now = now
+        self._agenda = Agenda()
+
+    async def run(self) -> None:
+        """Look at the clock, for ever."""
+        last = self._now()
+        self._agenda.update(self._workflows(), last)
+        log.info("Scheduler found %d workflows with active schedules", len(self._agenda))
+        while True:
+            now = self._now()
+            if now < last:
+                self._agenda.rewind(now)
+            last = now
+            await self.look(now)
+            await asyncio.sleep(self._pause(self._now()))
+
+    def _pause(self, now: datetime) -> float:
+        """Seconds until the next look."""
+        coming = self._agenda.next_time()
+        wait = self._poll if coming is None else min(self._poll, coming - now)
+        return max(wait.total_seconds(), 0.001)
+
+    async def look(self, now: datetime) -> None:
+        """Trigger all that is due at `now`."""
+        self._agenda.update(self._workflows(), now)
+        for workflow_id, time in self._agenda.due(now):
+            if now - time > MISSED:
+                log.warning("%s was due at %s and is not run: it is %s too late", workflow_id, time, now - time)
+                continue
+            try:
+                await self._trigger(workflow_id, int(time.timestamp() * 1000))
+            except CdktrError as error:
+                log.error("%s was due at %s and was not triggered: %s", workflow_id, time, error)
