@@ -20,9 +20,10 @@ from typing import Any
 from cdktr.codec import workflow_to_json
 from cdktr.dispatch import Change, Dispatch, Lease, QueuedRun
 from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StoreError
+from cdktr.frames import Reported, unpack
 from cdktr.journal import Journal
 from cdktr.logs import LogHub
-from cdktr.protocol import Heartbeat, LeaseWork, Report, Reported, StartRuns, unpack
+from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns
 from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
 from cdktr.workflow import Workflow, bind_params, resolve
 
@@ -353,7 +354,9 @@ class Coordinator:
             self._hub.take_run(RunUpdate(workflow_id, run_id, status, now, agent_id))
         await self._durably()
 
-    def task_status(self, agent_id: str, task_id: str, task_instance_id: str, instance_id: str, status: RunStatus) -> None:
+    def task_status(
+        self, agent_id: str, task_id: str, task_instance_id: str, instance_id: str, status: RunStatus
+    ) -> None:
         """An old agent reports on a task."""
         self._heard(agent_id)
         run_id = self.dispatch.run_of(instance_id)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cdktr.errors import CdktrError
 from cdktr.executor import Command, Executor
-from cdktr.protocol import Reported
+from cdktr.frames import Reported
 from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
 from cdktr.run import Outcome, Run
 from cdktr.text import format_duration, slug
@@ -73,7 +73,10 @@ class Driver:
             async with asyncio.timeout(self._workflow.timeout_s):
                 await self._run_tasks()
         except TimeoutError:
-            self._ended_by = RunStatus.FAILED, f"the run timed out after {format_duration(self._workflow.timeout_s or 0)}"
+            self._ended_by = (
+                RunStatus.FAILED,
+                f"the run timed out after {format_duration(self._workflow.timeout_s or 0)}",
+            )
         except asyncio.CancelledError:
             if self._ended_by is None:
                 raise

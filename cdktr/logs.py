@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from cdktr.errors import StoreError
-from cdktr.protocol import encode_chunk, encode_log
+from cdktr.frames import encode_chunk, encode_log
 from cdktr.records import LogChunk, LogRecord, RunUpdate, TaskUpdate
 from cdktr.store import Batch, Store
 

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable
 
 from cdktr.errors import UnreachableError
-from cdktr.protocol import Report, Reported, decode_reply, load, pack
+from cdktr.frames import Reported, pack
+from cdktr.protocol import Report, decode_reply, load
 from cdktr.records import LogChunk
 from cdktr.transport import Requester
 

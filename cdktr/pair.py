@@ -53,9 +53,7 @@ class AgentProcess:
         reader, self._pipe = os.pipe()
         command = [*own_command(), "start", "agent", "--parent-fd", str(reader), *self._arguments]
         # A session of its own: Ctrl-C is the principal's, which tells the agent.
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, pass_fds=(reader,), start_new_session=True
-        )
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(reader,), start_new_session=True)
         os.close(reader)
 
     async def _ended(self) -> int:

@@ -12,19 +12,22 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from cdktr.api import Api
 from cdktr.catalog import Catalog, Changes
 from cdktr.coordinator import Coordinator
 from cdktr.errors import CdktrError, ProtocolError, StartError, StoreError
+from cdktr.frames import decode_log
 from cdktr.journal import Journal
 from cdktr.logs import LogHub
 from cdktr.pair import AgentProcess
-from cdktr.protocol import decode_log
+from cdktr.protocol import Reply
 from cdktr.scheduler import Scheduler
 from cdktr.settings import ANY_ADDRESS, Settings
 from cdktr.store import Store, take_lock
 from cdktr.transport import Endpoints, Peer
+from cdktr.workflow import Workflow
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,13 @@ CHECK_S = 1.0
 
 #: Seconds that a stop may take before the daemon ends all the same.
 STOP_S = 20.0
+
+
+class _Part(Protocol):
+    def close(self) -> None: ...
+
+
+P = TypeVar("P", bound=_Part)
 
 
 class _Stopped(Exception):
@@ -78,7 +88,7 @@ class Principal:
         )
         self._api = self._own(self._make_api())
 
-    def _own(self, part):  # type: ignore[no-untyped-def]
+    def _own(self, part: P) -> P:
         self._closers.append(part.close)
         return part
 
@@ -109,7 +119,7 @@ class Principal:
         ports = self._endpoints.ports
         return Api(self._coordinator, self._catalog, self._store, self._hub, self._refresh, lambda: ports, facts)
 
-    def _find(self, workflow_id: str):  # type: ignore[no-untyped-def]
+    def _find(self, workflow_id: str) -> Workflow | None:
         return self._catalog.workflows.get(workflow_id)
 
     # Messages.
@@ -118,7 +128,7 @@ class Principal:
         send = partial(self._reply, peer)
         self._api.handle(frames, send, self._group)
 
-    def _reply(self, peer: Peer, reply) -> bool:  # type: ignore[no-untyped-def]
+    def _reply(self, peer: Peer, reply: Reply) -> bool:
         return self._endpoints.reply(peer, reply.encode())
 
     def _on_log(self, frame: bytes) -> None:
@@ -146,8 +156,12 @@ class Principal:
         host, port = self._settings.principal_host, self._endpoints.ports[0]
         log.info("Principal server started on %s:%d", host, port)
         if host in ANY_ADDRESS:
-            log.warning("Anybody who reaches this host's port %d can use it; CDKTR_PRINCIPAL_HOST=127.0.0.1 limits that to this host", port)
-        loops = [self._hub.run(), self._check(), self._persist(), self._watch_folder(), self._coordinator.forget_stored()]
+            log.warning(
+                "Anybody who reaches port %d of this host can use it; CDKTR_PRINCIPAL_HOST=127.0.0.1 keeps them out",
+                port,
+            )
+        loops = [self._hub.run(), self._check(), self._persist(), self._watch_folder()]
+        loops.append(self._coordinator.forget_stored())
         if self._with_scheduler:
             loops.append(self._scheduler().run())
         if self._agent_arguments is not None:
@@ -215,10 +229,9 @@ class Principal:
     async def _end_when_told(self) -> None:
         await self._stop.wait()
         log.info("Stopping")
-        if self._pair is not None:
-            self._coordinator.stop_triggers()
-            await self._pair.stop()
         self._coordinator.stop()
+        if self._pair is not None:
+            await self._pair.stop()
         try:
             async with asyncio.timeout(STOP_S):
                 await self._coordinator.finish()

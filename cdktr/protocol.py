@@ -1,4 +1,4 @@
-"""Every request, reply and log frame, and its bytes. The law: this is the only module that knows how they look.
+"""Every request and reply, and its bytes. The law: this and `frames` are the only modules that know how they look.
 
 A message is one frame of UTF-8 text, its arguments separated by the byte 0x01; there is no escaping. The verbs of the
 original API take positional arguments (`Positional`). The verbs that were added take one JSON object (`Structured`),
@@ -9,17 +9,15 @@ Each party builds a request as a value and `encode`s it; the principal `decode`s
 
 import json
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from types import UnionType
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from cdktr.errors import ProtocolError
-from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
+from cdktr.records import RunStatus
 
 SEPARATOR = "\x01"
-#: Stands for a raw separator inside a payload on the PUB socket, whose readers may split at every one.
-SEPARATOR_SHOWN = "\u2401"
 
 #: The version of the added verbs; a peer asks for it by CAPABILITIES.
 PROTOCOL_VERSION = 1
@@ -425,89 +423,6 @@ def decode_reply(frame: bytes) -> Reply:
     if kind not in REPLY_KINDS or (bool(separator) == (kind in ("PONG", "OK"))):
         raise ProtocolError(f"{kind[:40]!r} is no reply")
     return Reply(kind, payload if separator else None)
-
-
-# Log messages, one line each, as on the PUSH and PUB sockets.
-
-
-def encode_log(record: LogRecord) -> bytes:
-    """One log line as a message; raw separators in the texts are shown as U+2401."""
-    words = [str(word).replace(SEPARATOR, SEPARATOR_SHOWN) for word in record]
-    return SEPARATOR.join(words).encode("utf-8", "replace")
-
-
-def decode_log(frame: bytes) -> LogRecord:
-    """The log line of a message. The payload, which comes last, may hold anything. Raises ProtocolError."""
-    words = frame.decode("utf-8", "replace").split(SEPARATOR, 7)
-    if len(words) != 8:
-        raise ProtocolError(f"A log message has 8 fields, not {len(words)}")
-    try:
-        timestamp = int(words[5])
-    except ValueError:
-        raise ProtocolError(f"{words[5][:40]!r} is no timestamp") from None
-    if abs(timestamp) >= 2**63:
-        raise ProtocolError(f"{timestamp} is no timestamp")
-    return LogRecord(words[0], words[1], words[2], words[3], words[4], timestamp, words[6], words[7])
-
-
-def encode_chunk(chunk: LogChunk) -> list[bytes]:
-    """`encode_log` of every line of a chunk, its head made once."""
-    names = (chunk.workflow_id, chunk.workflow_name, chunk.workflow_instance_id, chunk.task_name, chunk.task_instance_id)
-    empty = encode_log(LogRecord(*names, chunk.timestamp_ms, chunk.level, ""))
-    lines = (payload.replace(SEPARATOR, SEPARATOR_SHOWN) for payload in chunk.payloads)
-    return [empty + line.encode("utf-8", "replace") for line in lines]
-
-
-# The records of a report.
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """A change of status as an agent reports it, with the token of the lease that gives it the right to."""
-
-    token: str
-    update: TaskUpdate | RunUpdate
-
-
-def pack(record: LogChunk | Reported) -> list[Any]:
-    """A record of a report as JSON-able value."""
-    if isinstance(record, LogChunk):
-        return ["logs", *(getattr(record, f.name) for f in _fields(LogChunk))]
-    kind = "task" if isinstance(record.update, TaskUpdate) else "run"
-    return [kind, record.token, *(getattr(record.update, f.name) for f in _fields(type(record.update)))]
-
-
-def unpack(raw: Any) -> LogChunk | Reported:
-    """The record of what `pack` made. Raises ProtocolError."""
-    try:
-        kind, *values = raw
-        if kind == "logs":
-            return _chunk(*values)
-        token, *values = values
-        update = {"task": TaskUpdate, "run": RunUpdate}[kind](*values)
-        return Reported(_string(token), _checked_update(update))
-    except (TypeError, ValueError, KeyError):
-        raise ProtocolError(f"A record of REPORT cannot be read: {str(raw)[:120]}") from None
-
-
-def _chunk(*values: Any) -> LogChunk:
-    *head, timestamp, level, payloads = values
-    if not isinstance(timestamp, int) or not all(isinstance(text, str) for text in (*head, level, *payloads)):
-        raise ValueError
-    return LogChunk(*head, timestamp_ms=timestamp, level=level, payloads=tuple(payloads))
-
-
-def _checked_update(update: TaskUpdate | RunUpdate) -> TaskUpdate | RunUpdate:
-    _string(update.workflow_instance_id)
-    if not isinstance(update.timestamp_ms, int):
-        raise TypeError
-    return replace(update, status=RunStatus(update.status))
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
 
 
 #: `dataclasses.fields`, remembered: both it and the type hints are asked for with every message.

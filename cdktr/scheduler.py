@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from cdktr.cron import Schedule
-from cdktr.errors import CdktrError
+from cdktr.errors import CdktrError, DefinitionError
 from cdktr.workflow import Workflow
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,10 @@ class Agenda:
         if workflows is self._seen:
             return
         self._seen = workflows
-        before, self._keys = self._keys, {w.id: (w.cron, w.timezone, w.start_time) for w in workflows.values() if w.cron}
+        before, self._keys = (
+            self._keys,
+            {w.id: (w.cron, w.timezone, w.start_time) for w in workflows.values() if w.cron},
+        )
         for workflow_id, key in self._keys.items():
             if before.get(workflow_id) != key:
                 self._push(workflow_id, key, now)
@@ -51,7 +54,11 @@ class Agenda:
         if start is not None and start > after:
             # A time that is exactly the start counts.
             after = start.astimezone(UTC) - timedelta(microseconds=1)
-        heapq.heappush(self._heap, (schedule.next_after(after), workflow_id, key))
+        try:
+            heapq.heappush(self._heap, (schedule.next_after(after), workflow_id, key))
+        except DefinitionError:
+            # Its start lies beyond the calendar: it is never due.
+            return
 
     def next_time(self) -> datetime | None:
         """When something is due next, None when nothing ever is."""

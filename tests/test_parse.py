@@ -231,7 +231,7 @@ def test_a_wrong_key_of_a_task(lines: str) -> None:
 
 ID_HINT = "an id has up to 200 letters, digits, '_', '-' and '.', and does not begin with '-' or '.'"
 AT_TOP = {
-    "title: x": "1:1: unknown key 'title' in a workflow; did you mean 'timeout'?",
+    "taks: x": "1:1: unknown key 'taks' in a workflow; did you mean 'tasks'?",
     "overlap: skip": "1:1: 'overlap' is not supported yet",
     "description: ~": "1:14: 'description' must be text, found nothing",
     "cron: 61 * * * *": "1:7: Cron '61 * * * *'*",

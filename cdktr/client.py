@@ -1,0 +1,113 @@
+"""The principal as Python sees it: one method a request, over one connection. Needs nothing but pyzmq.
+
+`Principal` has the methods of the original `python-cdktr`, which return a `Result`; and `ask`, which the command line
+uses, which returns the value or raises.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cdktr import protocol as p
+from cdktr.errors import CdktrError, NotFoundError, RefusedError, StoreError, UnreachableError
+from cdktr.transport import Caller
+
+#: Milliseconds that one request rests at the principal at most; longer waits ask again.
+REST_MS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a request: `payload` when `success`, else `error` in words."""
+
+    success: bool
+    error: str | None = None
+    payload: Any = None
+
+
+class Principal:
+    """A connection to a principal. Not for several threads at once."""
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 5561, timeout_s: float = 3.0) -> None:
+        self._caller = Caller(host, port)
+        self._timeout_s = timeout_s
+
+    def __enter__(self) -> "Principal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._caller.close()
+
+    # The original library's methods.
+
+    def ping(self) -> Result:
+        """Is it there?"""
+        return self._result(p.Ping())
+
+    def list_workflows(self) -> Result:
+        """Workflow id -> Workflow, as JSON objects."""
+        return self._result(p.ListWorkflows())
+
+    def run_workflow(self, workflow_id: str, params: Mapping[str, Any] | None = None) -> Result:
+        """Trigger a run; the payload is {"workflow_instance_id": …}."""
+        return self._result(p.Trigger(workflow_id, dict(params or {}), "listener"))
+
+    def query_logs(
+        self,
+        end_ms: int | None = None,
+        start_ms: int | None = None,
+        workflow_id: str | None = None,
+        workflow_instance_id: str | None = None,
+        verbose: bool = False,
+    ) -> Result:
+        """Formatted log lines of start <= t < end; without times, of the last 24 hours."""
+        times = ("" if ms is None else str(ms) for ms in (end_ms, start_ms))
+        ids = (workflow_id or "", workflow_instance_id or "")
+        return self._result(p.QueryLogs(*times, *ids, "true" if verbose else ""))
+
+    def get_recent_workflow_statuses(self) -> Result:
+        """The latest status of the ten most recently active workflows."""
+        return self._result(p.GetRecentStatuses())
+
+    def get_registered_agents(self) -> Result:
+        """The registered agents."""
+        return self._result(p.GetRegisteredAgents())
+
+    def _result(self, request: p.Request) -> Result:
+        try:
+            return Result(True, payload=self.ask(request))
+        except CdktrError as error:
+            return Result(False, str(error))
+
+    # For the command line.
+
+    def ask(self, request: p.Request, rest_s: float = 0.0) -> Any:
+        """The reply's value; None for OK and PONG. `rest_s` is how long the request may rest on top of the timeout.
+
+        Raises UnreachableError, RefusedError (the request is at fault), NotFoundError, StoreError (the principal is).
+        """
+        reply = p.decode_reply(self._caller.call(request.encode(), self._timeout_s + rest_s))
+        if reply.kind == "SUCCESS":
+            return p.load(reply.payload or "", f"the reply to {request.verb}")
+        if reply.payload is None:
+            return None
+        if reply.kind == "SERVERERROR":
+            raise StoreError(reply.payload)
+        if reply.payload.startswith(("No workflow exists", "There is no run")):
+            raise NotFoundError(reply.payload)
+        raise RefusedError(reply.payload)
+
+    def await_run(self, run_id: str) -> Any:
+        """The summary of a run once it has ended, however long that takes, and through restarts of the principal."""
+        while True:
+            try:
+                summary = self.ask(p.AwaitRun(run_id, REST_MS), REST_MS / 1000)
+            except UnreachableError:
+                # A run goes on without its principal; give that one request's time to come back.
+                summary = self.ask(p.AwaitRun(run_id, 0))
+            if summary["ended_ms"] is not None:
+                return summary

@@ -1,0 +1,105 @@
+"""What an agent tells, as bytes: log messages of the original API, and the records of a report. The other half of
+`protocol`, under the same law.
+"""
+
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import Any
+
+from cdktr.errors import ProtocolError
+from cdktr.protocol import SEPARATOR
+from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
+
+#: Stands for a raw separator inside a text on the PUB socket, whose readers may split at every one.
+SEPARATOR_SHOWN = "\u2401"
+
+#: `dataclasses.fields`, remembered: it is asked for with every record.
+_fields = cache(fields)
+
+# Log messages, one line each, as on the PUSH and PUB sockets.
+
+
+def encode_log(record: LogRecord) -> bytes:
+    """One log line as a message; raw separators in the texts are shown as U+2401."""
+    words = [str(word).replace(SEPARATOR, SEPARATOR_SHOWN) for word in record]
+    return SEPARATOR.join(words).encode("utf-8", "replace")
+
+
+def decode_log(frame: bytes) -> LogRecord:
+    """The log line of a message. The payload, which comes last, may hold anything. Raises ProtocolError."""
+    words = frame.decode("utf-8", "replace").split(SEPARATOR, 7)
+    if len(words) != 8:
+        raise ProtocolError(f"A log message has 8 fields, not {len(words)}")
+    try:
+        timestamp = int(words[5])
+    except ValueError:
+        raise ProtocolError(f"{words[5][:40]!r} is no timestamp") from None
+    if abs(timestamp) >= 2**63:
+        raise ProtocolError(f"{timestamp} is no timestamp")
+    return LogRecord(words[0], words[1], words[2], words[3], words[4], timestamp, words[6], words[7])
+
+
+def encode_chunk(chunk: LogChunk) -> list[bytes]:
+    """`encode_log` of every line of a chunk, its head made once."""
+    names = (
+        chunk.workflow_id,
+        chunk.workflow_name,
+        chunk.workflow_instance_id,
+        chunk.task_name,
+        chunk.task_instance_id,
+    )
+    empty = encode_log(LogRecord(*names, chunk.timestamp_ms, chunk.level, ""))
+    lines = (payload.replace(SEPARATOR, SEPARATOR_SHOWN) for payload in chunk.payloads)
+    return [empty + line.encode("utf-8", "replace") for line in lines]
+
+
+# The records of a report.
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A change of status as an agent reports it, with the token of the lease that gives it the right to."""
+
+    token: str
+    update: TaskUpdate | RunUpdate
+
+
+def pack(record: LogChunk | Reported) -> list[Any]:
+    """A record of a report as JSON-able value."""
+    if isinstance(record, LogChunk):
+        return ["logs", *(getattr(record, f.name) for f in _fields(LogChunk))]
+    kind = "task" if isinstance(record.update, TaskUpdate) else "run"
+    return [kind, record.token, *(getattr(record.update, f.name) for f in _fields(type(record.update)))]
+
+
+def unpack(raw: Any) -> LogChunk | Reported:
+    """The record of what `pack` made. Raises ProtocolError."""
+    try:
+        kind, *values = raw
+        if kind == "logs":
+            return _chunk(*values)
+        token, *values = values
+        update = {"task": TaskUpdate, "run": RunUpdate}[kind](*values)
+        return Reported(_string(token), _checked_update(update))
+    except (TypeError, ValueError, KeyError):
+        raise ProtocolError(f"A record of REPORT cannot be read: {str(raw)[:120]}") from None
+
+
+def _chunk(*values: Any) -> LogChunk:
+    *head, timestamp, level, payloads = values
+    if not isinstance(timestamp, int) or not all(isinstance(text, str) for text in (*head, level, *payloads)):
+        raise ValueError
+    return LogChunk(*head, timestamp_ms=timestamp, level=level, payloads=tuple(payloads))
+
+
+def _checked_update(update: TaskUpdate | RunUpdate) -> TaskUpdate | RunUpdate:
+    _string(update.workflow_instance_id)
+    if not isinstance(update.timestamp_ms, int):
+        raise TypeError
+    return replace(update, status=RunStatus(update.status))
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
