@@ -225,7 +225,7 @@ class Agent:
     def _ended(self, run_id: str, _task: "asyncio.Task[None]") -> None:
         del self._drivers[run_id]
         self._changed.set()
-        self._outbox.when_stored(partial(self._holding.pop, run_id, None))
+        self._outbox.when_stored(partial(self._holding.__delitem__, run_id))
 
     async def _end_when_drained(self) -> None:
         await self._draining.wait()

@@ -18,6 +18,7 @@ from cdktr.catalog import Catalog, Changes
 from cdktr.codec import workflow_to_json
 from cdktr.coordinator import Coordinator
 from cdktr.errors import CdktrError, NotFoundError, ProtocolError, StoreError, UnprocessableError
+from cdktr.legacy import OldAgents
 from cdktr.logs import LogHub
 from cdktr.store import Store
 from cdktr.text import format_log
@@ -47,19 +48,21 @@ Send = Callable[[p.Reply], bool]
 
 
 class Api:
-    """Answers requests. `reload` reads the workflow folder; `ports` are those in force (API, log intake, log output)."""
+    """Answers requests. `reload` reads the workflow folder; `ports` are API, log intake, log output, as bound."""
 
     def __init__(
         self,
         coordinator: Coordinator,
+        old_agents: OldAgents,
         catalog: Catalog,
         store: Store,
         hub: LogHub,
         reload: Callable[[], Awaitable[Changes]],
-        ports: Callable[[], tuple[int, int, int]],
+        ports: tuple[int, int, int],
         facts: Mapping[str, Any],
     ) -> None:
         self._coordinator = coordinator
+        self._old = old_agents
         self._catalog = catalog
         self._store = store
         self._hub = hub
@@ -117,26 +120,24 @@ class Api:
 
     def register_agent(self, request: p.RegisterAgent) -> p.Reply:
         """Registration or heartbeat."""
-        self._coordinator.register(_named(request.agent_id, "agent_id"))
+        self._old.register(_named(request.agent_id, "agent_id"))
         return p.OK
 
     async def fetch_workflow(self, request: p.FetchWorkflow) -> p.Reply:
         """Work for an old agent, or OK."""
-        workflow = await self._coordinator.fetch(_named(request.agent_id, "agent_id"))
+        workflow = await self._old.fetch(_named(request.agent_id, "agent_id"))
         return p.OK if workflow is None else p.success(workflow_to_json(workflow))
 
     async def agent_workflow_status(self, request: p.AgentWorkflowStatus) -> p.Reply:
         """An old agent reports on a run."""
         ids = (_named(request.agent_id, "agent_id"), request.workflow_id)
-        await self._coordinator.run_status(
-            *ids, _named(request.workflow_instance_id, "workflow_instance_id"), request.status
-        )
+        await self._old.run_status(*ids, _named(request.workflow_instance_id, "workflow_instance_id"), request.status)
         return p.OK
 
     def agent_task_status(self, request: p.AgentTaskStatus) -> p.Reply:
         """An old agent reports on a task."""
         ids = (request.agent_id, request.task_id, request.task_instance_id, request.workflow_instance_id)
-        self._coordinator.task_status(*ids, request.status)
+        self._old.task_status(*ids, request.status)
         return p.OK
 
     async def query_logs(self, request: p.QueryLogs) -> p.Reply:
@@ -176,7 +177,7 @@ class Api:
 
     def capabilities(self, _: p.Capabilities) -> p.Reply:
         """Version, verbs, ports."""
-        api, logs_in, logs_out = self._ports()
+        api, logs_in, logs_out = self._ports
         return p.success(
             {
                 "version": __version__,

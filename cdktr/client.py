@@ -65,9 +65,9 @@ class Principal:
         verbose: bool = False,
     ) -> Result:
         """Formatted log lines of start <= t < end; without times, of the last 24 hours."""
-        times = ("" if ms is None else str(ms) for ms in (end_ms, start_ms))
+        end, start = ("" if ms is None else str(ms) for ms in (end_ms, start_ms))
         ids = (workflow_id or "", workflow_instance_id or "")
-        return self._result(p.QueryLogs(*times, *ids, "true" if verbose else ""))
+        return self._result(p.QueryLogs(end, start, *ids, "true" if verbose else ""))
 
     def get_recent_workflow_statuses(self) -> Result:
         """The latest status of the ten most recently active workflows."""

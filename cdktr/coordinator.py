@@ -24,8 +24,8 @@ from cdktr.frames import Reported, unpack
 from cdktr.journal import Journal
 from cdktr.logs import LogHub
 from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns
-from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
-from cdktr.workflow import Workflow, bind_params, resolve
+from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
+from cdktr.workflow import Workflow, bind_params
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Coordinator:
             self._number = snapshot["number"]
             for number, kind, facts in snapshot["unstored"]:
                 self._again(number, Change(kind, facts), stored)
-        self.dispatch.resume([change for _, change in events], time.monotonic(), _now_ms())
+        self.dispatch.resume([change for _, change in events], time.monotonic(), now_ms())
         for number, change in events:
             self._again(number, change, stored)
             self._number = number + 1
@@ -105,7 +105,7 @@ class Coordinator:
 
     # From decisions to the journal and the history.
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Journal what was decided, tell the history, hand out what can be handed out."""
         if self._take_changes() and self._waiters and self.dispatch.queued:
             self._hand_out()
@@ -130,7 +130,7 @@ class Coordinator:
             run = QueuedRun(**facts["run"])
             self._hub.take_run(replace(_pending(run), agent_id=facts["agent_id"]))
         elif change.kind in _STATUS:
-            status = RunStatus(facts.get("status") or _STATUS[change.kind])
+            status = RunStatus(facts.get("status", _STATUS[change.kind]))
             ids = (facts["workflow_id"], facts["id"])
             self._hub.take_run(RunUpdate(*ids, status, facts["at_ms"], facts.get("agent_id"), facts.get("detail")))
             if status.is_final:
@@ -152,8 +152,9 @@ class Coordinator:
             while not self._unstored:
                 await asyncio.wait([self._hub.news()])
 
-    async def _durably(self) -> None:
-        self._settle()
+    async def durably(self) -> None:
+        """Return when all that was decided so far is on the disk. Raises StoreError."""
+        self.settle()
         await self._journal.sync()
 
     # Triggers.
@@ -171,9 +172,9 @@ class Coordinator:
             raise NotFoundError(f"No workflow exists with id {workflow_id}")
         bind_params(workflow, params)
         run = self.dispatch.accept(
-            workflow_id, now_ms=_now_ms(), params=params, trigger=trigger, scheduled_ms=scheduled_ms
+            workflow_id, now_ms=now_ms(), params=params, trigger=trigger, scheduled_ms=scheduled_ms
         )
-        await self._durably()
+        await self.durably()
         return None if run is None else run.id
 
     def _check_open(self) -> None:
@@ -198,26 +199,27 @@ class Coordinator:
         if request.leaving:
             self._lose(request.agent_id, f"agent {request.agent_id} stopped")
             return {"lost": []}
-        self._heard(request.agent_id, request.slots, request.version)
-        lost = self.dispatch.reconcile(request.agent_id, request.holding, _now_ms())
-        self._settle()
+        self.heard(request.agent_id, request.slots, request.version)
+        lost = self.dispatch.reconcile(request.agent_id, request.holding, now_ms())
+        self.settle()
         return {"lost": lost}
 
-    def _heard(self, agent_id: str, slots: int | None = None, version: str | None = None) -> None:
-        if self.dispatch.heard(agent_id, time.monotonic(), _now_ms(), slots, version):
+    def heard(self, agent_id: str, slots: int | None = None, version: str | None = None) -> None:
+        """An agent gave a sign of life."""
+        if self.dispatch.heard(agent_id, time.monotonic(), now_ms(), slots, version):
             log.info("Agent %s registered", agent_id)
 
     async def lease(self, request: LeaseWork) -> dict[str, Any]:
         """Work for an agent, as soon as there is some or when its wait is over."""
-        self._heard(request.agent_id)
-        lost = self.dispatch.reconcile(request.agent_id, request.holding, _now_ms())
-        self.dispatch.take_back(request.agent_id, request.holding, _now_ms())
+        self.heard(request.agent_id)
+        lost = self.dispatch.reconcile(request.agent_id, request.holding, now_ms())
+        self.dispatch.take_back(request.agent_id, request.holding, now_ms())
         if (older := self._waiters.pop(request.agent_id, None)) is not None and not older.answer.done():
             older.answer.set_result([])
         leases: list[dict[str, Any]] = []
         if request.count > 0 and not self.is_stopping:
             leases = await self._wait_for_work(request)
-        await self._durably()
+        await self.durably()
         return {"leases": leases, "lost": lost}
 
     async def _wait_for_work(self, request: LeaseWork) -> list[dict[str, Any]]:
@@ -242,13 +244,13 @@ class Coordinator:
 
     def _grant(self, agent_id: str, count: int) -> list[dict[str, Any]]:
         granted: list[dict[str, Any]] = []
-        while len(granted) < count and (found := self._next_run()) is not None:
+        while len(granted) < count and (found := self.next_run()) is not None:
             _, workflow, params = found
             lease = self.dispatch.lease(agent_id, secrets.token_hex(8), len(workflow.tasks))
             granted.append(_lease_to_json(lease, workflow, params))
         return granted
 
-    def _next_run(self) -> tuple[QueuedRun, Workflow, dict[str, str]] | None:
+    def next_run(self) -> tuple[QueuedRun, Workflow, dict[str, str]] | None:
         """The oldest queued run that can run; those whose definition is gone or changed too much FAIL."""
         while self.dispatch.queued:
             run = next(iter(self.dispatch.queued.values()))
@@ -258,7 +260,7 @@ class Coordinator:
                     raise DefinitionError(f"the definition of {run.workflow_id} was removed while the run was queued")
                 return run, workflow, bind_params(workflow, run.params)
             except DefinitionError as error:
-                self.dispatch.finish(run.id, RunStatus.FAILED, _now_ms(), str(error))
+                self.dispatch.finish(run.id, RunStatus.FAILED, now_ms(), str(error))
         return None
 
     def undelivered(self, request: LeaseWork, leases: list[dict[str, Any]]) -> None:
@@ -266,23 +268,23 @@ class Coordinator:
         for run_id in (lease["workflow_instance_id"] for lease in leases):
             lease = self.dispatch.leases.get(run_id)
             if lease is not None and lease.agent_id == request.agent_id and lease.started is False:
-                self.dispatch.requeue(lease, _now_ms(), f"agent {request.agent_id} was gone before it got the run")
-        self._settle()
+                self.dispatch.requeue(lease, now_ms(), f"agent {request.agent_id} was gone before it got the run")
+        self.settle()
 
     def start(self, request: StartRuns) -> dict[str, Any]:
         """Which of the runs the agent may start. In memory is enough: see `Dispatch.resume`."""
-        now = _now_ms()
+        now = now_ms()
         granted = [
             run_id
             for run_id, token in request.runs.items()
             if isinstance(token, str) and self.dispatch.start(run_id, request.agent_id, token, now)
         ]
-        self._settle()
+        self.settle()
         return {"granted": granted}
 
     async def report(self, request: Report) -> dict[str, Any]:
         """Take a report, once; returns when it is stored. Raises RefusedError when one before it is missing."""
-        self._heard(request.agent_id)
+        self.heard(request.agent_id)
         last = self._reports.get(request.source, 0)
         if request.sequence > last + 1:
             raise RefusedError(f"Report {last + 1} of {request.source} is missing; send it first")
@@ -291,7 +293,7 @@ class Coordinator:
             self._reports[request.source] = request.sequence
             for record in records:
                 self._take(record, request.agent_id)
-            self._settle()
+            self.settle()
             self._hub.mark(request.source, request.sequence)
         await asyncio.gather(self._hub.stored(), self._journal.sync())
         return {"stored": request.sequence}
@@ -305,66 +307,19 @@ class Coordinator:
             update = record.update
             self.dispatch.finish(update.workflow_instance_id, update.status, update.timestamp_ms, update.detail)
         else:
-            self._refuse(record.update, agent_id)
+            self.refuse(record.update, agent_id)
 
     def _take_task(self, token: str, update: TaskUpdate) -> None:
         if self.dispatch.holds(update.workflow_instance_id, token):
             self._hub.take_task(update)
         else:
-            self._refuse(update, update.agent_id)
+            self.refuse(update, update.agent_id)
 
-    def _refuse(self, update: RunUpdate | TaskUpdate, agent_id: str | None) -> None:
+    def refuse(self, update: RunUpdate | TaskUpdate, agent_id: str | None) -> None:
+        """Keep a report that has no right as an event."""
         what = update.task_id if isinstance(update, TaskUpdate) else "the run"
         detail = f"agent {agent_id} reported {what} {update.status} without a lease"
         self._hub.take_event(update.workflow_instance_id, update.timestamp_ms, "refused", detail)
-
-    # Agents of the old API.
-
-    def register(self, agent_id: str) -> None:
-        """Registration or heartbeat."""
-        self._heard(agent_id)
-
-    async def fetch(self, agent_id: str) -> Workflow | None:
-        """A run for an old agent, its parameters filled in; it makes an instance id of its own."""
-        self._heard(agent_id)
-        if self.is_stopping or (found := self._next_run()) is None:
-            self._settle()
-            return None
-        _, workflow, params = found
-        self.dispatch.lease(agent_id, secrets.token_hex(8), len(workflow.tasks), legacy=True)
-        await self._durably()
-        return replace(workflow, tasks={task_id: resolve(workflow, task_id, params) for task_id in workflow.tasks})
-
-    async def run_status(self, agent_id: str, workflow_id: str, instance_id: str, status: RunStatus) -> None:
-        """An old agent reports on what it calls `instance_id`."""
-        now = _now_ms()
-        self._heard(agent_id)
-        run_id = self.dispatch.bind(agent_id, workflow_id, instance_id, now)
-        if run_id is None:
-            self._refuse(RunUpdate(workflow_id, self.dispatch.run_of(instance_id), status, now), agent_id)
-        elif status.is_final:
-            self.dispatch.finish(run_id, status, now)
-        elif status is RunStatus.RUNNING:
-            lease = self.dispatch.leases[run_id]
-            if lease.token:
-                self.dispatch.start(run_id, lease.agent_id, lease.token, now)
-            else:
-                self._hub.take_run(RunUpdate(workflow_id, run_id, status, now, agent_id))
-        else:
-            self._hub.take_run(RunUpdate(workflow_id, run_id, status, now, agent_id))
-        await self._durably()
-
-    def task_status(
-        self, agent_id: str, task_id: str, task_instance_id: str, instance_id: str, status: RunStatus
-    ) -> None:
-        """An old agent reports on a task."""
-        self._heard(agent_id)
-        run_id = self.dispatch.run_of(instance_id)
-        self._hub.take_task(TaskUpdate(task_id, task_instance_id, run_id, status, _now_ms(), agent_id))
-
-    def old_log(self, record: LogRecord) -> None:
-        """A log line of an old agent, under our id of the run."""
-        self._hub.take_log(record._replace(workflow_instance_id=self.dispatch.run_of(record.workflow_instance_id)))
 
     # Lost agents.
 
@@ -380,8 +335,8 @@ class Coordinator:
         if (waiter := self._waiters.pop(agent_id, None)) is not None and not waiter.answer.done():
             waiter.answer.set_result([])
         for lease in leases:
-            self.dispatch.drop(lease, _now_ms(), why)
-        self._settle()
+            self.dispatch.drop(lease, now_ms(), why)
+        self.settle()
 
     def stop(self) -> None:
         """Accept and hand out nothing more; whoever waits for work gets an empty answer."""
@@ -401,7 +356,7 @@ class Coordinator:
 
 
 #: The status that an event of `dispatch` means; `finished` says its own.
-_STATUS = {"started": RunStatus.RUNNING, "requeued": RunStatus.PENDING, "finished": None}
+_STATUS = {"started": RunStatus.RUNNING, "requeued": RunStatus.PENDING, "finished": RunStatus.CRASHED}
 
 
 def _pending(run: QueuedRun) -> RunUpdate:
@@ -419,5 +374,6 @@ def _lease_to_json(lease: Lease, workflow: Workflow, params: Mapping[str, str]) 
     }
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """The wall clock, in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000

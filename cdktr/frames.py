@@ -3,7 +3,6 @@
 """
 
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from typing import Any
 
 from cdktr.errors import ProtocolError
@@ -12,9 +11,6 @@ from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
 
 #: Stands for a raw separator inside a text on the PUB socket, whose readers may split at every one.
 SEPARATOR_SHOWN = "\u2401"
-
-#: `dataclasses.fields`, remembered: it is asked for with every record.
-_fields = cache(fields)
 
 # Log messages, one line each, as on the PUSH and PUB sockets.
 
@@ -56,6 +52,12 @@ def encode_chunk(chunk: LogChunk) -> list[bytes]:
 # The records of a report.
 
 
+#: The fields of what a report holds, in order.
+_NAMES: dict[type, tuple[str, ...]] = {
+    kind: tuple(f.name for f in fields(kind)) for kind in (LogChunk, TaskUpdate, RunUpdate)
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Reported:
     """A change of status as an agent reports it, with the token of the lease that gives it the right to."""
@@ -67,9 +69,9 @@ class Reported:
 def pack(record: LogChunk | Reported) -> list[Any]:
     """A record of a report as JSON-able value."""
     if isinstance(record, LogChunk):
-        return ["logs", *(getattr(record, f.name) for f in _fields(LogChunk))]
+        return ["logs", *(getattr(record, name) for name in _NAMES[LogChunk])]
     kind = "task" if isinstance(record.update, TaskUpdate) else "run"
-    return [kind, record.token, *(getattr(record.update, f.name) for f in _fields(type(record.update)))]
+    return [kind, record.token, *(getattr(record.update, name) for name in _NAMES[type(record.update)])]
 
 
 def unpack(raw: Any) -> LogChunk | Reported:
@@ -86,10 +88,11 @@ def unpack(raw: Any) -> LogChunk | Reported:
 
 
 def _chunk(*values: Any) -> LogChunk:
-    *head, timestamp, level, payloads = values
-    if not isinstance(timestamp, int) or not all(isinstance(text, str) for text in (*head, level, *payloads)):
+    workflow_id, workflow_name, run_id, task_name, task_instance_id, timestamp, level, payloads = values
+    names = (workflow_id, workflow_name, run_id, task_name, task_instance_id, level)
+    if not isinstance(timestamp, int) or not all(isinstance(text, str) for text in (*names, *payloads)):
         raise ValueError
-    return LogChunk(*head, timestamp_ms=timestamp, level=level, payloads=tuple(payloads))
+    return LogChunk(*names[:5], timestamp, level, tuple(payloads))
 
 
 def _checked_update(update: TaskUpdate | RunUpdate) -> TaskUpdate | RunUpdate:

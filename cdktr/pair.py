@@ -34,20 +34,25 @@ class AgentProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe = -1
         self._stopping = False
+        self._over = asyncio.Event()
 
     async def run(self) -> None:
         """Keep an agent running until `stop`."""
         wait = RESTART_S[0]
-        while not self._stopping:
+        while not self._told():
             began = asyncio.get_running_loop().time()
             self._start()
             code = await self._ended()
-            if self._stopping:
+            if self._told():
+                self._over.set()
                 return
             log.error("The agent of this principal ended with code %s; starting another in %g s", code, wait)
             await asyncio.sleep(wait)
             lived = asyncio.get_running_loop().time() - began
             wait = RESTART_S[0] if lived > RESTART_S[1] else min(wait * 2, RESTART_S[1])
+
+    def _told(self) -> bool:
+        return self._stopping
 
     def _start(self) -> None:
         reader, self._pipe = os.pipe()
@@ -65,13 +70,10 @@ class AgentProcess:
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Tell the agent to stop: the first time when its runs have ended, the second time at once."""
         self._stopping = True
-        if self._process is not None and self._process.poll() is None:
+        if self._process is None or self._process.poll() is not None:
+            self._over.set()
+        else:
             self._process.send_signal(number)
-
-    @property
-    def is_running(self) -> bool:
-        """True while there is an agent process."""
-        return self._process is not None and self._process.poll() is None
 
     async def stop(self) -> None:
         """Let it finish for a while, then end its tasks, then end it."""
@@ -83,10 +85,12 @@ class AgentProcess:
         await self._gone(REPORT_S)
 
     async def _gone(self, seconds: float) -> bool:
-        deadline = asyncio.get_running_loop().time() + seconds
-        while self.is_running and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
-        return not self.is_running
+        try:
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        except TimeoutError:
+            return False
+        return True
 
 
 def own_command() -> list[str]:

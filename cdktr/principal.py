@@ -20,6 +20,7 @@ from cdktr.coordinator import Coordinator
 from cdktr.errors import CdktrError, ProtocolError, StartError, StoreError
 from cdktr.frames import decode_log
 from cdktr.journal import Journal
+from cdktr.legacy import OldAgents
 from cdktr.logs import LogHub
 from cdktr.pair import AgentProcess
 from cdktr.protocol import Reply
@@ -86,6 +87,7 @@ class Principal:
             settings.agent_heartbeat_timeout_ms / 1000,
             lambda: self._store.highest_number() + 1,
         )
+        self._old_agents = OldAgents(self._coordinator, self._hub)
         self._api = self._own(self._make_api())
 
     def _own(self, part: P) -> P:
@@ -116,8 +118,8 @@ class Principal:
             "db_path": self._settings.db_path,
             "scheduler": self._with_scheduler,
         }
-        ports = self._endpoints.ports
-        return Api(self._coordinator, self._catalog, self._store, self._hub, self._refresh, lambda: ports, facts)
+        parts = (self._coordinator, self._old_agents, self._catalog, self._store, self._hub)
+        return Api(*parts, self._refresh, self._endpoints.ports, facts)
 
     def _find(self, workflow_id: str) -> Workflow | None:
         return self._catalog.workflows.get(workflow_id)
@@ -133,7 +135,7 @@ class Principal:
 
     def _on_log(self, frame: bytes) -> None:
         try:
-            self._coordinator.old_log(decode_log(frame))
+            self._old_agents.log(decode_log(frame))
         except ProtocolError as error:
             log.warning("A message on the log port was dropped: %s", error)
 
@@ -236,7 +238,7 @@ class Principal:
             async with asyncio.timeout(STOP_S):
                 await self._coordinator.finish()
         except (StoreError, TimeoutError) as error:
-            log.error("Not everything could be stored: %s", error or "the database took too long")
+            log.error("Not everything could be stored: %s", str(error) or "the database took too long")
         raise _Stopped
 
     def _close(self) -> None:

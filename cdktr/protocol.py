@@ -9,8 +9,7 @@ Each party builds a request as a value and `encode`s it; the principal `decode`s
 
 import json
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from functools import cache
+from dataclasses import MISSING, Field, dataclass, field, fields
 from types import UnionType
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
@@ -39,7 +38,7 @@ class Positional(Request):
 
     def encode(self) -> bytes:
         """See `Request`."""
-        words = [self.verb, *(str(getattr(self, f.name)) for f in _fields(type(self)))]
+        words = [self.verb, *(str(getattr(self, f.name)) for f in _FIELDS[self.verb])]
         if any(SEPARATOR in word for word in words):
             raise ProtocolError(f"An argument of {self.verb} holds the byte 0x01, which separates arguments")
         return SEPARATOR.join(words).encode()
@@ -47,12 +46,12 @@ class Positional(Request):
     @classmethod
     def parse(cls, words: Sequence[str]) -> "Positional":
         """The request of its arguments' texts."""
-        names = _fields(cls)
+        names = _FIELDS[cls.verb]
         needed = sum(f.default is MISSING for f in names)
         if len(words) < needed:
             expected = " ".join(f.name for f in names[:needed])
             raise ProtocolError(f"{cls.verb} takes {needed} arguments ({expected}), got {len(words)}")
-        kinds = _hints(cls)
+        kinds = _TYPES[cls.verb]
         return cls(**{f.name: _read(f.name, kinds[f.name], word) for f, word in zip(names, words, strict=False)})
 
 
@@ -71,7 +70,7 @@ class Structured(Request):
 
     def encode(self) -> bytes:
         """See `Request`."""
-        return (self.verb + SEPARATOR + dump({f.name: getattr(self, f.name) for f in _fields(type(self))})).encode()
+        return (self.verb + SEPARATOR + dump({f.name: getattr(self, f.name) for f in _FIELDS[self.verb]})).encode()
 
     @classmethod
     def parse(cls, words: Sequence[str]) -> "Structured":
@@ -79,10 +78,10 @@ class Structured(Request):
         given = load(words[0], f"the argument of {cls.verb}") if words else {}
         if not isinstance(given, dict):
             raise ProtocolError(f"{cls.verb} takes one JSON object")
-        missing = [f.name for f in _fields(cls) if _is_required(f) and f.name not in given]
+        missing = [f.name for f in _FIELDS[cls.verb] if _is_required(f) and f.name not in given]
         if missing:
             raise ProtocolError(f"{cls.verb} needs {', '.join(missing)}")
-        kinds = _hints(cls)
+        kinds = _TYPES[cls.verb]
         values = {name: _typed(cls.verb, name, kinds[name], value) for name, value in given.items() if name in kinds}
         return cls(**values)
 
@@ -352,6 +351,11 @@ VERBS: dict[str, type[Positional] | type[Structured]] = {
 }
 
 
+#: Of every request, by verb: its fields and their types. Both are asked for with every message.
+_FIELDS: dict[str, tuple[Field[Any], ...]] = {verb: fields(kind) for verb, kind in VERBS.items()}
+_TYPES: dict[str, dict[str, Any]] = {verb: get_type_hints(kind) for verb, kind in VERBS.items()}
+
+
 def decode(frame: bytes) -> Positional | Structured:
     """The request of a frame. Raises ProtocolError."""
     verb, *words = _text(frame).split(SEPARATOR)
@@ -423,8 +427,3 @@ def decode_reply(frame: bytes) -> Reply:
     if kind not in REPLY_KINDS or (bool(separator) == (kind in ("PONG", "OK"))):
         raise ProtocolError(f"{kind[:40]!r} is no reply")
     return Reply(kind, payload if separator else None)
-
-
-#: `dataclasses.fields`, remembered: both it and the type hints are asked for with every message.
-_fields = cache(fields)
-_hints = cache(get_type_hints)

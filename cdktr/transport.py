@@ -32,7 +32,7 @@ Peer = tuple[bytes, ...]
 
 
 def _new(context: zmq.Context[Any], kind: int, *, linger_ms: int = 0) -> zmq.Socket[bytes]:
-    raw = context.socket(kind)
+    raw: zmq.Socket[bytes] = context.socket(kind)
     raw.setsockopt(zmq.LINGER, linger_ms)
     raw.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
     raw.setsockopt(zmq.HANDSHAKE_IVL, 5000)
