@@ -277,7 +277,7 @@ class Coordinator:
         granted = [
             run_id
             for run_id, token in request.runs.items()
-            if isinstance(token, str) and self.dispatch.start(run_id, request.agent_id, token, now)
+            if self.dispatch.start(run_id, request.agent_id, token, now)
         ]
         self.settle()
         return {"granted": granted}
@@ -286,6 +286,8 @@ class Coordinator:
         """Take a report, once; returns when it is stored. Raises RefusedError when one before it is missing."""
         self.heard(request.agent_id)
         last = self._reports.get(request.source, 0)
+        if request.sequence < 1:
+            raise RefusedError(f"Reports are numbered from 1, not {request.sequence}")
         if request.sequence > last + 1:
             raise RefusedError(f"Report {last + 1} of {request.source} is missing; send it first")
         if request.sequence == last + 1:

@@ -2,11 +2,12 @@
 `protocol`, under the same law.
 """
 
+import reprlib
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, get_type_hints
 
 from cdktr.errors import ProtocolError
-from cdktr.protocol import SEPARATOR
+from cdktr.protocol import SEPARATOR, fits
 from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
 
 #: Stands for a raw separator inside a text on the PUB socket, whose readers may split at every one.
@@ -56,6 +57,7 @@ def encode_chunk(chunk: LogChunk) -> list[bytes]:
 _NAMES: dict[type, tuple[str, ...]] = {
     kind: tuple(f.name for f in fields(kind)) for kind in (LogChunk, TaskUpdate, RunUpdate)
 }
+_TYPES: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in (TaskUpdate, RunUpdate)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +86,25 @@ def unpack(raw: Any) -> LogChunk | Reported:
         update = {"task": TaskUpdate, "run": RunUpdate}[kind](*values)
         return Reported(_string(token), _checked_update(update))
     except (TypeError, ValueError, KeyError):
-        raise ProtocolError(f"A record of REPORT cannot be read: {str(raw)[:120]}") from None
+        raise ProtocolError(f"A record of REPORT cannot be read: {reprlib.repr(raw)}") from None
 
 
 def _chunk(*values: Any) -> LogChunk:
     workflow_id, workflow_name, run_id, task_name, task_instance_id, timestamp, level, payloads = values
     names = (workflow_id, workflow_name, run_id, task_name, task_instance_id, level)
-    if not isinstance(timestamp, int) or not all(isinstance(text, str) for text in (*names, *payloads)):
-        raise ValueError
+    if not fits(timestamp, int) or not isinstance(payloads, list):
+        raise TypeError
+    if not all(isinstance(text, str) for text in (*names, *payloads)):
+        raise TypeError
     return LogChunk(*names[:5], timestamp, level, tuple(payloads))
 
 
 def _checked_update(update: TaskUpdate | RunUpdate) -> TaskUpdate | RunUpdate:
-    _string(update.workflow_instance_id)
-    if not isinstance(update.timestamp_ms, int):
+    checked = replace(update, status=RunStatus(update.status))
+    # One value that a column cannot hold would keep everything that is stored with it out of the database.
+    if not all(fits(getattr(checked, name), kind) for name, kind in _TYPES[type(checked)].items()):
         raise TypeError
-    return replace(update, status=RunStatus(update.status))
+    return checked
 
 
 def _string(value: Any) -> str:

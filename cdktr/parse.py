@@ -103,6 +103,7 @@ class _Node:
 
     @property
     def is_null(self) -> bool:
+        """Whether nothing was written, or YAML's word for it."""
         return self.plain and self.value in _NULLS
 
     @property
@@ -130,11 +131,13 @@ class _File:
         self.templates: list[_Node] = []
 
     def add(self, mark: _Mark, message: str, hint: str = "") -> None:
+        """Note a problem. Raises WorkflowProblems when there are enough of them."""
         self.problems.append(Problem(self.path, mark.line + 1, mark.column + 1, message, hint))
         if len(self.problems) >= MAX_PROBLEMS:
             raise WorkflowProblems(self.problems) from None
 
     def stop(self, mark: _Mark, message: str, hint: str = "") -> NoReturn:
+        """Note a problem after which nothing more can be read. Raises WorkflowProblems."""
         self.add(mark, message, hint)
         raise WorkflowProblems(self.problems) from None
 
@@ -211,6 +214,7 @@ class _Tree:
         self._count = 0
 
     def read(self, text: str) -> None:
+        """Fill `roots`. Raises yaml.YAMLError, and WorkflowProblems where a limit is passed."""
         loader = _LOADER(text)
         try:
             # The hot loop of this module: two thirds of all events are scalars.
@@ -591,6 +595,7 @@ def _check_templates(file: _File, params: Mapping[str, Any]) -> None:
 
 
 def _quoted(text: str) -> str:
+    """`text` as a message shows it: short, and with its control characters escaped."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 

@@ -141,7 +141,7 @@ class Endpoints:
 
     @staticmethod
     def _request(frames: list[bytes], on_request: Callable[[Peer, list[bytes]], None]) -> None:
-        # Everything up to the last empty frame but the message is the way back; a plain DEALER sends no empty frame.
+        # Everything up to the first empty frame that has others behind it is the way back; a plain DEALER sends none.
         cut = frames.index(b"", 1) + 1 if b"" in frames[1:-1] else 1
         on_request(tuple(frames[:cut]), frames[cut:])
 
@@ -160,8 +160,12 @@ class Endpoints:
             self._live._send([message])
 
     def _subscription(self, frames: list[bytes]) -> None:
-        topic = frames[0][1:]
-        (self._topics.add if frames[0][:1] == b"\x01" else self._topics.discard)(topic)
+        kind, topic = frames[0][:1], frames[0][1:]
+        if kind == b"\x01":
+            self._topics.add(topic)
+        elif kind == b"\x00":
+            # Anything else is a message of a peer that is no SUB socket, and says nothing.
+            self._topics.discard(topic)
 
     def close(self) -> None:
         """Close all three."""

@@ -1,0 +1,160 @@
+"""`make bench`: what cdktr promises about speed, measured on this machine, beside a bare loop of spawns.
+
+Each row is the median of several runs, with the smallest and largest. The bare loop (`Popen` and `wait` of `true`) is
+measured again beside every row, so that the ratios hold on a machine whose speed drifts.
+"""
+
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from cdktr.client import Principal
+from cdktr.protocol import ClusterStatus, ListLogs, ListTaskRuns, Trigger
+from tests.bench.cluster import Cluster
+
+#: Measured runs of each row, after one that warms up.
+RUNS = 7
+
+#: Seconds over which idle processes are watched.
+IDLE_S = 10
+
+TRUE = "{name: t, config: !Subprocess {cmd: 'true'}%s}"
+
+WORKFLOWS = {
+    "clock": "name: clock\ntasks:\n  t: {name: t, config: !Subprocess {cmd: date, args: ['+%s.%N']}}\n",
+    "one": f"name: one\ntasks:\n  t: {TRUE % ''}\n",
+    "chain": "name: chain\ntasks:\n"
+    + "".join(f"  t{n}: {TRUE % (f', depends: [t{n - 1}]' if n else '')}\n" for n in range(20)),
+    "wide": "name: wide\ntasks:\n" + "".join(f"  t{n}: {TRUE % ''}\n" for n in range(100)),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured promise: values in `unit`, `must` as the promise states it."""
+
+    what: str
+    must: str
+    unit: str
+    values: list[float]
+    #: Milliseconds of one bare spawn, measured beside it.
+    spawn_ms: float
+    #: How many bare spawns the figure is to be held against; 0 for none.
+    spawns: float = 0
+
+    def line(self) -> str:
+        """The row as text."""
+        middle = statistics.median(self.values)
+        spread = f"{min(self.values):.4g} … {max(self.values):.4g}"
+        ratio = f"{middle / (self.spawns * self.spawn_ms):.2f} × bare spawns" if self.spawns else ""
+        return f"{self.what:<58} {middle:>8.4g} {self.unit:<7} {spread:>18}   must {self.must:<12} {ratio}"
+
+
+def spawn_ms(count: int = 100) -> float:
+    """Milliseconds to start `true` and wait for it, in a bare loop: the median of `count`."""
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        subprocess.Popen(["true"]).wait()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times) * 1000
+
+
+def repeated(measure: Callable[[], float], runs: int = RUNS) -> list[float]:
+    """The figures of `runs` measurements, after one that does not count."""
+    measure()
+    return [measure() for _ in range(runs)]
+
+
+def run(client: Principal, workflow_id: str) -> str:
+    """Trigger and wait; the run's id."""
+    run_id = client.ask(Trigger(workflow_id))["workflow_instance_id"]
+    assert client.await_run(run_id)["status"] == "COMPLETED"
+    return str(run_id)
+
+
+def trigger_to_start(client: Principal) -> float:
+    """Milliseconds from before the trigger's request to the task's own look at the clock."""
+    began = time.time()
+    run_id = run(client, "clock")
+    [line] = client.ask(ListLogs(workflow_instance_id=run_id))["lines"]
+    return (float(line["payload"].removeprefix("STDOUT ")) - began) * 1000
+
+
+def span_ms(client: Principal, workflow_id: str) -> float:
+    """Milliseconds from the first task's start to the last one's end."""
+    tasks: list[dict[str, Any]] = client.ask(ListTaskRuns(run(client, workflow_id)))
+    return float(max(task["ended_ms"] for task in tasks) - min(task["started_ms"] for task in tasks))
+
+
+def runs_per_second(client: Principal, port: int, count: int = 1000) -> float:
+    """Runs of one task, all triggered at once, until the last has ended."""
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.connect(f"tcp://127.0.0.1:{port}")
+        began = time.perf_counter()
+        for _ in range(count):
+            socket.send_multipart([b"", Trigger("one").encode()])
+        for _ in range(count):
+            assert socket.recv_multipart()[-1].startswith(b"SUCCESS")
+        while (status := client.ask(ClusterStatus()))["queued"] + status["running"]:
+            time.sleep(0.01)
+        return count / (time.perf_counter() - began)
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of processor time that a process took so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process, in MB."""
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1]) / 1024
+
+
+def idle(pids: dict[str, int]) -> list[Row]:
+    """Processor and memory of processes that have nothing to do."""
+    before = {name: cpu_s(pid) for name, pid in pids.items()}
+    time.sleep(IDLE_S)
+    rows = []
+    for name, pid in pids.items():
+        busy = (cpu_s(pid) - before[name]) / IDLE_S * 100
+        most = {"principal": 100, "agent": 40}[name]
+        rows.append(Row(f"idle {name}: processor", "≤ 0.3 %", "%", [busy], 0))
+        rows.append(Row(f"idle {name}: memory, before any run", f"≤ {most} MB", "MB", [memory_mb(pid)], 0))
+    return rows
+
+
+def main() -> None:
+    """Measure and print."""
+    cpu = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
+    print(
+        f"{platform.platform()}, {os.cpu_count()} processors,{cpu.partition(':')[2]}, Python {platform.python_version()}"
+    )
+    print(f"bare loop: start `true` and wait for it: {spawn_ms(300):.3f} ms\n")
+    with Cluster(WORKFLOWS) as cluster, Principal(port=cluster.port, timeout_s=30) as client:
+        for row in idle({"principal": cluster.principal.pid, "agent": cluster.agent.pid}):
+            print(row.line(), flush=True)
+        measured: list[tuple[str, str, str, Callable[[], float], float, int]] = [
+            ("trigger sent → first task looks at the clock", "≤ 10 ms", "ms", lambda: trigger_to_start(client), 1, 21),
+            ("chain of 20 × true: a task", "≤ 3 ms", "ms", lambda: span_ms(client, "chain") / 20, 1, RUNS),
+            ("100 independent × true in one workflow", "≤ 350 ms", "ms", lambda: span_ms(client, "wide"), 100, RUNS),
+        ]
+        for what, must, unit, measure, spawns, runs in measured:
+            print(Row(what, must, unit, repeated(measure, runs), spawn_ms(), spawns).line(), flush=True)
+        values = repeated(lambda: runs_per_second(client, cluster.port), 3)
+        row = Row("1,000 runs of one task, triggered at once", "≥ 200 /s", "runs/s", values, spawn_ms())
+        print(row.line(), f"{1000 / statistics.median(values) / row.spawn_ms:.2f} × bare spawns a run")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Fixtures of the integration tests: running clusters, and what they said when a test fails."""
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cluster import Cluster
+
+NewCluster = Callable[..., Cluster]
+
+#: Every cluster in use now.
+_clusters: list[Cluster] = []
+
+
+def _running(folder: Path, settings: Mapping[str, str] | None = None) -> Cluster:
+    cluster = Cluster(folder, settings)
+    _clusters.append(cluster)
+    return cluster
+
+
+def _end(cluster: Cluster) -> None:
+    _clusters.remove(cluster)
+    cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A principal with an agent of five slots, shared by the tests of a module."""
+    cluster = _running(tmp_path_factory.mktemp("cluster"))
+    try:
+        cluster.start_principal()
+        cluster.start_agent()
+        yield cluster
+    finally:
+        _end(cluster)
+
+
+@pytest.fixture
+def new_cluster(tmp_path: Path) -> Iterator[NewCluster]:
+    """`new_cluster(**settings)` makes a cluster of its own, in which nothing runs yet; it is ended after the test."""
+    mine: list[Cluster] = []
+
+    def make(**settings: str) -> Cluster:
+        mine.append(_running(tmp_path / f"cluster{len(mine)}", settings))
+        return mine[-1]
+
+    try:
+        yield make
+    finally:
+        for cluster in mine:
+            _end(cluster)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes said beside the failure."""
+    report = yield
+    if report.failed:
+        for cluster in _clusters:
+            report.sections.append((f"cluster in {cluster.folder}", cluster.text))
+    return report
