@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 import socket
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -20,9 +21,10 @@ from cdktr.codec import workflow_from_json
 from cdktr.driver import Assignment, Driver
 from cdktr.errors import ProtocolError, RefusedError, UnreachableError
 from cdktr.executor import Executor, base_environment
+from cdktr.frames import Reported
 from cdktr.outbox import Outbox
 from cdktr.protocol import Heartbeat, LeaseWork, StartRuns, Structured, decode_reply, load
-from cdktr.records import RunStatus
+from cdktr.records import RunStatus, RunUpdate
 from cdktr.settings import Settings
 from cdktr.transport import Requester
 
@@ -220,7 +222,18 @@ class Agent:
         driver = Driver(job, self.id, slots, self._executor, self._env, self._outbox.add)
         self._drivers[job.run_id] = driver
         log.info("Run %s of %s starts", job.run_id, job.workflow.id)
-        group.create_task(driver.drive()).add_done_callback(partial(self._ended, job.run_id))
+        group.create_task(self._see_through(driver, job)).add_done_callback(partial(self._ended, job.run_id))
+
+    async def _see_through(self, driver: Driver, job: Assignment) -> None:
+        """An error of ours in one run must not end the others, nor leave this one without an end."""
+        try:
+            await driver.drive()
+        except Exception as error:
+            log.exception("An error inside the agent ended run %s", job.run_id)
+            detail = f"an error inside agent {self.id}: {error!r}; its log has the details"
+            now_ms = time.time_ns() // 1_000_000
+            update = RunUpdate(job.workflow.id, job.run_id, RunStatus.CRASHED, now_ms, self.id, detail)
+            self._outbox.add(Reported(job.token, update))
 
     def _ended(self, run_id: str, _task: "asyncio.Task[None]") -> None:
         del self._drivers[run_id]

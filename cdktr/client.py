@@ -4,8 +4,9 @@
 uses, which returns the value or raises.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cdktr import protocol as p
@@ -14,6 +15,12 @@ from cdktr.transport import Caller
 
 #: Milliseconds that one request rests at the principal at most; longer waits ask again.
 REST_MS = 20_000
+
+#: Seconds that a wait for a run outlives its principal: a restart takes less.
+PATIENCE_S = 30.0
+
+#: Seconds between attempts to find it again.
+PAUSE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +108,44 @@ class Principal:
             raise NotFoundError(reply.payload)
         raise RefusedError(reply.payload)
 
+    def ask_patiently(self, request: p.Request, rest_s: float = 0.0) -> Any:
+        """As `ask`, through a restart of the principal. Only for requests that change nothing: it may ask again."""
+        deadline = None
+        while True:
+            try:
+                return self.ask(request, rest_s)
+            except UnreachableError:
+                now = time.monotonic()
+                deadline = deadline or now + PATIENCE_S
+                if now >= deadline:
+                    raise
+                time.sleep(PAUSE_S)
+
     def await_run(self, run_id: str) -> Any:
         """The summary of a run once it has ended, however long that takes, and through restarts of the principal."""
         while True:
-            try:
-                summary = self.ask(p.AwaitRun(run_id, REST_MS), REST_MS / 1000)
-            except UnreachableError:
-                # A run goes on without its principal; give that one request's time to come back.
-                summary = self.ask(p.AwaitRun(run_id, 0))
+            summary = self.ask_patiently(p.AwaitRun(run_id, REST_MS), REST_MS / 1000)
             if summary["ended_ms"] is not None:
                 return summary
+
+    def pages(self, request: p.ListLogs, limit: int | None = None) -> Iterator[list[dict[str, Any]]]:
+        """The log lines there are, at most `limit` of them, a page of `request.limit` at a time."""
+        left = limit
+        while left is None or left > 0:
+            size = request.limit if left is None else min(request.limit, left)
+            page = self.ask(replace(request, limit=size))
+            if page["lines"]:
+                yield page["lines"]
+            if len(page["lines"]) < size:
+                return
+            left = None if left is None else left - size
+            request = replace(request, after=page["next"])
+
+    def follow(self, request: p.ListLogs) -> Iterator[list[dict[str, Any]]]:
+        """Log lines as they come, each once, through restarts of the principal; ends with the run that is asked for."""
+        more = True
+        while more:
+            page = self.ask_patiently(request, request.wait_ms / 1000)
+            if page["lines"]:
+                yield page["lines"]
+            request, more = replace(request, after=page["next"]), page["more"]

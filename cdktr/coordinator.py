@@ -56,6 +56,8 @@ class Coordinator:
         self.dispatch = Dispatch(timeout_s)
         self._journal = journal
         self._hub = hub
+        # The database must not know a report whose effect on the queue a crash could still undo.
+        hub.before_write = journal.sync
         self._find = find
         self._reports = dict(cursors)
         self._number = 0
@@ -200,7 +202,7 @@ class Coordinator:
             self._lose(request.agent_id, f"agent {request.agent_id} stopped")
             return {"lost": []}
         self.heard(request.agent_id, request.slots, request.version)
-        lost = self.dispatch.reconcile(request.agent_id, request.holding, now_ms())
+        lost = self.dispatch.reconcile(request.holding, now_ms())
         self.settle()
         return {"lost": lost}
 
@@ -212,7 +214,7 @@ class Coordinator:
     async def lease(self, request: LeaseWork) -> dict[str, Any]:
         """Work for an agent, as soon as there is some or when its wait is over."""
         self.heard(request.agent_id)
-        lost = self.dispatch.reconcile(request.agent_id, request.holding, now_ms())
+        lost = self.dispatch.reconcile(request.holding, now_ms())
         self.dispatch.take_back(request.agent_id, request.holding, now_ms())
         if (older := self._waiters.pop(request.agent_id, None)) is not None and not older.answer.done():
             older.answer.set_result([])
@@ -297,25 +299,22 @@ class Coordinator:
                 self._take(record, request.agent_id)
             self.settle()
             self._hub.mark(request.source, request.sequence)
-        await asyncio.gather(self._hub.stored(), self._journal.sync())
+        await self._hub.stored()
         return {"stored": request.sequence}
 
     def _take(self, record: LogChunk | Reported, agent_id: str) -> None:
         if isinstance(record, LogChunk):
             self._hub.take_chunk(record)
-        elif isinstance(record.update, TaskUpdate):
-            self._take_task(record.token, record.update)
-        elif self.dispatch.holds(record.update.workflow_instance_id, record.token) and record.update.status.is_final:
-            update = record.update
-            self.dispatch.finish(update.workflow_instance_id, update.status, update.timestamp_ms, update.detail)
-        else:
-            self.refuse(record.update, agent_id)
-
-    def _take_task(self, token: str, update: TaskUpdate) -> None:
-        if self.dispatch.holds(update.workflow_instance_id, token):
+            return
+        update, token, run_id = record.update, record.token, record.update.workflow_instance_id
+        # A report that was cut short by a crash comes again whole, after its last record may have ended the run.
+        ended = self.dispatch.ended_by(run_id, token)
+        if not ended and not self.dispatch.holds(run_id, token):
+            self.refuse(update, agent_id)
+        elif isinstance(update, TaskUpdate):
             self._hub.take_task(update)
-        else:
-            self.refuse(update, update.agent_id)
+        elif not ended and update.status.is_final:
+            self.dispatch.finish(run_id, update.status, update.timestamp_ms, update.detail, token)
 
     def refuse(self, update: RunUpdate | TaskUpdate, agent_id: str | None) -> None:
         """Keep a report that has no right as an event."""

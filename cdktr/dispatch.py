@@ -10,7 +10,7 @@ Every run is in exactly one of `queued`, `leases`, `finished` (until it is forgo
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -38,6 +38,8 @@ class QueuedRun:
     queued_ms: int = 0
     #: How often it was handed out without being started.
     deliveries: int = 0
+    #: Its place in the queue, which it keeps: the order of acceptance.
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Dispatch:
         self.agents: dict[str, Agent] = {}
         self.changes: list[Change] = []
         self._aliases: dict[str, str] = {}
+        #: The tokens of ended runs whose end was reported by their agent.
+        self._ended_by: dict[str, str] = {}
         self._last_check: float | None = None
 
     # Runs: accept, hand out, start, end.
@@ -105,9 +109,17 @@ class Dispatch:
         """Queue a new run. None when its scheduled time, or a later one, was accepted before."""
         if scheduled_ms is not None and scheduled_ms <= self.cursor.get(workflow_id, -1):
             return None
-        run = QueuedRun(slug(self.next_number), workflow_id, dict(params or {}), trigger, scheduled_ms, now_ms)
-        self._do("queued", run=asdict(run), number=self.next_number + 1)
+        number = self._free_number()
+        run = QueuedRun(slug(number), workflow_id, dict(params or {}), trigger, scheduled_ms, now_ms, number=number)
+        self._do("queued", run=asdict(run), number=number + 1)
         return run
+
+    def _free_number(self) -> int:
+        # An agent of the old API makes ids of the same form, which may be taken.
+        number = self.next_number
+        while (name := slug(number)) in self.leases or name in self.finished or name in self._aliases:
+            number += 1
+        return number
 
     def lease(self, agent_id: str, token: str, task_count: int, *, legacy: bool = False) -> Lease:
         """Hand the oldest queued run to an agent. The queue must not be empty."""
@@ -136,8 +148,13 @@ class Dispatch:
         run = lease.run
         self._do("started", id=run.id, workflow_id=run.workflow_id, agent_id=lease.agent_id, at_ms=now_ms)
 
-    def finish(self, run_id: str, status: RunStatus, now_ms: int, detail: str | None = None) -> None:
-        """A run has ended, whoever says so with right: see `holds`. Also for one that can never be handed out."""
+    def finish(
+        self, run_id: str, status: RunStatus, now_ms: int, detail: str | None = None, token: str | None = None
+    ) -> None:
+        """A run has ended, whoever says so with right: see `holds`. Also for one that can never be handed out.
+
+        `token` is that of the agent which reported the end, and may go on reporting: see `ended_by`.
+        """
         lease = self.leases.get(run_id)
         run = self.queued[run_id] if lease is None else lease.run
         self._do(
@@ -148,10 +165,11 @@ class Dispatch:
             agent_id=None if lease is None else lease.agent_id,
             at_ms=now_ms,
             detail=detail,
+            token=token,
         )
 
     def requeue(self, lease: Lease, now_ms: int, detail: str) -> None:
-        """A run that was handed out and never started waits again, at the head."""
+        """A run that was handed out and never started waits again, in its old place."""
         run = lease.run
         self._do("requeued", id=run.id, workflow_id=run.workflow_id, at_ms=now_ms, detail=detail)
 
@@ -160,7 +178,11 @@ class Dispatch:
         lease = self.leases.get(run_id)
         return lease is not None and lease.token == token
 
-    def reconcile(self, agent_id: str, holding: Mapping[str, str], now_ms: int) -> list[str]:
+    def ended_by(self, run_id: str, token: str) -> bool:
+        """Did the agent with this token report the run's end? What it sends again about the run is then no news."""
+        return self._ended_by.get(run_id) == token
+
+    def reconcile(self, holding: Mapping[str, str], now_ms: int) -> list[str]:
         """An agent says which runs (id -> token) it holds; returns those it has no right to any more."""
         for run_id, token in holding.items():
             if self.holds(run_id, token) and self.leases[run_id].started is None:
@@ -168,11 +190,12 @@ class Dispatch:
         return [run_id for run_id, token in holding.items() if not self.holds(run_id, token)]
 
     def take_back(self, agent_id: str, holding: Iterable[str], now_ms: int) -> None:
-        """Queue again what an agent was handed and does not hold: it was lost on the way. Only to be called when no
-        lease can be on its way to the agent, as when it asks for the next."""
+        """Queue again what an agent was handed and does not hold: the assignment, or the answer to its question
+        whether it may start, was lost on the way. Only to be called when neither can be on its way, as when the agent
+        asks for the next."""
         held = set(holding)
         for lease in self.leases_of(agent_id):
-            if lease.run.id not in held and not lease.started and not lease.legacy:
+            if lease.run.id not in held and not lease.legacy:
                 self.requeue(lease, now_ms, f"the assignment never reached agent {agent_id}")
 
     # Agents: heartbeats and loss.
@@ -230,7 +253,8 @@ class Dispatch:
         if alias in self._aliases and self._aliases[alias] in self.leases:
             return self._aliases[alias]
         if alias in self.leases:
-            return alias
+            # A lease with a token is another agent's: only the token speaks for it.
+            return alias if self.leases[alias].legacy else None
         for lease in self.leases_of(agent_id):
             if lease.legacy and lease.alias is None and lease.run.workflow_id == workflow_id:
                 self._do("bound", id=lease.run.id, alias=alias)
@@ -253,6 +277,7 @@ class Dispatch:
             "queued": [asdict(run) for run in self.queued.values()],
             "leases": [asdict(lease) for lease in self.leases.values()],
             "finished": {run_id: status.value for run_id, status in self.finished.items()},
+            "ended_by": dict(self._ended_by),
             "aliases": dict(self._aliases),
             "cursor": dict(self.cursor),
             "next_number": self.next_number,
@@ -264,6 +289,7 @@ class Dispatch:
         leases = [Lease(**(lease | {"run": QueuedRun(**lease["run"])})) for lease in snapshot["leases"]]
         self.leases = {lease.run.id: lease for lease in leases}
         self.finished = {run_id: RunStatus(status) for run_id, status in snapshot["finished"].items()}
+        self._ended_by = dict(snapshot["ended_by"])
         self._aliases = dict(snapshot["aliases"])
         self.cursor = dict(snapshot["cursor"])
         self.next_number = snapshot["next_number"]
@@ -311,16 +337,20 @@ class Dispatch:
 
     def _requeued(self, id: str, **_: Any) -> None:
         run = self.leases.pop(id).run
-        # To the head: it waited longest.
-        self.queued = {id: replace(run, deliveries=run.deliveries + 1)} | self.queued
+        again = replace(run, deliveries=run.deliveries + 1)
+        before = {key: other for key, other in self.queued.items() if other.number < run.number}
+        self.queued = before | {id: again} | self.queued
 
-    def _finished(self, id: str, status: str, **_: Any) -> None:
+    def _finished(self, id: str, status: str, token: str | None = None, **_: Any) -> None:
         if self.queued.pop(id, None) is None:
             del self.leases[id]
         self.finished[id] = RunStatus(status)
+        if token is not None:
+            self._ended_by[id] = token
         if len(self.finished) > REMEMBERED:
             forgotten = next(iter(self.finished))
             del self.finished[forgotten]
+            self._ended_by.pop(forgotten, None)
             self._aliases = {alias: run for alias, run in self._aliases.items() if run != forgotten}
 
     def _bound(self, id: str, alias: str) -> None:
@@ -333,7 +363,7 @@ class Dispatch:
 
 
 #: Every event and its one effect.
-EVENTS = {
+EVENTS: Mapping[str, Callable[..., None]] = {
     "queued": Dispatch._queued,
     "leased": Dispatch._leased,
     "started": Dispatch._started,

@@ -9,7 +9,7 @@ class CdktrError(Exception):
     """Something went wrong."""
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+        super().__init__(message or (type(self).__doc__ or type(self).__name__).strip().splitlines()[0])
 
 
 class SettingError(CdktrError):

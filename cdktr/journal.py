@@ -2,13 +2,15 @@
 
 Two kinds of files in one folder, each named by a generation: `snapshot.N` holds a JSON state; `events.N` the JSON
 events after it, a line each, `<crc32 of the JSON, 8 hex digits> <JSON>`. A snapshot is written beside, synced and
-renamed; only then are older files removed. A torn last line, as a power loss leaves it, ends the replay there.
+renamed; only then are older files removed. A file is read up to its first damaged line: a torn last one, as a power
+loss leaves it, was never durable; whatever else is passed over is logged.
 
 `append` only buffers. `sync` makes durable, with one fdatasync however many callers wait for it.
 """
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,8 @@ from typing import Any
 from zlib import crc32
 
 from cdktr.errors import StartError, StoreError
+
+log = logging.getLogger(__name__)
 
 
 class Journal:
@@ -68,11 +72,7 @@ class Journal:
         for generation in self._generations("events"):
             if generation < self._generation:
                 continue
-            for line in (self._folder / f"events.{generation}").read_bytes().splitlines(keepends=True):
-                try:
-                    events.append(_parse_line(line))
-                except ValueError:
-                    break
+            events += _parse_lines(self._folder / f"events.{generation}")
         return events
 
     def _open_next(self) -> int:
@@ -81,7 +81,11 @@ class Journal:
         self._current = number
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL | os.O_CLOEXEC
         file = os.open(self._folder / f"events.{number}", flags, 0o600)
-        _sync_folder(self._folder)
+        try:
+            _sync_folder(self._folder)
+        except OSError:
+            os.close(file)
+            raise
         return file
 
     def append(self, event: Any) -> None:
@@ -94,7 +98,12 @@ class Journal:
         """Return when everything appended before the call is on the disk. Raises StoreError when it cannot be."""
         target = self._appended
         while self._synced < target:
-            await self._flush_together()
+            try:
+                await self._flush_together()
+            except StoreError:
+                # It may have been a snapshot that failed, after the events were written.
+                if self._synced < target:
+                    raise
 
     async def compact(self, state: Callable[[], Any]) -> None:
         """Replace everything appended so far by `state()`, called at that moment. Raises StoreError."""
@@ -105,29 +114,33 @@ class Journal:
     async def _flush_together(self, state: Callable[[], Any] | None = None) -> None:
         if self._flushing is None:
             # Not in a TaskGroup: whoever waits for it awaits it, and one waiter's end must not end it.
-            self._flushing = asyncio.ensure_future(self._flush(state))
+            self._flushing = asyncio.ensure_future(self._flush(state))  # noqa: TID251
         await asyncio.shield(self._flushing)
 
     async def _flush(self, state: Callable[[], Any] | None) -> None:
-        lines, count = self._buffer, self._appended
-        self._buffer = []
-        snapshot = None if state is None else _line(state())
-        grown, self.has_grown = self.has_grown, self.has_grown and state is None
+        loop = asyncio.get_running_loop()
+        lines: list[bytes] = []
+        grown = False
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._write, b"".join(lines), snapshot)
-            self._synced = count
+            # The state and the events that made it are taken at one moment.
+            snapshot = None if state is None else _line(state())
+            (lines, self._buffer), count = (self._buffer, []), self._appended
+            if snapshot is not None:
+                grown, self.has_grown = self.has_grown, False
+            await loop.run_in_executor(self._thread, self._write_events, b"".join(lines))
+            lines, self._synced = [], count
+            if snapshot is not None:
+                await loop.run_in_executor(self._thread, self._write_snapshot, snapshot)
         except OSError as error:
-            self._buffer, self.has_grown = lines + self._buffer, grown
+            self._buffer = lines + self._buffer
+            self.has_grown = self.has_grown or grown
             raise StoreError(f"The journal in {self._folder} cannot be written: {error.strerror}") from error
         finally:
             self._flushing = None
 
-    def _write(self, data: bytes, snapshot: bytes | None) -> None:
-        self._write_events(data)
-        if snapshot is not None:
-            self._write_snapshot(snapshot)
-
     def _write_events(self, data: bytes) -> None:
+        if not data:
+            return
         before = os.fstat(self._file).st_size
         try:
             view = memoryview(data)
@@ -140,9 +153,13 @@ class Journal:
             raise
 
     def _write_snapshot(self, line: bytes) -> None:
+        # Under a name of its own until it is whole and what follows it has a file: a failure leaves things as they are.
+        beside = self._folder / "snapshot.new"
+        _write_durably(beside, line)
         old, self._file = self._file, self._open_next()
         os.close(old)
-        _write_durably(self._folder / f"snapshot.{self._current}", line)
+        beside.rename(self._folder / f"snapshot.{self._current}")
+        _sync_folder(self._folder)
         self._generation = self._current
         for kind in ("snapshot", "events"):
             for number in self._generations(kind):
@@ -168,14 +185,29 @@ def _parse_line(line: bytes) -> Any:
     return json.loads(text)
 
 
+def _parse_lines(path: Path) -> list[Any]:
+    lines = path.read_bytes().splitlines(keepends=True)
+    values: list[Any] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            values.append(_parse_line(line))
+        except ValueError:
+            if number < len(lines):
+                log.error("%s is damaged in line %d; %d lines are passed over", path, number, len(lines) - number + 1)
+            break
+    return values
+
+
 def _write_durably(path: Path, data: bytes) -> None:
-    beside = path.with_name(path.name + ".new")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(path)
-    _sync_folder(path.parent)
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        # On a full disk the half of it would only take room.
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ for them goes on waiting, and every attempt is made again.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from cdktr.errors import StoreError
@@ -40,7 +40,11 @@ class LogHub:
         self._urgent = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._writing = False
+        self._marks: dict[str, int] = {}
+        #: Awaited before each write: what must be on the disk before the database tells of it.
+        self.before_write: Callable[[], Awaitable[None]] | None = None
+        #: What the database is being given.
+        self._under_way: Batch | None = None
         #: Why the database cannot be written, None while it can.
         self.trouble: str | None = None
 
@@ -72,7 +76,7 @@ class LogHub:
 
     def mark(self, source: str, number: int) -> None:
         """Everything up to this number of a source is stored together with what was taken so far."""
-        self._batch.cursors.append((source, number))
+        self._marks[source] = number
         self._wake.set()
 
     def _number(self) -> int:
@@ -88,19 +92,24 @@ class LogHub:
     @property
     def unstored(self) -> int:
         """Rows that wait for the database."""
-        return len(self._batch)
+        return len(self._batch) + (0 if self._under_way is None else len(self._under_way))
 
     async def stored(self) -> None:
         """Return when everything taken so far is in the database."""
-        if not len(self._batch) and not self._writing:
+        if not self._has_work():
             return
         self._wake.set()
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(done)
         await done
 
+    def _has_work(self) -> bool:
+        return bool(len(self._batch) or self._marks or self._under_way is not None)
+
     async def flush(self, timeout_s: float) -> None:
         """Have everything taken so far stored now; gives up waiting after `timeout_s`, with a database in trouble."""
+        if not self._has_work():
+            return
         self._urgent.set()
         try:
             async with asyncio.timeout(timeout_s):
@@ -130,8 +139,10 @@ class LogHub:
         self._wake.clear()
         self._urgent.clear()
         batch, self._batch = self._batch, Batch()
+        batch.cursors += self._marks.items()
+        self._marks.clear()
         waiting, self._waiting = self._waiting, []
-        self._writing = True
+        self._under_way = batch
         try:
             await self._insist(batch)
         except BaseException:
@@ -139,7 +150,7 @@ class LogHub:
             self._batch, self._waiting = batch, waiting + self._waiting
             raise
         finally:
-            self._writing = False
+            self._under_way = None
         for done in waiting:
             if not done.done():
                 done.set_result(None)
@@ -148,6 +159,8 @@ class LogHub:
         wait = RETRY_S[0]
         while True:
             try:
+                if self.before_write is not None:
+                    await self.before_write()
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._store.write, batch)
             except StoreError as error:
                 if self.trouble is None:

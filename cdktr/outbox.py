@@ -6,15 +6,19 @@ of the tasks' pipes until enough has been stored.
 """
 
 import asyncio
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from cdktr.errors import UnreachableError
 from cdktr.frames import Reported, pack
 from cdktr.protocol import Report, decode_reply, load
 from cdktr.records import LogChunk
 from cdktr.transport import Requester
+
+log = logging.getLogger(__name__)
 
 #: Bytes of text, roughly: when more is kept, reading stops; it goes on below the second.
 FULL = 32 * 1024 * 1024
@@ -42,6 +46,16 @@ OVERHEAD = 100
 Record = LogChunk | Reported
 
 
+class _Sent(NamedTuple):
+    """A report under way, or to be sent again."""
+
+    number: int
+    size: int
+    frame: bytes
+    #: Records ever added, up to its last.
+    end: int
+
+
 class Outbox:
     """The reports of one agent process. `source` names it for ever."""
 
@@ -51,9 +65,12 @@ class Outbox:
         self._requester = requester
         self._on_full = on_full
         self._waiting: deque[tuple[int, Record]] = deque()
-        #: Sent or to be sent again, oldest first: number, size, frame.
-        self._unstored: deque[tuple[int, int, bytes]] = deque()
+        #: Oldest first.
+        self._unstored: deque[_Sent] = deque()
         self._last = 0
+        #: Records ever, to tell from two numbers what is stored.
+        self._added = 0
+        self._stored_count = 0
         self._size = 0
         self._full = False
         self._wake = asyncio.Event()
@@ -64,12 +81,13 @@ class Outbox:
         """Take a record, to be sent at once."""
         size = OVERHEAD + (sum(map(len, record.payloads)) if isinstance(record, LogChunk) else 0)
         self._waiting.append((size, record))
+        self._added += 1
         self._grow(size)
         self._wake.set()
 
     def when_stored(self, callback: Callable[[], None]) -> None:
         """Call back once all that was added so far is stored."""
-        self._after.append((self._last + 1 if self._waiting else self._last, callback))
+        self._after.append((self._added, callback))
         self._call_back()
 
     @property
@@ -97,21 +115,21 @@ class Outbox:
         self._wake.set()
         try:
             async with asyncio.TaskGroup() as group:
-                for _, _, frame in self._unstored:
-                    group.create_task(self._send(frame))
+                for report in self._unstored:
+                    group.create_task(self._send(report.frame))
                 while True:
                     await self._wake.wait()
                     self._wake.clear()
                     while self._waiting and self._has_window():
                         group.create_task(self._send(self._next()))
                     await asyncio.sleep(GATHER_S)
-                    if self._waiting:
+                    if self._waiting and self._has_window():
                         self._wake.set()
         except* UnreachableError:
             raise UnreachableError from None
 
     def _has_window(self) -> bool:
-        return len(self._unstored) < WINDOW and sum(size for _, size, _ in self._unstored) < WINDOW_SIZE
+        return len(self._unstored) < WINDOW and sum(report.size for report in self._unstored) < WINDOW_SIZE
 
     def _next(self) -> bytes:
         """Make a report of the oldest waiting records."""
@@ -122,25 +140,27 @@ class Outbox:
             records.append(pack(record))
         self._last += 1
         frame = Report(self._agent_id, self.source, self._last, records).encode()
-        self._unstored.append((self._last, total, frame))
+        self._unstored.append(_Sent(self._last, total, frame, self._added - len(self._waiting)))
         return frame
 
     async def _send(self, frame: bytes) -> None:
         reply = decode_reply(await self._requester.request(frame, REPORT_TIMEOUT_S))
         if reply.kind != "SUCCESS":
+            log.warning("The principal did not take a report, it is sent again: %s", reply.payload)
             raise UnreachableError(reply.payload)
         self._settle(load(reply.payload or "", "the reply to REPORT")["stored"])
 
     def _settle(self, stored: int) -> None:
-        while self._unstored and self._unstored[0][0] <= stored:
-            self._grow(-self._unstored.popleft()[1])
+        while self._unstored and self._unstored[0].number <= stored:
+            report = self._unstored.popleft()
+            self._stored_count = report.end
+            self._grow(-report.size)
         self._call_back()
         self._stored.set()
         self._wake.set()
 
     def _call_back(self) -> None:
-        first = self._unstored[0][0] if self._unstored else self._last + 1
-        while self._after and self._after[0][0] < first:
+        while self._after and self._after[0][0] <= self._stored_count:
             self._after.popleft()[1]()
 
     def _grow(self, size: int) -> None:

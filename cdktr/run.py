@@ -78,9 +78,10 @@ class Run:
         self._tasks = workflow.tasks
         self._dag = Dag({task_id: task.depends for task_id, task in workflow.tasks.items()})
         self._states = dict.fromkeys(workflow.tasks, TaskState.BLOCKED)
+        self._place = {task_id: number for number, task_id in enumerate(workflow.tasks)}
         self._attempts: Counter[str] = Counter()
         #: Per task: dependencies that have not ended.
-        self._open = {task_id: len(task.depends) for task_id, task in workflow.tasks.items()}
+        self._open = {task_id: len(self._dag.dependencies(task_id)) for task_id in workflow.tasks}
         #: Tasks with a dependency that failed, or was skipped because of a failure.
         self._troubled: set[str] = set()
         #: Tasks with a dependency that was skipped though nothing failed: its `any_failed` was not called for.
@@ -185,7 +186,10 @@ class Run:
             (ready if event is Event.ENABLE else skipped).append(task_id)
             if event is Event.SKIP:
                 todo.extend(self._note(task_id))
-        return Outcome(ready=tuple(ready), skipped=tuple(skipped))
+        return Outcome(ready=self._ordered(ready), skipped=self._ordered(skipped))
+
+    def _ordered(self, task_ids: list[str]) -> tuple[str, ...]:
+        return tuple(sorted(task_ids, key=self._place.__getitem__))
 
     def _decide(self, task_id: str) -> Event | None:
         """ENABLE, SKIP, or None while it is open."""

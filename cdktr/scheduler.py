@@ -30,7 +30,9 @@ class Agenda:
         self._seen: Mapping[str, Workflow] | None = None
         self._keys: dict[str, _Key] = {}
         self._schedules: dict[_Key, Schedule] = {}
-        self._heap: list[tuple[datetime, str, _Key]] = []
+        #: The next time of each workflow. An entry of the heap that says another was overtaken.
+        self._next: dict[str, datetime] = {}
+        self._heap: list[tuple[datetime, str]] = []
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -44,25 +46,30 @@ class Agenda:
             self._keys,
             {w.id: (w.cron, w.timezone, w.start_time) for w in workflows.values() if w.cron},
         )
+        for workflow_id in before.keys() - self._keys.keys():
+            self._next.pop(workflow_id, None)
         for workflow_id, key in self._keys.items():
             if before.get(workflow_id) != key:
-                self._push(workflow_id, key, now)
+                self._push(workflow_id, now)
 
-    def _push(self, workflow_id: str, key: _Key, after: datetime) -> None:
-        cron, timezone, start = key
+    def _push(self, workflow_id: str, after: datetime) -> None:
+        cron, timezone, start = key = self._keys[workflow_id]
         schedule = self._schedules.get(key) or self._schedules.setdefault(key, Schedule.parse(cron, timezone))
         if start is not None and start > after:
             # A time that is exactly the start counts.
             after = start.astimezone(UTC) - timedelta(microseconds=1)
         try:
-            heapq.heappush(self._heap, (schedule.next_after(after), workflow_id, key))
+            time = schedule.next_after(after)
         except DefinitionError:
             # Its start lies beyond the calendar: it is never due.
+            self._next.pop(workflow_id, None)
             return
+        self._next[workflow_id] = time
+        heapq.heappush(self._heap, (time, workflow_id))
 
     def next_time(self) -> datetime | None:
         """When something is due next, None when nothing ever is."""
-        while self._heap and self._keys.get(self._heap[0][1]) != self._heap[0][2]:
+        while self._heap and self._next.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
@@ -70,16 +77,16 @@ class Agenda:
         """What is due by `now`, with its scheduled time; each is entered anew for its next time after `now`."""
         found: list[tuple[str, datetime]] = []
         while (time := self.next_time()) is not None and time <= now:
-            _, workflow_id, key = heapq.heappop(self._heap)
+            _, workflow_id = heapq.heappop(self._heap)
             found.append((workflow_id, time))
-            self._push(workflow_id, key, now)
+            self._push(workflow_id, now)
         return found
 
     def rewind(self, now: datetime) -> None:
         """The clock was set back: work out every next time again. What was accepted is not accepted twice."""
         self._heap.clear()
-        for workflow_id, key in self._keys.items():
-            self._push(workflow_id, key, now)
+        for workflow_id in self._keys:
+            self._push(workflow_id, now)
 
 
 class Scheduler:

@@ -8,6 +8,7 @@ Precedence, in one line (see `load`): flag > environment > `.env` in the working
 
 import difflib
 import os
+import re
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -31,6 +32,10 @@ LOG_LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "W
 
 #: Addresses that mean "every interface" to bind; a client of such a principal on this host uses loopback.
 ANY_ADDRESS = frozenset({"0.0.0.0", "*", "::", ""})
+
+
+_COMMENT = re.compile(r"\s#")
+_HOME = re.compile(r"\$(?:HOME\b|\{HOME\})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,11 @@ def _text(text: str) -> str:
 
 
 def _path(text: str) -> str:
-    return os.path.expanduser(os.path.expandvars(_text(text)))
+    expanded = os.path.expandvars(_text(text))
+    if "HOME" not in os.environ:
+        # As in a service of systemd, where `~` is known all the same.
+        expanded = _HOME.sub(lambda _: os.path.expanduser("~"), expanded)
+    return os.path.expanduser(expanded)
 
 
 PORT = _whole(0, 65535, "a port number")
@@ -165,7 +174,7 @@ def load(
         name = PREFIX + f.name.upper()
         source = next(layer for layer, held in layers.items() if name in held)
         text = _with_data_directory(texts[name], values)
-        values[f.name] = value = _value(name, text, source, f.metadata["kind"])
+        values[f.name] = value = _value(name, text, source, f.metadata)
         shown = "****" if f.metadata["secret"] else str(value)
         entries.append(Entry(name, shown, source, defaults[name], f.metadata["help"]))
     return Loaded(Settings(**values), tuple(entries), tuple(_unknown(environment | file, defaults)))
@@ -176,12 +185,14 @@ def _with_data_directory(text: str, values: Mapping[str, Any]) -> str:
     return text.replace("$CDKTR_APP_DATA_DIRECTORY", str(values.get("app_data_directory", "")))
 
 
-def _value(name: str, text: str, source: str, kind: Kind) -> Any:
+def _value(name: str, text: str, source: str, metadata: Mapping[str, Any]) -> Any:
+    kind: Kind = metadata["kind"]
     try:
         return kind.read(text)
     except (ValueError, KeyError):
         origin = {"flag": "on the command line", ".env": "in .env", "environment": "in the environment"}[source]
-        raise SettingError(f"{name} is {text!r} {origin}; expected {kind.expected}") from None
+        shown = "****" if metadata["secret"] else repr(text)
+        raise SettingError(f"{name} is {shown} {origin}; expected {kind.expected}") from None
 
 
 def _unknown(found: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
@@ -200,7 +211,7 @@ def read_dotenv(path: Path) -> dict[str, str]:
     a comment. Raises SettingError for a line that is none of these, or a file that cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -213,11 +224,12 @@ def read_dotenv(path: Path) -> dict[str, str]:
         name, equals, value = line.partition("=")
         if not equals or not name.strip().isidentifier():
             raise SettingError(f"{path}:{number}: expected NAME=value, found {raw.strip()!r}")
-        values[name.strip()] = _unquoted(value.strip())
+        values[name.strip()] = _unquoted(value)
     return {name: value for name, value in values.items() if name.startswith(PREFIX)}
 
 
-def _unquoted(value: str) -> str:
+def _unquoted(raw: str) -> str:
+    value = raw.strip()
     if value[:1] in ("'", '"') and (end := value.find(value[0], 1)) > 0:
         return value[1:end]
-    return value.partition(" #")[0].strip()
+    return _COMMENT.split(raw, 1)[0].strip()

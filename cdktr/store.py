@@ -8,7 +8,7 @@ What the original implementation wrote is carried on with: see `_adopt`.
 import fcntl
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ _RUNS = f"""
 SELECT workflow_id, workflow_instance_id, arg_max(status, sequence) AS status, min(timestamp_ms) AS queued_ms,
        min(timestamp_ms) FILTER (status = 'RUNNING') AS started_ms,
        max(timestamp_ms) FILTER (status IN ({_FINAL})) AS ended_ms,
-       arg_max(agent_id, sequence) AS agent_id, arg_max(detail, sequence) FILTER (status IN ({_FINAL})) AS detail,
+       arg_max_null(agent_id, sequence) AS agent_id, arg_max(detail, sequence) FILTER (status IN ({_FINAL})) AS detail,
        max(trigger) AS trigger, max(params) AS params
 FROM workflow_run_status
 WHERE ($workflow IS NULL OR workflow_id = $workflow) AND ($run IS NULL OR workflow_instance_id = $run)
@@ -94,7 +94,8 @@ _TASKS = f"""
 SELECT task_id, task_instance_id, arg_max(status, sequence) AS status,
        min(timestamp_ms) FILTER (status = 'RUNNING') AS started_ms,
        max(timestamp_ms) FILTER (status IN ({_FINAL})) AS ended_ms,
-       max(attempt) AS attempt, arg_max(exit_code, sequence) AS exit_code, arg_max(detail, sequence) AS detail
+       max(attempt) AS attempt, arg_max_null(exit_code, sequence) AS exit_code,
+       arg_max_null(detail, sequence) AS detail
 FROM task_run_status WHERE workflow_instance_id = $run GROUP BY ALL ORDER BY min(sequence)
 """
 
@@ -180,12 +181,18 @@ class Store:
             self._unlock()
             raise
         #: The number for the next row.
-        self.next_sequence = 1 + max(self._one(f"SELECT coalesce(max(sequence), -1) FROM {name}") for name in ORDERED)
+        self.next_sequence: int = 1 + max(
+            self._one(f"SELECT coalesce(max(sequence), -1) FROM {name}") for name in ORDERED
+        )
         #: The last report stored from each source.
         self.cursors: dict[str, int] = dict(self._rows("SELECT source, max(report) FROM report_cursor GROUP BY source"))
 
     def _open(self) -> duckdb.DuckDBPyConnection:
-        config: dict[str, str | int] = {"threads": 2, "async_threads": 0, "memory_limit": MEMORY_LIMIT}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": 2,
+            "async_threads": 0,
+            "memory_limit": MEMORY_LIMIT,
+        }
         if self._path != MEMORY:
             config |= {"temp_directory": self._path + ".tmp", "storage_compatibility_version": "v1.3.0"}
         try:
@@ -218,8 +225,9 @@ class Store:
         missing = [name for name in columns if name not in found]
         for name in missing:
             self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
-        if "sequence" in missing:
-            # Before everything that comes, in the order in which it was written.
+        if "sequence" in columns and self._rows(f"SELECT 1 FROM {table} WHERE sequence IS NULL LIMIT 1"):
+            # Before everything that comes, in the order in which it was written. Asked of the rows, not of `missing`:
+            # a start may have been cut short just here.
             self._connection.execute(f"UPDATE {table} SET sequence = rowid - (SELECT count(*) FROM {table})")
 
     def write(self, batch: Batch) -> None:
@@ -227,10 +235,10 @@ class Store:
         with self._writing:
             try:
                 self._write(batch.rows)
-            except duckdb.InvalidInputException:
-                # A text that is not valid Unicode, which only a foreign client can make.
+            except (duckdb.InvalidInputException, duckdb.ConversionException):
+                # A text that is not valid Unicode, a number that is none: one such row must not hold up all others.
                 self._rollback()
-                self._retry({table: [_clean(row) for row in rows] for table, rows in batch.rows.items()})
+                self._retry({table: [_clean(table, row) for row in rows] for table, rows in batch.rows.items()})
             except duckdb.Error as error:
                 self._rollback()
                 raise StoreError(f"The database {self._path} cannot be written: {_first_line(error)}") from error
@@ -339,8 +347,19 @@ _ID_COLUMNS = (
 )
 
 
-def _clean(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for v in row)
+def _clean(table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(_CLEAN[kind](value) for kind, value in zip(SCHEMA[table].values(), row, strict=True))
+
+
+def _clean_text(value: Any) -> str | None:
+    return None if value is None else str(value).encode("utf-8", "replace").decode()
+
+
+def _clean_number(value: Any) -> int | None:
+    return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
+
+
+_CLEAN: Mapping[str, Callable[[Any], str | int | None]] = {"TEXT": _clean_text, "BIGINT": _clean_number}
 
 
 def _first_line(error: Exception) -> str:

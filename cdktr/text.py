@@ -3,10 +3,11 @@
 Pure: returns text, prints nothing.
 """
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from unicodedata import combining, east_asian_width
+from unicodedata import category, east_asian_width
 
 from cdktr.errors import SettingError
 from cdktr.records import LogRecord
@@ -18,6 +19,9 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 6048
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)?")
 #: C0, DEL and C1 controls, which a terminal would obey.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 9}
+
+#: Categories of characters without a column of their own: marks, and formats such as the zero-width joiner.
+_INVISIBLE = ("Mn", "Me", "Cf")
 
 # The words of the instance ids. Short, friendly, and none that reads oddly in an incident report.
 _ADJECTIVES = (
@@ -49,7 +53,10 @@ def parse_duration(text: str) -> float:
     parts = _DURATION.findall(compact)
     if not compact or "".join(number + unit for number, unit in parts) != compact or _bare_inside(parts):
         raise SettingError(f"{text!r} is no duration; expected something like 90, 30s, 5m, 1h30m or 2d")
-    return sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+    seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+    if not math.isfinite(seconds):
+        raise SettingError(f"{text[:20]!r}… is too long for a duration")
+    return seconds
 
 
 def _bare_inside(parts: Sequence[tuple[str, str]]) -> bool:
@@ -58,7 +65,7 @@ def _bare_inside(parts: Sequence[tuple[str, str]]) -> bool:
 
 def format_duration(seconds: float) -> str:
     """`0.4s`, `12s`, `3m05s`, `2h10m`, `4d03h`."""
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{max(seconds, 0):.1f}s"
     whole = round(seconds)
     if whole < 60:
@@ -73,7 +80,8 @@ def format_duration(seconds: float) -> str:
 def rfc3339(timestamp_ms: int) -> str:
     """`2026-01-31T02:00:00.123+00:00`. A time that no calendar holds is shown as its number."""
     try:
-        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        whole = datetime.fromtimestamp(timestamp_ms // 1000, UTC)
+        return whole.replace(microsecond=timestamp_ms % 1000 * 1000).isoformat(timespec="milliseconds")
     except (OverflowError, ValueError, OSError):
         return f"{timestamp_ms}ms"
 
@@ -93,15 +101,15 @@ def printable(text: str) -> str:
 
 
 def width(text: str) -> int:
-    """Columns of a terminal that `text` takes: wide characters count two, combining ones none."""
+    """Columns of a terminal that `text` takes: wide characters count two, combining and invisible ones none."""
     if text.isascii():
         return len(text)
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(0 if category(c) in _INVISIBLE else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns padded to their widest cell, two spaces apart, no trailing blanks."""
-    cells = [list(head), *([printable(cell) for cell in row] for row in rows)]
+    cells = [list(head), *([printable(cell).replace("\t", " ") for cell in row] for row in rows)]
     widths = [max(width(row[column]) for row in cells) for column in range(len(head))]
 
     def line(row: Sequence[str]) -> str:

@@ -60,6 +60,8 @@ class Retry:
 
     def delay_before(self, attempt: int) -> float:
         """Seconds to wait before attempt number `attempt` (2 is the first retry)."""
+        if not self.delay_s:
+            return 0.0
         try:
             wait = self.delay_s * self.backoff ** (attempt - 2)
         except OverflowError:

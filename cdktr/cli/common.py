@@ -1,0 +1,63 @@
+"""What the verbs share: settings, the connection, and how something is printed."""
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from cdktr.errors import SettingError
+from cdktr.settings import Settings, load
+from cdktr.text import printable
+
+if TYPE_CHECKING:
+    from cdktr.client import Principal
+
+#: Flags whose names are those of settings.
+FLAGS = ("principal_host", "principal_port", "agent_max_concurrency", "workflow_dir")
+
+
+def settings_of(arguments: Namespace) -> Settings:
+    """The settings in force. Names that look like settings and are none are told on stderr."""
+    loaded = load({name: getattr(arguments, name, None) for name in FLAGS})
+    for warning in loaded.warnings:
+        say(f"cdktr: {warning}")
+    return loaded.settings
+
+
+def connect(arguments: Namespace) -> "Principal":
+    """A connection to the principal that the settings and flags name."""
+    from cdktr.client import Principal
+
+    settings = settings_of(arguments)
+    if not settings.principal_port:
+        raise SettingError("CDKTR_PRINCIPAL_PORT is 0, which is no port to connect to; give --principal-port")
+    return Principal(settings.connect_host, settings.principal_port, settings.timeout_s)
+
+
+def say(text: str) -> None:
+    """A remark for the person, after what was printed so far."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
+
+
+def show(lines: Iterable[str]) -> None:
+    """What was asked for. Control characters are made visible."""
+    for line in lines:
+        print(printable(line))
+
+
+def show_json(value: Any) -> None:
+    """What was asked for, as one JSON document."""
+    print(json.dumps(value, indent=2))
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a person looks at it."""
+    return stream is not None and stream.isatty()
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

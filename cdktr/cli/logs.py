@@ -1,0 +1,119 @@
+"""`cdktr logs`: what tasks printed."""
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from cdktr.cli import Exit
+from cdktr.cli.common import connect, say
+from cdktr.cli.names import check_run, check_workflow
+from cdktr.client import Principal
+from cdktr.errors import SettingError
+from cdktr.protocol import ListLogs
+from cdktr.records import LogRecord
+from cdktr.text import format_log, parse_duration, printable
+
+#: Log lines asked for at once: memory stays small however many there are.
+PAGE = 5_000
+
+#: Milliseconds that a request for new lines rests at the principal.
+REST_MS = 20_000
+
+DEFAULT_WINDOW_S = 24 * 3600.0
+
+Write = Callable[[Iterable[Mapping[str, Any]]], None]
+
+
+def query(arguments: Namespace) -> int:
+    """Print the lines that match."""
+    start_ms, end_ms = window(arguments, datetime.now(UTC))
+    request = ListLogs(
+        workflow_id=arguments.workflow,
+        workflow_instance_id=arguments.run,
+        task_name=arguments.task,
+        status=arguments.status,
+        level=arguments.level,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        limit=PAGE,
+    )
+    write = writer(arguments.json, arguments.verbose)
+    with connect(arguments) as principal:
+        count = 0
+        for lines in principal.pages(request, arguments.limit):
+            write(lines)
+            count += len(lines)
+        if not count:
+            _explain_nothing(principal, arguments)
+    return Exit.DONE
+
+
+def window(arguments: Namespace, now: datetime) -> tuple[int | None, int | None]:
+    """The start and end that the flags ask for, in milliseconds."""
+    end = None if arguments.until is None else moment(arguments.until, now)
+    if arguments.since is not None:
+        return moment(arguments.since, now), end
+    if arguments.last is None and arguments.run is not None:
+        return None, end
+    back = DEFAULT_WINDOW_S if arguments.last is None else parse_duration(arguments.last)
+    return (end or _ms(now)) - round(back * 1000), end
+
+
+def moment(text: str, now: datetime) -> int:
+    """Milliseconds of a time, or of a duration before `now`. A time without a zone is local."""
+    try:
+        return _ms(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return _ms(now) - round(parse_duration(text) * 1000)
+    except (SettingError, OverflowError):
+        expected = "2026-01-31, 2026-01-31T02:00, 2026-01-31T02:00Z, or how long ago: 90m"
+        raise SettingError(f"{text!r} is no time; expected something like {expected}") from None
+
+
+def _ms(when: datetime) -> int:
+    return round(when.timestamp() * 1000)
+
+
+def _explain_nothing(principal: Principal, arguments: Namespace) -> None:
+    """Nothing matched: raises NotFoundError where that is because a name is wrong."""
+    if arguments.run:
+        check_run(principal, arguments.run)
+    if arguments.workflow:
+        check_workflow(principal, arguments.workflow)
+    if not arguments.json:
+        say("No log lines match.")
+
+
+def tail(arguments: Namespace) -> int:
+    """Print the last lines, and then what comes."""
+    filters = {"workflow_id": arguments.workflow, "workflow_instance_id": arguments.run}
+    write = writer(arguments.json, arguments.verbose)
+    with connect(arguments) as principal:
+        # Even for no lines at all one is asked for: it tells where the new ones begin.
+        page = principal.ask(ListLogs(**filters, limit=max(arguments.lines, 1), tail=True))
+        if arguments.lines:
+            write(page["lines"])
+        if not page["lines"]:
+            _explain_nothing(principal, arguments)
+        if not arguments.no_follow and page["more"]:
+            for lines in principal.follow(ListLogs(**filters, after=page["next"], limit=PAGE, wait_ms=REST_MS)):
+                write(lines)
+    return Exit.DONE
+
+
+def writer(as_json: bool, verbose: bool = False) -> Write:
+    """Prints lines as they come: each as text, or as one JSON object."""
+
+    def text(line: Mapping[str, Any]) -> str:
+        return printable(format_log(LogRecord(*(line[name] for name in LogRecord._fields)), verbose))
+
+    def write(lines: Iterable[Mapping[str, Any]]) -> None:
+        sys.stdout.writelines(f"{(json.dumps if as_json else text)(line)}\n" for line in lines)
+        sys.stdout.flush()
+
+    return write

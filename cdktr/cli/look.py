@@ -1,0 +1,133 @@
+"""`cdktr task list | show | history | reload`: workflows and their runs."""
+
+import shutil
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from cdktr.cli import Exit
+from cdktr.cli.common import connect, is_terminal, plural, say, show, show_json
+from cdktr.cli.names import check_run, check_workflow, find_workflow, problem_line
+from cdktr.cli.show import fit, history_table, next_run, run_lines, schedule_in_words, workflow_lines, workflows_table
+from cdktr.client import Principal
+from cdktr.codec import workflow_from_json
+from cdktr.errors import NotFoundError, SettingError
+from cdktr.protocol import ListLatest, ListProblems, ListRuns, ListTaskRuns, ListWorkflows, Reload
+from cdktr.workflow import Workflow
+
+
+def list_workflows(arguments: Namespace) -> int:
+    """List what is in force, and what is wrong in the folder."""
+    with connect(arguments) as principal:
+        found = principal.ask(ListWorkflows())
+        latest = principal.ask(ListLatest())
+        problems = principal.ask(ListProblems())
+    now = datetime.now(UTC)
+    workflows = [workflow_from_json(found[name]) for name in sorted(found)]
+    if arguments.json:
+        show_json({"workflows": [_facts(w, latest.get(w.id), now) for w in workflows], "problems": problems})
+        return Exit.DONE
+    if workflows:
+        show(_fit(workflows_table(workflows, latest, now)))
+    else:
+        say("The workflow folder holds no workflow; `cdktr init` writes an example.")
+    _tell_problems(problems)
+    return Exit.DONE
+
+
+def _facts(workflow: Workflow, latest: Any, now: datetime) -> dict[str, Any]:
+    due = next_run(workflow, now)
+    return {
+        "id": workflow.id,
+        "name": workflow.name,
+        "description": workflow.description,
+        "cron": workflow.cron,
+        "timezone": workflow.timezone,
+        "schedule": schedule_in_words(workflow),
+        "next_run": due.isoformat() if due else None,
+        "tasks": list(workflow.tasks),
+        "params": dict(workflow.params),
+        "latest": latest,
+    }
+
+
+def _fit(lines: Iterable[str]) -> Iterable[str]:
+    """Lines for a person are cut at the edge of the terminal, those for a program never."""
+    return fit(lines, shutil.get_terminal_size().columns) if is_terminal(sys.stdout) else lines
+
+
+def _tell_problems(problems: list[dict[str, Any]]) -> None:
+    if problems:
+        say(f"\n{plural(len(problems), 'problem')} in the workflow folder:")
+        for problem in problems:
+            say(problem_line(problem))
+
+
+def show_workflow(arguments: Namespace) -> int:
+    """Show a definition with its graph, or how a run of it went."""
+    if not (arguments.workflow or arguments.run):
+        raise SettingError("cdktr task show needs the id of a workflow, or --run with that of a run")
+    with connect(arguments) as principal:
+        if arguments.run:
+            return _show_run(principal, arguments)
+        found = find_workflow(principal, arguments.workflow)
+        latest = principal.ask(ListLatest()).get(arguments.workflow)
+    workflow = workflow_from_json(found)
+    now = datetime.now(UTC)
+    if arguments.json:
+        show_json({**found, "schedule": schedule_in_words(workflow), "latest": latest})
+    else:
+        show(workflow_lines(workflow, latest, now, *_canvas()))
+    return Exit.DONE
+
+
+def _show_run(principal: Principal, arguments: Namespace) -> int:
+    summary = check_run(principal, arguments.run)
+    owner = summary["workflow_id"]
+    if arguments.workflow not in (None, owner):
+        raise NotFoundError(f"Run {arguments.run} is not one of {arguments.workflow} but of {owner}")
+    tasks = principal.ask(ListTaskRuns(arguments.run))
+    if arguments.json:
+        show_json({**summary, "tasks": tasks})
+        return Exit.DONE
+    found = principal.ask(ListWorkflows()).get(owner)
+    show(run_lines(summary, tasks, workflow_from_json(found) if found else None, datetime.now(UTC), *_canvas()))
+    return Exit.DONE
+
+
+def _canvas() -> tuple[int, bool]:
+    """The columns there are to draw on, and whether box characters can be shown."""
+    encoding: str = getattr(sys.stdout, "encoding", None) or "ascii"
+    return shutil.get_terminal_size().columns, encoding.lower().replace("-", "").startswith("utf")
+
+
+def history(arguments: Namespace) -> int:
+    """List runs."""
+    filters: Mapping[str, Any] = {"workflow_id": arguments.workflow, "status": arguments.status}
+    with connect(arguments) as principal:
+        found = principal.ask(ListRuns(**filters, limit=arguments.limit))
+        if not found and arguments.workflow:
+            check_workflow(principal, arguments.workflow)
+    if arguments.json:
+        show_json(found)
+    elif found:
+        show(_fit(history_table(found, datetime.now(UTC))))
+    else:
+        say("No run matches.")
+    return Exit.DONE
+
+
+def reload(arguments: Namespace) -> int:
+    """Have the folder read, and tell what changed."""
+    with connect(arguments) as principal:
+        # A folder of ten thousand files takes longer than a request may.
+        answer = principal.ask(Reload(), rest_s=60)
+    if arguments.json:
+        show_json(answer)
+    else:
+        changes = [f"{what:<9}{name}" for what in ("added", "changed", "removed") for name in answer[what]]
+        show(changes or ["Nothing changed."])
+        _tell_problems(answer["problems"])
+    return Exit.ENDED_BADLY if answer["problems"] else Exit.DONE

@@ -1,0 +1,56 @@
+"""Ids that a person typed: are they known, and if not, which may have been meant?"""
+
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from cdktr.client import Principal
+from cdktr.errors import NotFoundError
+from cdktr.protocol import ListProblems, ListRuns, ListWorkflows
+
+
+def check_run(principal: Principal, run_id: str) -> Any:
+    """The summary of a run. Raises NotFoundError."""
+    found = principal.ask(ListRuns(workflow_instance_id=run_id, limit=1))
+    if not found:
+        raise NotFoundError(f"There is no run {run_id!r}; `cdktr task history` shows them")
+    return found[0]
+
+
+def check_workflow(principal: Principal, workflow_id: str) -> None:
+    """Raises NotFoundError for a workflow that is not there and never ran."""
+    workflows = principal.ask(ListWorkflows())
+    if workflow_id not in workflows and not principal.ask(ListRuns(workflow_id=workflow_id, limit=1)):
+        refuse_workflow(principal, workflow_id, list(workflows))
+
+
+def find_workflow(principal: Principal, workflow_id: str) -> Any:
+    """The definition in force, as JSON has it. Raises NotFoundError."""
+    workflows = principal.ask(ListWorkflows())
+    if workflow_id not in workflows:
+        refuse_workflow(principal, workflow_id, list(workflows))
+    return workflows[workflow_id]
+
+
+def refuse_workflow(principal: Principal, workflow_id: str, known: list[str]) -> NoReturn:
+    """Raise NotFoundError that says which was meant, or what is wrong with its file."""
+    # A workflow's id is its path with dots.
+    end = workflow_id.replace(".", "/")
+    for problem in principal.ask(ListProblems()):
+        if problem["path"].rpartition(".")[0].endswith(f"/{end}"):
+            raise NotFoundError(f"Workflow {workflow_id} cannot be used: {problem_line(problem)}")
+    raise NotFoundError(f"There is no workflow {workflow_id!r}; {hint(workflow_id, known)}")
+
+
+def hint(workflow_id: str, known: list[str]) -> str:
+    """What to do next."""
+    ends = [each for each in known if each.endswith(f".{workflow_id}")]
+    near = list(dict.fromkeys(ends + get_close_matches(workflow_id[:200], known, 3)))[:3]
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return "`cdktr task list` shows all" if known else "the principal's workflow folder is empty"
+
+
+def problem_line(problem: dict[str, Any]) -> str:
+    """`path:line:column: message; hint`."""
+    place = f"{problem['path']}:{problem['line']}:{problem['column']}" if problem["line"] else problem["path"]
+    return f"{place}: {problem['message']}" + (f"; {problem['hint']}" if problem["hint"] else "")

@@ -1,0 +1,97 @@
+"""`cdktr task run`: trigger a run, and wait for it."""
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cdktr.cli import Exit
+from cdktr.cli.common import connect, is_terminal, say, show_json
+from cdktr.cli.logs import PAGE, REST_MS, writer
+from cdktr.cli.names import refuse_workflow
+from cdktr.cli.show import outcome
+from cdktr.client import Principal
+from cdktr.errors import NotFoundError, SettingError
+from cdktr.protocol import ListLogs, ListTaskRuns, ListWorkflows, Trigger
+
+
+def run(arguments: Namespace) -> int:
+    """Trigger a run, and with --wait or --follow stay until its end."""
+    params = read_params(arguments.params_file, arguments.param)
+    with connect(arguments) as principal:
+        run_id = _trigger(principal, arguments.workflow, params)
+        if not arguments.wait and not arguments.follow:
+            _tell(run_id, arguments.json)
+            return Exit.DONE
+        if not arguments.json:
+            print(run_id, flush=True)
+        try:
+            if arguments.follow:
+                _follow(principal, run_id, arguments.json)
+            return _end(principal, run_id, arguments.json)
+        except KeyboardInterrupt:
+            say(f"The run goes on; `cdktr logs tail --run {run_id}` follows it, `cdktr task show --run {run_id}` shows it")
+            raise
+
+
+def read_params(file: str | None, pairs: Sequence[str]) -> dict[str, Any]:
+    """The parameters of --params-file, with those of --param over them. Raises SettingError."""
+    params = _from_file(file) if file is not None else {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise SettingError(f"--param {pair!r} is not K=V; expected something like --param day=2026-01-31")
+        params[name] = value
+    return params
+
+
+def _from_file(file: str) -> dict[str, Any]:
+    try:
+        found = json.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"--params-file {file} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise SettingError(f"--params-file {file} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise SettingError(f'--params-file {file} must hold an object such as {{"day": "2026-01-31"}}')
+    for name, value in found.items():
+        if not isinstance(value, str | int | float):
+            raise SettingError(f"--params-file {file}: {name} must be a text, a number, true or false")
+    return found
+
+
+def _trigger(principal: Principal, workflow_id: str, params: dict[str, Any]) -> str:
+    try:
+        answer = principal.ask(Trigger(workflow_id, params))
+    except NotFoundError:
+        refuse_workflow(principal, workflow_id, list(principal.ask(ListWorkflows())))
+    run_id: str = answer["workflow_instance_id"]
+    return run_id
+
+
+def _tell(run_id: str, as_json: bool) -> None:
+    if as_json:
+        show_json({"workflow_instance_id": run_id})
+        return
+    print(run_id, flush=True)
+    if is_terminal(sys.stderr):
+        say(f"Accepted. `cdktr logs tail --run {run_id}` follows it, `cdktr logs query --run {run_id}` shows its output.")
+
+
+def _follow(principal: Principal, run_id: str, as_json: bool) -> None:
+    write = writer(as_json)
+    for lines in principal.follow(ListLogs(workflow_instance_id=run_id, limit=PAGE, wait_ms=REST_MS)):
+        write(lines)
+
+
+def _end(principal: Principal, run_id: str, as_json: bool) -> int:
+    """Wait for the end, tell it; the exit code says it too."""
+    summary = principal.await_run(run_id)
+    tasks = principal.ask_patiently(ListTaskRuns(run_id))
+    if as_json:
+        print(json.dumps({**summary, "tasks": tasks}), flush=True)
+    else:
+        say("\n".join(outcome(summary, tasks)))
+    return Exit.DONE if summary["status"] == "COMPLETED" else Exit.ENDED_BADLY

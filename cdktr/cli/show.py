@@ -1,0 +1,335 @@
+"""What the command line shows, as lines of text. Pure: the time and the width are handed in, nothing is printed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cdktr.cli.graph import draw
+from cdktr.cron import Schedule
+from cdktr.errors import DefinitionError
+from cdktr.text import format_duration, printable, table, width
+from cdktr.workflow import Subprocess, Task, Workflow
+
+#: A run or a task whose status is one of these needs a look.
+BAD = ("FAILED", "CRASHED", "CANCELLED")
+
+Summary = Mapping[str, Any]
+
+
+# Times.
+
+
+def when(ms: int | None) -> str:
+    """`2026-01-31 02:00:00`, local; `-` for none."""
+    if ms is None:
+        return "-"
+    try:
+        return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return f"{ms}ms"
+
+
+def ago(ms: int, now: datetime) -> str:
+    """`3m05s ago`; what the clocks of two hosts disagree about is `now`."""
+    seconds = now.timestamp() - ms / 1000
+    return f"{format_duration(seconds)} ago" if seconds >= 1 else "now"
+
+
+def took(summary: Summary, now: datetime) -> str:
+    """How long it ran, or has been running; `-` if it has not."""
+    if summary["started_ms"] is None:
+        return "-"
+    end_ms = now.timestamp() * 1000 if summary["ended_ms"] is None else summary["ended_ms"]
+    return format_duration((end_ms - summary["started_ms"]) / 1000)
+
+
+def next_run(workflow: Workflow, now: datetime) -> datetime | None:
+    """When its schedule fires next, in its own zone; None without a schedule, or when it never does."""
+    if workflow.cron is None:
+        return None
+    after = now
+    if workflow.start_time is not None and workflow.start_time > now:
+        # A time that is exactly the start counts.
+        after = workflow.start_time - timedelta(microseconds=1)
+    try:
+        return _in_zone(Schedule.parse(workflow.cron, workflow.timezone).next_after(after), workflow.timezone)
+    except DefinitionError:
+        return None
+
+
+def _in_zone(instant: datetime, name: str) -> datetime:
+    if name == "UTC":
+        return instant
+    from zoneinfo import ZoneInfo
+
+    return instant.astimezone(ZoneInfo(name))
+
+
+def schedule_in_words(workflow: Workflow) -> str | None:
+    """`daily at 02:00`, or the expression where there are no words for it; with the zone unless that is UTC."""
+    if workflow.cron is None:
+        return None
+    try:
+        words = Schedule.parse(workflow.cron, workflow.timezone).in_words
+    except DefinitionError:
+        words = workflow.cron
+    return words if workflow.timezone == "UTC" else f"{words} ({workflow.timezone})"
+
+
+def due_text(due: datetime | None, now: datetime) -> str:
+    """`2026-01-31 02:00 CET (01:00 UTC), in 3h10m`: in the workflow's zone, and in the local one if that differs."""
+    if due is None:
+        return "-"
+    local = due.astimezone()
+    also = ""
+    if local.utcoffset() != due.utcoffset():
+        also = f" ({_clock(local, day=local.date() != due.date())})"
+    return f"{_clock(due, day=True)}{also}, in {format_duration((due - now).total_seconds())}"
+
+
+def _clock(at: datetime, day: bool) -> str:
+    clock = at.strftime("%H:%M:%S" if at.second else "%H:%M")
+    return f"{at:%Y-%m-%d} {clock} {at.tzname()}" if day else f"{clock} {at.tzname()}"
+
+
+# Lists.
+
+
+def fit(lines: Iterable[str], columns: int) -> Iterable[str]:
+    """Lines cut so that each takes one row."""
+    return (line if width(line) <= columns else _cut(line, columns - 1) + "…" for line in lines)
+
+
+def _cut(line: str, columns: int) -> str:
+    while width(line) > columns:
+        line = line[: -max(1, (width(line) - columns) // 2)]
+    return line
+
+
+def workflows_table(workflows: Sequence[Workflow], latest: Mapping[str, Any], now: datetime) -> list[str]:
+    """One row a workflow."""
+    rows = [
+        (
+            workflow.id,
+            schedule_in_words(workflow) or "-",
+            due_text(next_run(workflow, now), now),
+            latest_text(latest.get(workflow.id), now),
+            workflow.name,
+        )
+        for workflow in workflows
+    ]
+    return table(("ID", "SCHEDULE", "NEXT RUN", "LAST RUN", "NAME"), rows).split("\n")
+
+
+def latest_text(latest: Mapping[str, Any] | None, now: datetime) -> str:
+    """`COMPLETED 3m05s ago`."""
+    return f"{latest['status']} {ago(latest['timestamp_ms'], now)}" if latest else "never"
+
+
+def history_table(runs: Sequence[Summary], now: datetime) -> list[str]:
+    """One row a run."""
+    rows = [
+        (
+            run["workflow_instance_id"],
+            run["workflow_id"],
+            run["status"],
+            when(run["queued_ms"]),
+            when(run["started_ms"]),
+            took(run, now),
+            run["agent_id"] or "-",
+            run["trigger"] or "-",
+            run["detail"] or "",
+        )
+        for run in runs
+    ]
+    head = ("RUN", "WORKFLOW", "STATUS", "QUEUED", "STARTED", "DURATION", "AGENT", "TRIGGER", "DETAIL")
+    return table(head, rows).split("\n")
+
+
+def agents_table(agents: Sequence[Mapping[str, Any]], now_s: float) -> list[str]:
+    """One row an agent."""
+    rows = [
+        (
+            agent["agent_id"],
+            f"{agent['running_tasks']}/{'?' if agent['slots'] is None else agent['slots']}",
+            ago(agent["last_ping_timestamp"] // 1000, datetime.fromtimestamp(now_s, UTC)),
+            agent["version"] or "?",
+        )
+        for agent in agents
+    ]
+    return table(("AGENT", "RUNS/SLOTS", "LAST HEARD", "VERSION"), rows).split("\n")
+
+
+# The principal.
+
+
+def status_lines(state: Mapping[str, Any]) -> list[str]:
+    """The state of a principal, a fact a line."""
+    rows = (
+        ("principal", f"{state['host']}:{state['port']}, process {state['pid']}, version {state['version']}"),
+        ("up for", format_duration(state["uptime_s"])),
+        ("scheduler", "on" if state["scheduler"] else "off"),
+        ("workflows", f"{state['workflows']} in {state['workflow_dir']}"),
+        ("runs", f"{state['queued']} queued, {state['running']} running"),
+        ("agents", f"{state['agents']}, {state['free_slots']} free slots"),
+        ("database", f"{state['db_path']}, {state['database_trouble'] or 'in order'}"),
+    )
+    return [f"{name:<11}{value}" for name, value in rows]
+
+
+def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]:
+    """What somebody should know: above all why something that is queued does not run."""
+    found = []
+    if state["stopping"]:
+        found.append("the principal is stopping: it takes nothing new and hands nothing out")
+    if state["queued"]:
+        found.append(f"{_waiting(state['queued'], waiting)}: {_why_waiting(state)}")
+    elif not state["agents"]:
+        found.append("there is no agent, so nothing would run; `cdktr start agent` starts one")
+    if state["database_trouble"]:
+        rows = state["unstored_rows"]
+        found.append(f"the database cannot be written, {rows} rows wait for it: {state['database_trouble']}")
+    return found
+
+
+def _waiting(count: int, waiting: Sequence[Summary]) -> str:
+    # The newest come first.
+    named = [f"{run['workflow_instance_id']} of {run['workflow_id']}" for run in reversed(waiting)]
+    verb = "run waits" if count == 1 else "runs wait"
+    return f"{count} {verb}" + (f" ({', '.join(named)}{', …' if count > len(named) else ''})" if named else "")
+
+
+def _why_waiting(state: Mapping[str, Any]) -> str:
+    if state["stopping"]:
+        return "the principal is stopping; they are kept for its next start"
+    if not state["agents"]:
+        return "there is no agent; `cdktr start agent` starts one"
+    if not state["free_slots"]:
+        return "no agent has a free slot; they start as others end, or with more agents or a higher --max-concurrent"
+    return "they are about to start; if they stay, see what the agents log"
+
+
+# One workflow, one run.
+
+
+def workflow_lines(
+    workflow: Workflow, latest: Mapping[str, Any] | None, now: datetime, columns: int, boxes: bool
+) -> list[str]:
+    """A definition: its facts, its graph, its tasks."""
+    facts = [
+        ("name", workflow.name),
+        ("about", workflow.description),
+        ("file", workflow.path),
+        ("schedule", schedule_in_words(workflow) or "none"),
+        ("next run", due_text(next_run(workflow, now), now) if workflow.cron else None),
+        ("last run", _latest_with_id(latest, now)),
+        ("parameters", _params_text(workflow) or None),
+        ("timeout", format_duration(workflow.timeout_s) if workflow.timeout_s else None),
+    ]
+    rows = {task_id: (_command(task), _conditions(task)) for task_id, task in workflow.tasks.items()}
+    return [workflow.id, *_facts(facts), "", *_graph(workflow, ("COMMAND", ""), rows, columns, boxes)]
+
+
+def _facts(facts: Iterable[tuple[str, str | None]]) -> list[str]:
+    return [f"  {name:<12}{' '.join(value.split())}" for name, value in facts if value]
+
+
+def _latest_with_id(latest: Mapping[str, Any] | None, now: datetime) -> str:
+    text = latest_text(latest, now)
+    return f"{text}: {latest['workflow_instance_id']}" if latest else text
+
+
+def _params_text(workflow: Workflow) -> str:
+    return ", ".join(
+        f"{name} (must be given)" if default is None else f"{name}={default}"
+        for name, default in workflow.params.items()
+    )
+
+
+def _command(task: Task) -> str:
+    config = task.config
+    if isinstance(config, Subprocess):
+        return " ".join([config.cmd, *config.args])
+    return f"uv run {config.script_path}"
+
+
+def _conditions(task: Task) -> str:
+    found = []
+    if task.run_if != "all_succeeded":
+        found.append(f"if {task.run_if}")
+    if task.retry.retries:
+        found.append(f"{task.retry.retries} retries")
+    if task.timeout_s:
+        found.append(f"at most {format_duration(task.timeout_s)}")
+    if task.allow_failure:
+        found.append("may fail")
+    return ", ".join(found)
+
+
+def run_lines(
+    run: Summary,
+    tasks: Sequence[Summary],
+    workflow: Workflow | None,
+    now: datetime,
+    columns: int,
+    boxes: bool,
+) -> list[str]:
+    """How a run went, and each of its tasks."""
+    facts = [
+        ("workflow", run["workflow_id"]),
+        ("status", run["status"] + (f": {run['detail']}" if run["detail"] else "")),
+        ("trigger", run["trigger"]),
+        ("parameters", run["params"] if run["params"] not in (None, "{}") else None),
+        ("queued", when(run["queued_ms"])),
+        ("started", when(run["started_ms"])),
+        ("ended", when(run["ended_ms"])),
+        ("duration", took(run, now)),
+        ("agent", run["agent_id"]),
+    ]
+    known = {task["task_id"]: task for task in tasks}
+    ids = dict.fromkeys([*(workflow.tasks if workflow else ()), *known])
+    rows = {task_id: _task_cells(known.get(task_id), now) for task_id in ids}
+    head = ("STATUS", "ATTEMPT", "EXIT", "DURATION", "DETAIL")
+    return [run["workflow_instance_id"], *_facts(facts), "", *_graph(workflow, head, rows, columns, boxes)]
+
+
+def _task_cells(task: Summary | None, now: datetime) -> tuple[str, ...]:
+    if task is None:
+        return ("-", "", "", "", "")
+    code = "" if task["exit_code"] is None else str(task["exit_code"])
+    return (task["status"], str(task["attempt"] or ""), code, took(task, now), task["detail"] or "")
+
+
+def _graph(
+    workflow: Workflow | None, head: Sequence[str], rows: Mapping[str, Sequence[str]], columns: int, boxes: bool
+) -> list[str]:
+    """A row a task: its place in the graph, its id, its cells. What is not in the graph comes last."""
+    depends = {task_id: task.depends for task_id, task in workflow.tasks.items()} if workflow else {}
+    lines = [("", "TASK", *head)]
+    for art, task_id in draw(depends, columns // 2, boxes):
+        lines.append((art, task_id, *(rows[task_id] if task_id else [""] * len(head))))
+    lines += [("", task_id, *cells) for task_id, cells in rows.items() if task_id not in depends]
+    drawn = table(lines[0], lines[1:]).split("\n")
+    return list(fit(drawn, columns))
+
+
+def outcome(run: Summary, tasks: Sequence[Summary]) -> list[str]:
+    """The end of a run in a sentence, and one for each task that went wrong."""
+    lasted = f" after {took(run, datetime.now(UTC))}" if run["started_ms"] is not None else ""
+    detail = f": {run['detail']}" if run["detail"] else ""
+    lines = [f"{run['workflow_instance_id']} {run['status']}{lasted}{detail}"]
+    for task in tasks:
+        if task["status"] in BAD:
+            lines.append(f"  task {task['task_id']} {task['status']}: {_reason(task)}")
+    return lines
+
+
+def _reason(task: Summary) -> str:
+    tries = f" (attempt {task['attempt']})" if (task["attempt"] or 1) > 1 else ""
+    code = "" if task["exit_code"] is None else f"exit code {task['exit_code']}"
+    return (task["detail"] or code or "no reason is known") + tries
+
+
+def shown(text: str) -> str:
+    """Alias used where a text goes into a table of its own."""
+    return printable(text)

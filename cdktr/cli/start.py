@@ -1,0 +1,77 @@
+"""`cdktr start`: the daemons."""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from argparse import Namespace
+
+from cdktr.cli import Exit
+from cdktr.cli.common import settings_of
+from cdktr.errors import SettingError
+from cdktr.settings import Settings
+from cdktr.text import printable
+
+#: For what daemons write: journal, database, log buffers belong to their user alone.
+UMASK = 0o077
+
+
+def principal(arguments: Namespace) -> int:
+    """Run a principal until it is told to stop."""
+    from cdktr.principal import Principal, raise_file_limit
+
+    concurrency = arguments.agent_max_concurrency
+    if concurrency is not None and not arguments.with_agent:
+        raise SettingError("--max-concurrent is for the agent of --with-agent; give both, or neither")
+    settings = _prepare(arguments)
+    raise_file_limit()
+    of_agent = ["--max-concurrent", str(concurrency)] if concurrency is not None else []
+
+    async def serve() -> None:
+        agent_arguments = of_agent if arguments.with_agent else None
+        await Principal(settings, with_scheduler=not arguments.no_scheduler, agent_arguments=agent_arguments).run()
+
+    asyncio.run(serve())
+    return Exit.DONE
+
+
+def agent(arguments: Namespace) -> int:
+    """Run an agent until it is told to stop."""
+    from cdktr.agent import Agent
+
+    settings = _prepare(arguments)
+
+    async def work() -> None:
+        await Agent(settings, settings.connect_host, settings.principal_port, arguments.parent_fd).run()
+
+    asyncio.run(work())
+    return Exit.DONE
+
+
+def _prepare(arguments: Namespace) -> Settings:
+    settings = settings_of(arguments)
+    os.umask(UMASK)
+    _set_up_logging(settings.log_level)
+    return settings
+
+
+class Formatter(logging.Formatter):
+    """`2026-01-31T02:00:00Z [INFO] message`; what a message quotes cannot drive the reader's terminal."""
+
+    converter = time.gmtime
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s [%(levelname)s] %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line without a traceback."""
+        return printable(super().formatMessage(record))
+
+
+def _set_up_logging(level: str) -> None:
+    # The name that the setting has.
+    logging.addLevelName(logging.WARNING, "WARN")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter())
+    logging.basicConfig(level=level, handlers=[handler])
