@@ -227,7 +227,9 @@ class Agent:
     async def _see_through(self, driver: Driver, job: Assignment) -> None:
         """An error of ours in one run must not end the others, nor leave this one without an end."""
         try:
-            await driver.drive()
+            end = await driver.drive()
+            why = f" ({end.detail})" if end.detail else ""
+            log.info("Run %s of %s ended: %s%s", job.run_id, job.workflow.id, end.status, why)
         except Exception as error:
             log.exception("An error inside the agent ended run %s", job.run_id)
             detail = f"an error inside agent {self.id}: {error!r}; its log has the details"

@@ -13,7 +13,7 @@ from cdktr.errors import CdktrError
 from cdktr.executor import Command, Executor
 from cdktr.frames import Reported
 from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
-from cdktr.run import Outcome, Run
+from cdktr.run import Outcome, Run, TaskState
 from cdktr.text import format_duration, slug
 from cdktr.uv import find_uv, uv_argv
 from cdktr.workflow import Subprocess, Task, Workflow, resolve
@@ -64,8 +64,8 @@ class Driver:
         self._task: asyncio.Task[None] | None = None
         self._ended_by: tuple[RunStatus, str] | None = None
 
-    async def drive(self) -> None:
-        """Run all tasks; returns when the run is over and reported."""
+    async def drive(self) -> RunUpdate:
+        """Run all tasks; returns the end of the run, which is reported too."""
         self._task = asyncio.current_task()
         for task_id in self._workflow.tasks:
             self._tell(task_id, RunStatus.PENDING, attempt=0)
@@ -85,6 +85,7 @@ class Driver:
         status, detail = self._ended_by or (self._run.verdict, self._detail())
         update = RunUpdate(self._workflow.id, self._job.run_id, status, self._ms(), self._agent_id, detail)
         self._report(Reported(self._job.token, update))
+        return update
 
     def end(self, status: RunStatus, detail: str) -> None:
         """End the run now, with this verdict; its processes are ended first."""
@@ -193,12 +194,15 @@ class Driver:
 
     def _why_skipped(self, task_id: str) -> str:
         task = self._workflow.tasks[task_id]
-        culprits = [d for d in task.depends if self._run.state(d) in ("failed", "skipped")]
+        culprits = [d for d in task.depends if self._run.state(d) in (TaskState.FAILED, TaskState.SKIPPED)]
         ends = ", ".join(f"{d} {self._run.state(d)}" for d in culprits) or "nothing failed"
         return f"{ends}; this task runs if {task.run_if.value}"
 
+    def _failed(self, task_id: str) -> bool:
+        return self._run.state(task_id) is TaskState.FAILED
+
     def _detail(self) -> str | None:
-        failed = [t for t in self._workflow.tasks if self._run.state(t) == "failed"]
+        failed = [t for t, task in self._workflow.tasks.items() if self._failed(t) and not task.allow_failure]
         return f"failed: {', '.join(failed)}" if failed else None
 
 

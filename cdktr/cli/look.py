@@ -17,6 +17,9 @@ from cdktr.errors import NotFoundError, SettingError
 from cdktr.protocol import ListLatest, ListProblems, ListRuns, ListTaskRuns, ListWorkflows, Reload
 from cdktr.workflow import Workflow
 
+#: Columns, where no terminal sets an end.
+UNLIMITED = 100_000
+
 
 def list_workflows(arguments: Namespace) -> int:
     """List what is in force, and what is wrong in the folder."""
@@ -100,7 +103,8 @@ def _show_run(principal: Principal, arguments: Namespace) -> int:
 def _canvas() -> tuple[int, bool]:
     """The columns there are to draw on, and whether box characters can be shown."""
     encoding: str = getattr(sys.stdout, "encoding", None) or "ascii"
-    return shutil.get_terminal_size().columns, encoding.lower().replace("-", "").startswith("utf")
+    columns = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else UNLIMITED
+    return columns, encoding.lower().replace("-", "").startswith("utf")
 
 
 def history(arguments: Namespace) -> int:

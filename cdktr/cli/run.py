@@ -32,7 +32,7 @@ def run(arguments: Namespace) -> int:
                 _follow(principal, run_id, arguments.json)
             return _end(principal, run_id, arguments.json)
         except KeyboardInterrupt:
-            say(f"The run goes on; `cdktr logs tail --run {run_id}` follows it, `cdktr task show --run {run_id}` shows it")
+            say(f"The run goes on: `cdktr logs tail --run {run_id}`, `cdktr task show --run {run_id}`")
             raise
 
 
@@ -77,7 +77,7 @@ def _tell(run_id: str, as_json: bool) -> None:
         return
     print(run_id, flush=True)
     if is_terminal(sys.stderr):
-        say(f"Accepted. `cdktr logs tail --run {run_id}` follows it, `cdktr logs query --run {run_id}` shows its output.")
+        say(f"Accepted. Its output: `cdktr logs tail --run {run_id}`, later `cdktr logs query --run {run_id}`")
 
 
 def _follow(principal: Principal, run_id: str, as_json: bool) -> None:

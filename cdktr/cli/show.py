@@ -7,11 +7,14 @@ from typing import Any
 from cdktr.cli.graph import draw
 from cdktr.cron import Schedule
 from cdktr.errors import DefinitionError
-from cdktr.text import format_duration, printable, table, width
+from cdktr.text import format_duration, table, width
 from cdktr.workflow import Subprocess, Task, Workflow
 
 #: A run or a task whose status is one of these needs a look.
 BAD = ("FAILED", "CRASHED", "CANCELLED")
+
+#: A graph that would be wider is told in words.
+GRAPH_COLUMNS = 60
 
 Summary = Mapping[str, Any]
 
@@ -226,8 +229,9 @@ def workflow_lines(
         ("parameters", _params_text(workflow) or None),
         ("timeout", format_duration(workflow.timeout_s) if workflow.timeout_s else None),
     ]
-    rows = {task_id: (_command(task), _conditions(task)) for task_id, task in workflow.tasks.items()}
-    return [workflow.id, *_facts(facts), "", *_graph(workflow, ("COMMAND", ""), rows, columns, boxes)]
+    rows = {task_id: (_conditions(task), _command(task)) for task_id, task in workflow.tasks.items()}
+    graph = _graph(workflow, ("RULES", "COMMAND"), rows, columns, boxes)
+    return [workflow.id, *_facts(facts), "", *fit(graph, columns)]
 
 
 def _facts(facts: Iterable[tuple[str, str | None]]) -> list[str]:
@@ -306,11 +310,10 @@ def _graph(
     """A row a task: its place in the graph, its id, its cells. What is not in the graph comes last."""
     depends = {task_id: task.depends for task_id, task in workflow.tasks.items()} if workflow else {}
     lines = [("", "TASK", *head)]
-    for art, task_id in draw(depends, columns // 2, boxes):
+    for art, task_id in draw(depends, min(columns // 2, GRAPH_COLUMNS), boxes):
         lines.append((art, task_id, *(rows[task_id] if task_id else [""] * len(head))))
     lines += [("", task_id, *cells) for task_id, cells in rows.items() if task_id not in depends]
-    drawn = table(lines[0], lines[1:]).split("\n")
-    return list(fit(drawn, columns))
+    return table(lines[0], lines[1:]).split("\n")
 
 
 def outcome(run: Summary, tasks: Sequence[Summary]) -> list[str]:
@@ -328,8 +331,3 @@ def _reason(task: Summary) -> str:
     tries = f" (attempt {task['attempt']})" if (task["attempt"] or 1) > 1 else ""
     code = "" if task["exit_code"] is None else f"exit code {task['exit_code']}"
     return (task["detail"] or code or "no reason is known") + tries
-
-
-def shown(text: str) -> str:
-    """Alias used where a text goes into a table of its own."""
-    return printable(text)

@@ -59,7 +59,7 @@ def _prepare(arguments: Namespace) -> Settings:
 class Formatter(logging.Formatter):
     """`2026-01-31T02:00:00Z [INFO] message`; what a message quotes cannot drive the reader's terminal."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s [%(levelname)s] %(message)s", "%Y-%m-%dT%H:%M:%SZ")

@@ -24,11 +24,14 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        kwargs["allow_abbrev"] = False
+        super().__init__(*args, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         """Exit with the code for a wrong command line."""
-        self.exit(Exit.USAGE, f"{self.prog}: {message}; `{self.prog} --help` explains it\n")
+        self.exit(
+            Exit.USAGE, f"{self.prog}: {message.rstrip('.')}. See `{self.prog} --help`.\n".replace("?. See", "? See")
+        )
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -250,8 +253,8 @@ def _add_task_history(verbs: Any) -> None:
 
 
 def _add_status_filter(made: argparse.ArgumentParser) -> None:
-    help = f"only runs whose status is this: {', '.join(STATUSES)}"
-    made.add_argument("--status", metavar="S", type=str.upper, choices=STATUSES, help=help)
+    meaning = f"only of runs whose status is this: {', '.join(STATUSES)}"
+    made.add_argument("--status", metavar="S", type=str.upper, choices=STATUSES, help=meaning)
 
 
 def _add_task_reload(verbs: Any) -> None:

@@ -53,7 +53,7 @@ def test_linear(cluster: Cluster, tmp_path: Path) -> None:
 
 def test_fan_out_and_in_runs_at_the_same_time(cluster: Cluster, tmp_path: Path) -> None:
     """Each of three scrapers ends only when all three have begun; the join starts once, after all."""
-    wait = f"while [ $(grep -c '>' {tmp_path}/log) -lt 3 ]; do sleep 0.01; done"
+    wait = f'while [ $(grep -c "^>" {tmp_path}/log) -lt 3 ]; do sleep 0.01; done'
     tasks = [(name, "", wait) for name in ("a", "b", "c")]
     cluster.write("scrape", document(tmp_path / "log", *tasks, ("join", "a, b, c", "true")))
     assert run(cluster, "scrape")["status"] == "COMPLETED"

@@ -1,0 +1,121 @@
+"""`cdktr init`, `validate`, `config list`: the files of a project. None of them needs a principal."""
+
+import shutil
+import sys
+import textwrap
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from cdktr.cli import Exit
+from cdktr.cli.common import is_terminal, plural, say, settings_of, show, show_json
+from cdktr.errors import StartError
+from cdktr.settings import Entry, load
+
+#: The name of the example is the id that the help texts use.
+EXAMPLE = "hello.yml"
+
+EXAMPLE_TEXT = """\
+# A first workflow. Try it: cdktr task run hello --follow
+name: Hello
+description: Greets, then tells the time.
+
+# Six fields, seconds first; five are taken as second 0. Remove the `#` to run it every day at 02:00.
+# cron: "0 0 2 * * *"
+
+# Given as `cdktr task run hello --param who=Ada`.
+params:
+  who: world
+
+tasks:
+  greet:
+    name: Greet
+    config: !Subprocess
+      cmd: echo
+      args: ["Hello, ${{ params.who }}!"]
+
+  tell_time:
+    name: Tell the time
+    depends: [greet]
+    config: !Subprocess
+      cmd: sh
+      args: ["-c", 'echo "It is now $(date), task $CDKTR_TASK_ID speaking."']
+"""
+
+#: Columns from which `config list` is a table; each setting takes two lines where there are fewer.
+WIDE = 160
+
+
+def init(arguments: Namespace) -> int:
+    """Make a project. What is there already stays as it is."""
+    folder = Path(arguments.path)
+    workflows = folder / "workflows"
+    try:
+        if workflows.is_dir() and any(workflows.iterdir()):
+            say(f"{folder} is a project already: {workflows} is not empty. Nothing was changed.")
+            return Exit.DONE
+        workflows.mkdir(parents=True, exist_ok=True)
+        _write_new(workflows / EXAMPLE, EXAMPLE_TEXT)
+    except OSError as error:
+        raise StartError(f"Cannot make a project in {folder}: {error.filename}: {error.strerror}") from error
+    show([f"Made {workflows / EXAMPLE}.", "", "Next:"])
+    if arguments.path != ".":
+        show([f"  cd {folder}"])
+    show(["  cdktr start principal --with-agent", "and in another terminal, in the same folder:"])
+    show(["  cdktr task run hello --follow"])
+    return Exit.DONE
+
+
+def _write_new(path: Path, text: str) -> None:
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)
+
+
+def validate(arguments: Namespace) -> int:
+    """Check files; every problem with its place."""
+    from cdktr.catalog import validate_paths
+
+    paths = [Path(path) for path in arguments.paths] or [Path(settings_of(arguments).workflow_dir)]
+    count, problems = validate_paths(paths)
+    if arguments.json:
+        show_json({"files": count, "problems": [asdict(problem) for problem in problems]})
+    else:
+        show(map(str, problems))
+        say(summary(count, [problem.path for problem in problems]))
+    return Exit.ENDED_BADLY if problems else Exit.DONE
+
+
+def summary(count: int, paths: Sequence[str]) -> str:
+    """`2 problems in 1 of 3 files.`"""
+    if not paths:
+        return f"{plural(count, 'file')} checked, all in order."
+    return f"{plural(len(paths), 'problem')} in {len(set(paths))} of {plural(count, 'file')}."
+
+
+def config(arguments: Namespace) -> int:
+    """List the settings."""
+    loaded = load()
+    for warning in loaded.warnings:
+        say(f"cdktr: {warning}")
+    if arguments.json:
+        show_json([asdict(entry) for entry in loaded.entries])
+    else:
+        columns = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else 80
+        show(config_lines(loaded.entries, columns))
+    return Exit.DONE
+
+
+def config_lines(entries: Sequence[Entry], columns: int) -> list[str]:
+    """The settings as a table, or where that is too wide as a list."""
+    from cdktr.text import table
+
+    if columns >= WIDE:
+        rows = [(entry.name, entry.value, entry.source, entry.default, entry.help) for entry in entries]
+        return table(("SETTING", "VALUE", "FROM", "DEFAULT", "MEANING"), rows).split("\n")
+    lines = []
+    for entry in entries:
+        source = entry.source if entry.source == "default" else f"{entry.source}; default: {entry.default}"
+        lines.append(f"{entry.name} = {entry.value}  ({source})")
+        lines += textwrap.wrap(entry.help, columns, initial_indent="    ", subsequent_indent="    ")
+    return lines
