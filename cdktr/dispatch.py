@@ -9,6 +9,7 @@ Agents and their heartbeats are not journaled: after a restart each has a whole 
 Every run is in exactly one of `queued`, `leases`, `finished` (until it is forgotten).
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -215,8 +216,8 @@ class Dispatch:
 
     def expire(self, now: float, interval_s: float) -> list[str]:
         """The agents lost by `now`. To be called every `interval_s`: a gap means that the principal itself stood
-        still, and then every agent gets a new timeout, for its heartbeats may lie unread."""
-        late = 0.0 if self._last_check is None else now - self._last_check - interval_s
+        still, or was not there, and then every agent gets a new timeout, for its heartbeats may lie unread."""
+        late = math.inf if self._last_check is None else now - self._last_check - interval_s
         self._last_check = now
         if late > max(interval_s, self.timeout_s / 4):
             for agent in self.agents.values():

@@ -40,9 +40,14 @@ class OldAgents:
         """A report on the run that the agent calls `instance_id`. One without right is kept as an event."""
         now = now_ms()
         self._coordinator.heard(agent_id)
-        run_id = self._dispatch.bind(agent_id, workflow_id, instance_id, now)
+        known_as = self._dispatch.run_of(instance_id)
+        # The end of a run that has ended is a late word about that one, and does not name the next.
+        is_late = status.is_final and known_as in self._dispatch.finished
+        run_id = None if is_late else self._dispatch.bind(agent_id, workflow_id, instance_id, now)
+        # The history tells that a run was adopted before it tells what became of it.
+        self._coordinator.settle()
         if run_id is None:
-            update = RunUpdate(workflow_id, self._dispatch.run_of(instance_id), status, now)
+            update = RunUpdate(workflow_id, known_as, status, now)
             self._coordinator.refuse(update, agent_id)
         elif status.is_final:
             self._dispatch.finish(run_id, status, now)

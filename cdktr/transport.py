@@ -123,7 +123,8 @@ class Endpoints:
     ) -> None:
         """Bind the API, the log intake and the log publisher on `ports`. Raises StartError, then nothing is bound."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._topics: set[bytes] = set()
+        #: The connections to the publisher, by descriptor.
+        self._watchers: set[int] = set()
         names = ("CDKTR_PRINCIPAL_PORT", "CDKTR_LOGS_LISTENING_PORT", "CDKTR_LOGS_PUBLISHING_PORT")
         kinds = (zmq.ROUTER, zmq.PULL, zmq.XPUB)
         raws = [_new(self._context, kind, linger_ms=500) for kind in kinds]
@@ -137,7 +138,10 @@ class Endpoints:
         self.ports = (bound[0], bound[1], bound[2])
         self._api = _Socket(raws[0], lambda frames: self._request(frames, on_request))
         self._logs = _Socket(raws[1], lambda frames: on_log(b"".join(frames)))
-        self._live = _Socket(raws[2], self._subscription)
+        # Subscriptions are drained, not counted: any peer can cancel one that it never made.
+        self._live = _Socket(raws[2], lambda _: None)
+        self._publisher = raws[2]
+        self._monitor = _Socket(raws[2].get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED), self._watched)
 
     @staticmethod
     def _request(frames: list[bytes], on_request: Callable[[Peer, list[bytes]], None]) -> None:
@@ -152,24 +156,21 @@ class Endpoints:
     @property
     def has_subscribers(self) -> bool:
         """False while publishing would reach nobody."""
-        return bool(self._topics)
+        return bool(self._watchers)
 
     def publish(self, messages: Sequence[bytes]) -> None:
         """Send to the subscribers; whoever reads too slowly loses messages."""
         for message in messages:
             self._live._send([message])
 
-    def _subscription(self, frames: list[bytes]) -> None:
-        kind, topic = frames[0][:1], frames[0][1:]
-        if kind == b"\x01":
-            self._topics.add(topic)
-        elif kind == b"\x00":
-            # Anything else is a message of a peer that is no SUB socket, and says nothing.
-            self._topics.discard(topic)
+    def _watched(self, frames: list[bytes]) -> None:
+        event = parse_monitor_message(frames)
+        (self._watchers.add if event["event"] == zmq.EVENT_ACCEPTED else self._watchers.discard)(event["value"])
 
     def close(self) -> None:
         """Close all three."""
-        for each in (self._api, self._logs, self._live):
+        self._publisher.disable_monitor()
+        for each in (self._monitor, self._api, self._logs, self._live):
             each.close()
         self._context.term()
 

@@ -21,7 +21,7 @@ def find_uv(config: UvPython, env: Mapping[str, str]) -> str:
             return found
         raise NotFoundError(f"There is no uv at {config.uv_path}, which the task names as uv_path")
     home = Path(env.get("HOME") or Path.home())
-    folders = [Path(sys.executable).resolve().parent, home / ".local/bin", home / ".cargo/bin"]
+    folders = [Path(sys.executable).parent, home / ".local/bin", home / ".cargo/bin"]
     bundled = getattr(sys, "_MEIPASS", None)
     search = [str(folders[0]), *([bundled] if bundled else []), env.get("PATH", ""), *map(str, folders[1:])]
     if found := shutil.which("uv", path=os.pathsep.join(search)):

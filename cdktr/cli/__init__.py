@@ -4,38 +4,50 @@
 called: what a command does not need is not loaded.
 """
 
+# Kept light: `cdktr --version` imports nothing but this, and `errors`.
+from __future__ import annotations
+
 import sys
-from collections.abc import Iterator, Sequence
-from enum import IntEnum
 
-from cdktr import errors
+from cdktr import __version__, errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
-class Exit(IntEnum):
-    """How a command ended, for scripts. `cdktr --help` shows this table."""
+class Exit:
+    """How a command ended, for scripts. `cdktr --help` shows them with their `MEANINGS`."""
 
-    meaning: str
+    DONE = 0
+    ENDED_BADLY = 1
+    USAGE = 2
+    NO_PRINCIPAL = 3
+    NOT_FOUND = 4
+    CANNOT_START = 5
+    REFUSED = 6
+    #: As EX_SOFTWARE of sysexits.h.
+    BUG = 70
+    #: 128 and the number of the signal, as shells have it: SIGINT, SIGPIPE.
+    INTERRUPTED = 130
+    CLOSED_PIPE = 141
 
-    def __new__(cls, code: int, meaning: str) -> "Exit":
-        """A code that knows what it means."""
-        member = int.__new__(cls, code)
-        member._value_, member.meaning = code, meaning
-        return member
 
-    DONE = 0, "done"
-    ENDED_BADLY = 1, "what was asked for ended badly: the run failed, a workflow file is wrong"
-    USAGE = 2, "the command line or a setting is wrong"
-    NO_PRINCIPAL = 3, "no principal answers"
-    NOT_FOUND = 4, "there is no such workflow or run"
-    CANNOT_START = 5, "it cannot start or write here: port, database, folder"
-    REFUSED = 6, "the principal refused, or could not do it"
-    BUG = 70, "a bug in cdktr"
-    INTERRUPTED = 130, "interrupted by Ctrl-C"
-    CLOSED_PIPE = 141, "the reader of the output went away"
-
+MEANINGS = {
+    Exit.DONE: "done",
+    Exit.ENDED_BADLY: "what was asked for ended badly: the run failed, a workflow file is wrong",
+    Exit.USAGE: "the command line or a setting is wrong",
+    Exit.NO_PRINCIPAL: "no principal answers",
+    Exit.NOT_FOUND: "there is no such workflow or run",
+    Exit.CANNOT_START: "it cannot start or write here: port, database, folder",
+    Exit.REFUSED: "the principal refused, or could not do it",
+    Exit.BUG: "a bug in cdktr",
+    Exit.INTERRUPTED: "interrupted by Ctrl-C",
+    Exit.CLOSED_PIPE: "the reader of the output went away",
+}
 
 #: The first that fits counts.
-CODES: tuple[tuple[type[Exception], Exit], ...] = (
+CODES: tuple[tuple[type[Exception], int], ...] = (
     (errors.SettingError, Exit.USAGE),
     (errors.UnreachableError, Exit.NO_PRINCIPAL),
     (errors.NotFoundError, Exit.NOT_FOUND),
@@ -64,9 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
+    if list(argv) in (["--version"], ["-V"]):
+        print(f"cdktr {__version__}")
+        return Exit.DONE
     from cdktr.cli.tree import parser
 
-    arguments = parser().parse_args(argv)
+    arguments = parser(argv).parse_args(argv)
     code: int = arguments.verb(arguments)
     return code
 
@@ -77,11 +92,11 @@ def _report(error: BaseException) -> int:
     codes = [next((code for kind, code in CODES if isinstance(cause, kind)), Exit.BUG) for cause in causes]
     code = max(codes)
     cause = causes[codes.index(code)]
-    if code is Exit.BUG:
+    if code == Exit.BUG:
         print(f"cdktr: this is a bug: {cause!r}; please report it with what follows", file=sys.stderr)
     else:
         print(f"cdktr: {_sentence(cause)}", file=sys.stderr)
-    if code is Exit.BUG or _is_debugging():
+    if code == Exit.BUG or _is_debugging():
         import traceback
 
         traceback.print_exception(error)

@@ -9,7 +9,7 @@ from typing import Any
 
 from cdktr.cli import Exit
 from cdktr.cli.common import connect, say
-from cdktr.cli.names import check_run, check_workflow
+from cdktr.cli.names import check_run, check_workflow, task_name
 from cdktr.client import Principal
 from cdktr.errors import SettingError
 from cdktr.protocol import ListLogs
@@ -30,18 +30,18 @@ Write = Callable[[Iterable[Mapping[str, Any]]], None]
 def query(arguments: Namespace) -> int:
     """Print the lines that match."""
     start_ms, end_ms = window(arguments, datetime.now(UTC))
-    request = ListLogs(
-        workflow_id=arguments.workflow,
-        workflow_instance_id=arguments.run,
-        task_name=arguments.task,
-        status=arguments.status,
-        level=arguments.level,
-        start_ms=start_ms,
-        end_ms=end_ms,
-        limit=PAGE,
-    )
     write = writer(arguments.json, arguments.verbose)
     with connect(arguments) as principal:
+        request = ListLogs(
+            workflow_id=arguments.workflow,
+            workflow_instance_id=arguments.run,
+            task_name=task_name(principal, arguments.workflow, arguments.task) if arguments.task else None,
+            status=arguments.status,
+            level=arguments.level,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            limit=PAGE,
+        )
         count = 0
         for lines in principal.pages(request, arguments.limit):
             write(lines)

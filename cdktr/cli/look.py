@@ -10,7 +10,8 @@ from typing import Any
 from cdktr.cli import Exit
 from cdktr.cli.common import connect, is_terminal, plural, say, show, show_json
 from cdktr.cli.names import check_run, check_workflow, find_workflow, problem_line
-from cdktr.cli.show import fit, history_table, next_run, run_lines, schedule_in_words, workflow_lines, workflows_table
+from cdktr.cli.show import fit, history_table, run_lines, workflow_lines, workflows_table
+from cdktr.cli.times import next_run, schedule_in_words
 from cdktr.client import Principal
 from cdktr.codec import workflow_from_json
 from cdktr.errors import NotFoundError, SettingError

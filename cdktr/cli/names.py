@@ -4,7 +4,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from cdktr.client import Principal
-from cdktr.errors import NotFoundError
+from cdktr.errors import NotFoundError, SettingError
 from cdktr.protocol import ListProblems, ListRuns, ListWorkflows
 
 
@@ -29,6 +29,19 @@ def find_workflow(principal: Principal, workflow_id: str) -> Any:
     if workflow_id not in workflows:
         refuse_workflow(principal, workflow_id, list(workflows))
     return workflows[workflow_id]
+
+
+def task_name(principal: Principal, workflow_id: str | None, given: str) -> str:
+    """The name under which a task's lines are kept: a person may also give its id."""
+    workflows = principal.ask(ListWorkflows())
+    chosen = [workflows[workflow_id]] if workflow_id in workflows else workflows.values()
+    tasks = [pair for workflow in chosen for pair in workflow["dag"]["task_map"].items()]
+    if given in {task["name"] for _, task in tasks}:
+        return given
+    names = {task["name"] for task_id, task in tasks if task_id == given}
+    if len(names) > 1:
+        raise SettingError(f"Several workflows have a task {given}; give --workflow too")
+    return names.pop() if names else given
 
 
 def refuse_workflow(principal: Principal, workflow_id: str, known: list[str]) -> NoReturn:

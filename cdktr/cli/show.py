@@ -1,12 +1,11 @@
 """What the command line shows, as lines of text. Pure: the time and the width are handed in, nothing is printed."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from cdktr.cli.graph import draw
-from cdktr.cron import Schedule
-from cdktr.errors import DefinitionError
+from cdktr.cli.times import ago, due_text, next_run, schedule_in_words, took, when
 from cdktr.text import format_duration, table, width
 from cdktr.workflow import Subprocess, Task, Workflow
 
@@ -17,85 +16,6 @@ BAD = ("FAILED", "CRASHED", "CANCELLED")
 GRAPH_COLUMNS = 60
 
 Summary = Mapping[str, Any]
-
-
-# Times.
-
-
-def when(ms: int | None) -> str:
-    """`2026-01-31 02:00:00`, local; `-` for none."""
-    if ms is None:
-        return "-"
-    try:
-        return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return f"{ms}ms"
-
-
-def ago(ms: int, now: datetime) -> str:
-    """`3m05s ago`; what the clocks of two hosts disagree about is `now`."""
-    seconds = now.timestamp() - ms / 1000
-    return f"{format_duration(seconds)} ago" if seconds >= 1 else "now"
-
-
-def took(summary: Summary, now: datetime) -> str:
-    """How long it ran, or has been running; `-` if it has not."""
-    if summary["started_ms"] is None:
-        return "-"
-    end_ms = now.timestamp() * 1000 if summary["ended_ms"] is None else summary["ended_ms"]
-    return format_duration((end_ms - summary["started_ms"]) / 1000)
-
-
-def next_run(workflow: Workflow, now: datetime) -> datetime | None:
-    """When its schedule fires next, in its own zone; None without a schedule, or when it never does."""
-    if workflow.cron is None:
-        return None
-    after = now
-    if workflow.start_time is not None and workflow.start_time > now:
-        # A time that is exactly the start counts.
-        after = workflow.start_time - timedelta(microseconds=1)
-    try:
-        return _in_zone(Schedule.parse(workflow.cron, workflow.timezone).next_after(after), workflow.timezone)
-    except DefinitionError:
-        return None
-
-
-def _in_zone(instant: datetime, name: str) -> datetime:
-    if name == "UTC":
-        return instant
-    from zoneinfo import ZoneInfo
-
-    return instant.astimezone(ZoneInfo(name))
-
-
-def schedule_in_words(workflow: Workflow) -> str | None:
-    """`daily at 02:00`, or the expression where there are no words for it; with the zone unless that is UTC."""
-    if workflow.cron is None:
-        return None
-    try:
-        words = Schedule.parse(workflow.cron, workflow.timezone).in_words
-    except DefinitionError:
-        words = workflow.cron
-    return words if workflow.timezone == "UTC" else f"{words} ({workflow.timezone})"
-
-
-def due_text(due: datetime | None, now: datetime) -> str:
-    """`2026-01-31 02:00 CET (01:00 UTC), in 3h10m`: in the workflow's zone, and in the local one if that differs."""
-    if due is None:
-        return "-"
-    local = due.astimezone()
-    also = ""
-    if local.utcoffset() != due.utcoffset():
-        also = f" ({_clock(local, day=local.date() != due.date())})"
-    return f"{_clock(due, day=True)}{also}, in {format_duration((due - now).total_seconds())}"
-
-
-def _clock(at: datetime, day: bool) -> str:
-    clock = at.strftime("%H:%M:%S" if at.second else "%H:%M")
-    return f"{at:%Y-%m-%d} {clock} {at.tzname()}" if day else f"{clock} {at.tzname()}"
-
-
-# Lists.
 
 
 def fit(lines: Iterable[str], columns: int) -> Iterable[str]:

@@ -1,13 +1,12 @@
 """The words and flags of the command line. Nothing is done here, and nothing heavy is imported."""
 
 import argparse
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from cdktr import __version__
-from cdktr.cli import Exit
-
-Verb = Callable[[argparse.Namespace], int]
+from cdktr.cli import MEANINGS
+from cdktr.cli.arguments import Parser, add_client, add_json, add_noun, add_verb, count, port, show_help, whole
 
 #: As `records.RunStatus`, which need not be loaded to print a help text; a test compares them.
 STATUSES = ("PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "CRASHED", "SKIPPED", "CANCELLED")
@@ -19,57 +18,24 @@ TIMES = "a time such as 2026-01-31T02:00 (local unless it says otherwise), or ho
 MAX_TAIL = 10_000
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that answers a mistake with one sentence and where to read on."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        kwargs["allow_abbrev"] = False
-        super().__init__(*args, **kwargs)
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with the code for a wrong command line."""
-        self.exit(
-            Exit.USAGE, f"{self.prog}: {message.rstrip('.')}. See `{self.prog} --help`.\n".replace("?. See", "? See")
-        )
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            raise argparse.ArgumentError(action, unknown(str(value), list(map(str, action.choices))))
-
-
-def unknown(word: str, known: list[str]) -> str:
-    """A sentence on a word that is none of `known`."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word.lower(), [each.lower() for each in known], 1)
-    hint = next((each for each in known if each.lower() in near), None)
-    return f"{word!r} is not known; " + (f"did you mean {hint}?" if hint else f"expected one of {', '.join(known)}")
-
-
-def parser() -> Parser:
-    """The whole tree. A parsed command line has its verb in `verb`."""
+def parser(argv: Sequence[str]) -> Parser:
+    """The tree, or as much of it as this command line needs. A parsed command line has its verb in `verb`."""
     top = Parser(
         prog="cdktr",
         description="cdktr runs workflows: commands that depend on each other, on a schedule or when asked for.",
         epilog=_epilog(),
     )
-    top.add_argument("-V", "--version", action="version", version=f"cdktr {__version__}")
-    top.set_defaults(verb=lambda _: _show_help(top))
+    top.add_argument("-V", "--version", action="version", version=f"cdktr {__version__}", help="show the version")
+    top.set_defaults(verb=lambda _: show_help(top))
     nouns = top.add_subparsers(metavar="COMMAND", title="commands")
-    _add_init(nouns)
-    _add_start(nouns)
-    _add_task(nouns)
-    _add_logs(nouns)
-    _add_agent(nouns)
-    _add_status(nouns)
-    _add_validate(nouns)
-    _add_config(nouns)
+    word = argv[0] if argv else ""
+    for add in [COMMANDS[word]] if word in COMMANDS else COMMANDS.values():
+        add(nouns)
     return top
 
 
 def _epilog() -> str:
-    codes = "\n".join(f"  {code.value:<5}{code.meaning}" for code in Exit)
+    codes = "\n".join(f"  {code:<5}{meaning}" for code, meaning in MEANINGS.items())
     return (
         f"exit codes:\n{codes}\n\n"
         "first steps:\n"
@@ -78,55 +44,6 @@ def _epilog() -> str:
         "  cdktr task run hello --follow      (in another terminal)\n\n"
         "Every command explains itself: cdktr task run --help"
     )
-
-
-def _show_help(shown: argparse.ArgumentParser) -> int:
-    shown.print_help()
-    return Exit.USAGE
-
-
-# What several commands have.
-
-
-def _noun(nouns: Any, name: str, help: str) -> Any:
-    noun = nouns.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-    noun.set_defaults(verb=lambda _: _show_help(noun))
-    return noun.add_subparsers(metavar="COMMAND", title="commands")
-
-
-def _verb(verbs: Any, name: str, verb: Verb, help: str, more: str = "", examples: str = "") -> argparse.ArgumentParser:
-    description = f"{help[0].upper()}{help[1:]}." + (f"\n\n{more}" if more else "")
-    epilog = "examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()) if examples else None
-    made: argparse.ArgumentParser = verbs.add_parser(name, help=help, description=description, epilog=epilog)
-    made.set_defaults(verb=verb)
-    return made
-
-
-def _add_client(verb: argparse.ArgumentParser, json: bool = True) -> None:
-    where = verb.add_argument_group("which principal")
-    where.add_argument("--principal-host", metavar="HOST", help="its host (default: CDKTR_PRINCIPAL_HOST)")
-    where.add_argument(
-        "--principal-port", metavar="PORT", type=port, help="its port (default: CDKTR_PRINCIPAL_PORT, else 5561)"
-    )
-    if json:
-        _add_json(verb)
-
-
-def _add_json(verb: argparse.ArgumentParser, help: str = "print JSON, for programs") -> None:
-    verb.add_argument("--json", action="store_true", help=help)
-
-
-def _whole(low: int, high: int, what: str) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text[:12]) <= high):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {what} from {low} to {high}")
-        return int(text)
-
-    return read
-
-
-port = _whole(0, 65535, "a port number")
-_count = _whole(1, 10_000, "a whole number")
 
 
 # The commands, in the order of their help.
@@ -138,7 +55,7 @@ def _add_init(nouns: Any) -> None:
 
         return project.init(arguments)
 
-    made = _verb(nouns, "init", verb, "make a project here: a folder workflows/ with an example")
+    made = add_verb(nouns, "init", verb, "make a project here: a folder workflows/ with an example")
     made.add_argument("path", metavar="PATH", nargs="?", default=".", help="folder of the project (default: this one)")
 
 
@@ -153,9 +70,9 @@ def _add_start(nouns: Any) -> None:
 
         return start.agent(arguments)
 
-    verbs = _noun(nouns, "start", "start a principal or an agent")
+    verbs = add_noun(nouns, "start", "start a principal or an agent")
     examples = "cdktr start principal --with-agent\ncdktr start principal -p 5570 --workflow-dir /srv/workflows"
-    made = _verb(verbs, "principal", principal, "start a principal: scheduler, queue, history", examples=examples)
+    made = add_verb(verbs, "principal", principal, "start a principal: scheduler, queue, history", examples=examples)
     made.add_argument("-p", "--port", metavar="N", type=port, dest="principal_port", help="port of its API")
     made.add_argument("--principal-host", metavar="HOST", help="address to bind (default: CDKTR_PRINCIPAL_HOST)")
     made.add_argument("--workflow-dir", metavar="DIR", help="folder of the workflow files")
@@ -164,24 +81,24 @@ def _add_start(nouns: Any) -> None:
     _add_max_concurrent(made, " (needs --with-agent)")
     more = "The first SIGTERM or Ctrl-C lets running work end, the second ends it."
     examples = "cdktr start agent --max-concurrent 5\ncdktr start agent --principal-host 10.0.0.7"
-    made = _verb(verbs, "agent", agent, "start an agent, which runs tasks on this host", more, examples)
+    made = add_verb(verbs, "agent", agent, "start an agent, which runs tasks on this host", more, examples)
     _add_max_concurrent(made)
     made.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
-    _add_client(made, json=False)
+    add_client(made, json=False)
 
 
 def _add_max_concurrent(made: argparse.ArgumentParser, more: str = "") -> None:
     made.add_argument(
         "--max-concurrent",
         metavar="N",
-        type=_count,
+        type=count,
         dest="agent_max_concurrency",
         help=f"runs that the agent takes at once{more}",
     )
 
 
 def _add_task(nouns: Any) -> None:
-    verbs = _noun(nouns, "task", "list, run and look at workflows")
+    verbs = add_noun(nouns, "task", "list, run and look at workflows")
     _add_task_list(verbs)
     _add_task_run(verbs)
     _add_task_show(verbs)
@@ -195,7 +112,7 @@ def _add_task_list(verbs: Any) -> None:
 
         return look.list_workflows(arguments)
 
-    _add_client(_verb(verbs, "list", verb, "list the workflows: schedule, next run, last result"))
+    add_client(add_verb(verbs, "list", verb, "list the workflows: schedule, next run, last result"))
 
 
 def _add_task_run(verbs: Any) -> None:
@@ -214,13 +131,13 @@ def _add_task_run(verbs: Any) -> None:
         "cdktr task run etl.daily --param day=2026-01-31 --param full=true --wait\n"
         "cdktr task run etl.daily --params-file parameters.json"
     )
-    made = _verb(verbs, "run", verb, "run a workflow now", more, examples)
+    made = add_verb(verbs, "run", verb, "run a workflow now", more, examples)
     made.add_argument("workflow", metavar="WORKFLOW", help="its id, as `cdktr task list` shows it")
     made.add_argument("--param", metavar="K=V", action="append", default=[], help="a parameter; may be repeated")
     made.add_argument("--params-file", metavar="FILE", help="a JSON object of parameters; --param goes before it")
     made.add_argument("--wait", action="store_true", help="wait for the end of the run")
     made.add_argument("--follow", action="store_true", help="print its log lines as they come, until its end")
-    _add_client(made)
+    add_client(made)
 
 
 def _add_task_show(verbs: Any) -> None:
@@ -231,10 +148,10 @@ def _add_task_show(verbs: Any) -> None:
 
     more = "With --run also how that run went: the status of every task, attempts, exit code, duration and detail."
     examples = "cdktr task show etl.daily\ncdktr task show --run jumping-monkey-7"
-    made = _verb(verbs, "show", verb, "show a workflow and the graph of its tasks", more, examples)
+    made = add_verb(verbs, "show", verb, "show a workflow and the graph of its tasks", more, examples)
     made.add_argument("workflow", metavar="WORKFLOW", nargs="?", help="its id; may be left out with --run")
     made.add_argument("--run", metavar="ID", help="a run of it, as `cdktr task history` shows them")
-    _add_client(made)
+    add_client(made)
 
 
 def _add_task_history(verbs: Any) -> None:
@@ -245,11 +162,11 @@ def _add_task_history(verbs: Any) -> None:
 
     more = "The tasks of one run: cdktr task show --run ID."
     examples = "cdktr task history --limit 5\ncdktr task history etl.daily --status FAILED"
-    made = _verb(verbs, "history", verb, "list runs, the newest first", more, examples)
+    made = add_verb(verbs, "history", verb, "list runs, the newest first", more, examples)
     made.add_argument("workflow", metavar="WORKFLOW", nargs="?", help="only runs of this workflow")
     _add_status_filter(made)
-    made.add_argument("--limit", metavar="N", type=_count, default=20, help="how many (default: 20)")
-    _add_client(made)
+    made.add_argument("--limit", metavar="N", type=count, default=20, help="how many (default: 20)")
+    add_client(made)
 
 
 def _add_status_filter(made: argparse.ArgumentParser) -> None:
@@ -264,11 +181,11 @@ def _add_task_reload(verbs: Any) -> None:
         return look.reload(arguments)
 
     more = "Exits with 1 when a file is wrong; the last good version of it stays in force."
-    _add_client(_verb(verbs, "reload", verb, "have the principal read the workflow folder now", more))
+    add_client(add_verb(verbs, "reload", verb, "have the principal read the workflow folder now", more))
 
 
 def _add_logs(nouns: Any) -> None:
-    verbs = _noun(nouns, "logs", "query and follow what tasks print")
+    verbs = add_noun(nouns, "logs", "query and follow what tasks print")
     _add_logs_query(verbs)
     _add_logs_tail(verbs)
 
@@ -285,9 +202,9 @@ def _add_logs_query(verbs: Any) -> None:
         "cdktr logs query --status FAILED --level ERROR\n"
         "cdktr logs query --since 2026-01-31T02:00 --until 2026-01-31T03:00 --json"
     )
-    made = _verb(verbs, "query", verb, "print log lines, the oldest first", more, examples)
+    made = add_verb(verbs, "query", verb, "print log lines, the oldest first", more, examples)
     _add_log_filters(made)
-    made.add_argument("--task", metavar="NAME", help="only of tasks with this name")
+    made.add_argument("--task", metavar="TASK", help="only of this task, by its id or its name")
     _add_status_filter(made)
     made.add_argument(
         "--level", metavar="L", type=lambda text: LEVELS.get(text.upper(), text), choices=sorted(set(LEVELS.values())),
@@ -297,8 +214,8 @@ def _add_logs_query(verbs: Any) -> None:
     window.add_argument("--last", metavar="1h", help="how far to look back")
     window.add_argument("--since", metavar="T", help=TIMES)
     made.add_argument("--until", metavar="T", help="the same, for the end")
-    made.add_argument("--limit", metavar="N", type=_whole(1, 10**9, "a whole number"), help="at most so many lines")
-    _add_client(made)
+    made.add_argument("--limit", metavar="N", type=whole(1, 10**9, "a whole number"), help="at most so many lines")
+    add_client(made)
 
 
 def _add_log_filters(made: argparse.ArgumentParser) -> None:
@@ -315,12 +232,12 @@ def _add_logs_tail(verbs: Any) -> None:
 
     more = "With --run it ends when the run has ended, else with Ctrl-C."
     examples = "cdktr logs tail -n 100 --workflow etl.daily\ncdktr logs tail --run jumping-monkey-7"
-    made = _verb(verbs, "tail", verb, "print the last log lines, and new ones as they come", more, examples)
+    made = add_verb(verbs, "tail", verb, "print the last log lines, and new ones as they come", more, examples)
     _add_log_filters(made)
-    lines = _whole(0, MAX_TAIL, "a whole number")
+    lines = whole(0, MAX_TAIL, "a whole number")
     made.add_argument("-n", "--lines", metavar="N", type=lines, default=20, help="lines to begin with (default: 20)")
     made.add_argument("--no-follow", action="store_true", help="stop after those")
-    _add_client(made)
+    add_client(made)
 
 
 def _add_agent(nouns: Any) -> None:
@@ -329,8 +246,8 @@ def _add_agent(nouns: Any) -> None:
 
         return state.agents(arguments)
 
-    verbs = _noun(nouns, "agent", "look at agents")
-    _add_client(_verb(verbs, "list", verb, "list the agents that the principal knows"))
+    verbs = add_noun(nouns, "agent", "look at agents")
+    add_client(add_verb(verbs, "list", verb, "list the agents that the principal knows"))
 
 
 def _add_status(nouns: Any) -> None:
@@ -340,7 +257,7 @@ def _add_status(nouns: Any) -> None:
         return state.status(arguments)
 
     more = "Exits with 0 when the principal answers. Says why something that is queued does not run."
-    _add_client(_verb(nouns, "status", verb, "show how the principal is, and what needs attention", more))
+    add_client(add_verb(nouns, "status", verb, "show how the principal is, and what needs attention", more))
 
 
 def _add_validate(nouns: Any) -> None:
@@ -351,9 +268,9 @@ def _add_validate(nouns: Any) -> None:
 
     more = "Needs no principal. Exits with 1 when anything is wrong, as a check before a commit does."
     examples = "cdktr validate\ncdktr validate workflows/etl/daily.yml"
-    made = _verb(nouns, "validate", verb, "check workflow files", more, examples)
+    made = add_verb(nouns, "validate", verb, "check workflow files", more, examples)
     made.add_argument("paths", metavar="PATH", nargs="*", help="files and folders (default: CDKTR_WORKFLOW_DIR)")
-    _add_json(made)
+    add_json(made)
 
 
 def _add_config(nouns: Any) -> None:
@@ -362,6 +279,19 @@ def _add_config(nouns: Any) -> None:
 
         return project.config(arguments)
 
-    verbs = _noun(nouns, "config", "look at the settings")
+    verbs = add_noun(nouns, "config", "look at the settings")
     more = "A flag goes before the environment, that before .env in this folder, that before the default."
-    _add_json(_verb(verbs, "list", verb, "list every setting, its value and where that is from", more))
+    add_json(add_verb(verbs, "list", verb, "list every setting, its value and where that is from", more))
+
+
+#: In the order of the help.
+COMMANDS: dict[str, Callable[[Any], None]] = {
+    "init": _add_init,
+    "start": _add_start,
+    "task": _add_task,
+    "logs": _add_logs,
+    "agent": _add_agent,
+    "status": _add_status,
+    "validate": _add_validate,
+    "config": _add_config,
+}

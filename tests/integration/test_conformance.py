@@ -5,7 +5,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import zmq
 
 from tests.integration.cluster import Cluster
 from tests.integration.conftest import NewCluster
-from tests.integration.wire import PATIENCE_S, REPLIES, OldAgent, S, Tcp, Wire, eventually, kind, message, value
+from tests.integration.wire import PATIENCE_S, OldAgent, S, Tcp, Wire, eventually, kind, message, value
 
 pytestmark = pytest.mark.integration
 
@@ -137,7 +137,7 @@ def test_workflows(wire: Wire) -> None:
         },
     }
     assert {name: daily["dag"][name] for name in graph} == graph
-    tasks = {
+    tasks: dict[str, dict[str, Any]] = {
         "extract": {
             "name": "Extract",
             "description": None,
@@ -442,7 +442,9 @@ def test_malformed(wire: Wire, text: bytes) -> None:
     reply.decode()
 
 
-@pytest.mark.parametrize("frames", [[b"PING", b"PING"], [b"PING", b""], [b"", b"PING"], [b"RUNTASK", b"plain"], [b""] * 9])
+@pytest.mark.parametrize(
+    "frames", [[b"PING", b"PING"], [b"PING", b""], [b"", b"PING"], [b"RUNTASK", b"plain"], [b""] * 9]
+)
 def test_several_frames(wire: Wire, frames: list[bytes]) -> None:
     assert kind(wire.ask_frames(frames)) == "CLIENTERROR"
 
@@ -461,7 +463,9 @@ VALID = (
     message("HEARTBEAT", '{"agent_id":"cut","slots":1,"version":"1","holding":{"a":"b"},"leaving":false}'),
     message("LEASE", '{"agent_id":"cut","count":1,"wait_ms":0,"holding":{}}'),
     message("START", '{"agent_id":"cut","runs":{"a":"b"}}'),
-    message("REPORT", '{"agent_id":"cut","source":"cut","sequence":1,"records":[["logs","w","w","r","t","t",1,"I",["x"]]]}'),
+    message(
+        "REPORT", '{"agent_id":"cut","source":"cut","sequence":1,"records":[["logs","w","w","r","t","t",1,"I",["x"]]]}'
+    ),
     message("AWAITRUN", '{"workflow_instance_id":"cut-run-0","wait_ms":0}'),
     message("LSRUNS", '{"workflow_id":"cut","limit":1}'),
     message("LSLATEST", "{}"),
@@ -480,7 +484,11 @@ def test_every_truncation_is_answered(wire: Wire) -> None:
         with wire.dealer() as dealer:
             for size in range(len(request) + 1):
                 dealer.send_multipart([b"%d" % size, b"", request[:size]])
-            replies = dict(sorted((int(size), reply) for size, _, reply in (dealer.recv_multipart() for _ in range(len(request) + 1))))
+            replies = dict(
+                sorted(
+                    (int(size), reply) for size, _, reply in (dealer.recv_multipart() for _ in range(len(request) + 1))
+                )
+            )
         assert list(replies) == list(range(len(request) + 1))
         assert {kind(reply) for reply in replies.values()} <= {"PONG", "OK", "SUCCESS", "CLIENTERROR"}
         verb = len(request.split(S)[0])
@@ -493,7 +501,15 @@ def test_every_truncation_is_answered(wire: Wire) -> None:
 
 def test_noise_on_the_ports(wire: Wire) -> None:
     chance = random.Random(2)
-    starts = (b"", b"\xff", Tcp.GREETING[:10], Tcp.GREETING[:11], Tcp.GREETING[:40], Tcp.GREETING, Tcp.GREETING + Tcp.READY)
+    starts = (
+        b"",
+        b"\xff",
+        Tcp.GREETING[:10],
+        Tcp.GREETING[:11],
+        Tcp.GREETING[:40],
+        Tcp.GREETING,
+        Tcp.GREETING + Tcp.READY,
+    )
     opened = []
     with wire.dealer() as witness:
         for port in (wire.api, wire.logs_in, wire.logs_out):
@@ -635,7 +651,6 @@ def test_a_separator_in_a_payload(wire: Wire) -> None:
     assert fields[7].decode() == "STDOUT a␁b␁␁c␁"
     [line] = query(wire, str(NOON + 1), str(NOON), "sep", "run", "")
     assert line == "[2025-01-20T12:30:00.000+00:00 INFO] [run/lucky-cat-7] STDOUT a\x01b\x01\x01c\x01"
-    assert wire.lines("run") == ["STDOUT a\x01b\x01\x01c\x01"] or "STDOUT a\x01b\x01\x01c\x01" in wire.lines("run")
 
 
 BAD_LOGS = (
@@ -691,10 +706,7 @@ def test_an_old_agent_beside_one_of_ours(new_cluster: NewCluster) -> None:
     cluster = new_cluster(CDKTR_AGENT_MAX_CONCURRENCY="1")
     ran, go = cluster.folder / "ran", cluster.folder / "go"
     script = f'echo "$CDKTR_WORKFLOW_INSTANCE_ID" >> {ran}; echo by ours; until test -e {go}; do sleep 0.05; done'
-    cluster.write(
-        "both",
-        f"name: Both\ntasks:\n  only:\n    name: Only\n    config: !Subprocess\n      cmd: sh\n      args: [-c, '{script}']\n",
-    )
+    cluster.write("both", PLAIN.replace("Plain", "Both").replace("'true'", f"sh\n      args: [-c, '{script}']"))
     cluster.start_principal()
     cluster.start_agent()
     with Wire((cluster.port, cluster.logs_in, cluster.logs_out)) as wire:
@@ -867,8 +879,10 @@ FIELDS: dict[str, dict[str, Any]] = {
     "LSLATEST": {},
     "LSTASKRUNS": {"workflow_instance_id!": "a"},
     "LSLOGS": {
-        **{"workflow_id?": "a", "workflow_instance_id?": "a", "task_name?": "a", "status?": "a", "level?": "a"},
-        **{"start_ms?": 1, "end_ms?": 1, "after?": 1, "limit": 1, "tail": False, "wait_ms": 0},
+        **dict.fromkeys(("workflow_id?", "workflow_instance_id?", "task_name?", "status?", "level?"), "a"),
+        **dict.fromkeys(("start_ms?", "end_ms?", "after?", "limit"), 1),
+        "tail": False,
+        "wait_ms": 0,
     },
     "STATUS": {},
     "LSPROBLEMS": {},
@@ -891,7 +905,21 @@ def is_wrong(other: Any, good: Any, may_be_null: bool) -> bool:
 @pytest.mark.parametrize("verb", FIELDS)
 def test_wrong_types(wire: Wire, verb: str) -> None:
     good = {name.rstrip("!?"): each for name, each in FIELDS[verb].items()}
-    for argument in ("", "[]", "[1]", '"x"', "5", "null", "true", "{", "{}}", "{'a':1}", '{"a":1,}', "\ufeff{}", "[" * 5000):
+    for argument in (
+        "",
+        "[]",
+        "[1]",
+        '"x"',
+        "5",
+        "null",
+        "true",
+        "{",
+        "{}}",
+        "{'a':1}",
+        '{"a":1,}',
+        "\ufeff{}",
+        "[" * 5000,
+    ):
         assert kind(wire.ask(verb, argument)) == "CLIENTERROR", argument
     for marked, each in FIELDS[verb].items():
         name = marked.rstrip("!?")
@@ -908,7 +936,9 @@ def test_await_run(wire: Wire) -> None:
     run_id = wire.trigger("plain")
     assert wire.value("AWAITRUN", workflow_instance_id=run_id)["status"] == "PENDING"
     with wire.dealer() as dealer:
-        dealer.send_multipart([b"wait", b"", message("AWAITRUN", json.dumps({"workflow_instance_id": run_id, "wait_ms": 60_000}))])
+        dealer.send_multipart(
+            [b"wait", b"", message("AWAITRUN", json.dumps({"workflow_instance_id": run_id, "wait_ms": 60_000}))]
+        )
         dealer.send_multipart([b"ping", b"", b"PING"])
         assert dealer.recv_multipart() == [b"ping", b"", b"PONG"]
         wire.drain()
@@ -1052,18 +1082,25 @@ TASK = ["task", "token", "t", "t-0", "run", "RUNNING", 1, "a", 1, 0, None]
 RUN = ["run", "token", "w", "run", "RUNNING", 1, "a", None, None, None]
 LINES = ["logs", "w", "w", "run", "t", "t-0", 1, "INFO", ["x"]]
 
+
+def replaced(record: list[Any], places: Iterable[int], *others: Any) -> Iterator[list[Any]]:
+    for place in places:
+        for other in others:
+            yield [*record[:place], other, *record[place + 1 :]]
+
+
 BAD_RECORDS: list[Any] = [
-    *(None, 5, "logs", [], ["logs"], ["other", "x"], [[]], {"kind": "logs"}, LINES[:-1], [*LINES, 1], TASK[:5], [*RUN, 1, 1]),
-    # A value that a column of the database cannot hold.
-    *([*LINES[:6], other, *LINES[7:]] for other in (2**63, -(2**63) - 1, 10**400, "1", 1.5, True, None)),
-    *([*LINES[:-1], other] for other in ("text", {"x": 1}, [1], [None], None)),
-    *([*LINES[:place], 5, *LINES[place + 1 :]] for place in (1, 2, 3, 4, 5, 7)),
-    *([*TASK[:place], other, *TASK[place + 1 :]] for place in (6, 8) for other in (2**63, "1", 1.5, None, [])),
-    *([*TASK[:9], other, None] for other in (2**63, "1", [])),
-    *([*TASK[:place], 5, *TASK[place + 1 :]] for place in (1, 2, 3, 4, 5, 7, 10)),
-    *([*RUN[:place], {}, *RUN[place + 1 :]] for place in range(1, 10)),
-    [*RUN[:4], "DONE", *RUN[5:]],
+    *(None, 5, "logs", [], ["logs"], ["other", "x"], [[]], {"kind": "logs"}),
+    *(LINES[:-1], [*LINES, 1], TASK[:5], [*RUN, 1, 1], [*RUN[:4], "DONE", *RUN[5:]]),
     json.loads("[" * 900 + "]" * 900),
+    # Values that a column of the database cannot hold.
+    *replaced(LINES, (6,), 2**63, -(2**63) - 1, 10**400, "1", 1.5, True, None),
+    *replaced(LINES, (8,), "text", {"x": 1}, [1], [None], None),
+    *replaced(LINES, (1, 2, 3, 4, 5, 7), 5, None),
+    *replaced(TASK, (6, 8), 2**63, "1", 1.5, None, []),
+    *replaced(TASK, (9,), 2**63, "1", []),
+    *replaced(TASK, (1, 2, 3, 4, 5, 7, 10), 5, []),
+    *replaced(RUN, range(1, 10), {}, []),
 ]
 
 
@@ -1106,7 +1143,9 @@ def test_an_old_token_has_no_say(new_cluster: NewCluster, tmp_path: Path) -> Non
         assert (run["status"], run["agent_id"]) == ("COMPLETED", "takes-over")
         assert cluster.daemons[0].stop() == 0
         with duckdb.connect(str(cluster.folder / "data" / "app.db"), read_only=True) as database:
-            events = database.sql("SELECT workflow_instance_id, kind, detail FROM run_event ORDER BY sequence").fetchall()
+            events = database.sql(
+                "SELECT workflow_instance_id, kind, detail FROM run_event ORDER BY sequence"
+            ).fetchall()
             rows = database.sql("SELECT status FROM workflow_run_status ORDER BY sequence").fetchall()
     assert [event[:2] for event in events] == [(run_id, "refused")] * 2
     assert all("loses" in event[2] and "FAILED" in event[2] for event in events)
@@ -1115,4 +1154,3 @@ def test_an_old_token_has_no_say(new_cluster: NewCluster, tmp_path: Path) -> Non
 
 def test_nothing_here_was_a_fault_of_the_principal(alone: tuple[Cluster, Wire]) -> None:
     assert "Traceback" not in alone[0].text
-    assert REPLIES

@@ -140,6 +140,8 @@ class Wire:
     def drain(self) -> None:
         """Cancel whatever is queued."""
         leases = self.value("LEASE", agent_id="drain", count=10_000)["leases"]
+        if not leases:
+            return
         ended = [["run", x["token"], "w", x["workflow_instance_id"], "CANCELLED", 1, *[None] * 4] for x in leases]
         source = f"drain-{time.monotonic_ns()}"
         self.value("REPORT", agent_id="drain", source=source, sequence=1, records=ended)

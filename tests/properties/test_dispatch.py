@@ -178,12 +178,15 @@ class DispatchMachine(RuleBasedStateMachine):
         new = agent_id not in self.dispatch.agents
         assert self.dispatch.heard(agent_id, self.clock, 0, slots) == new
 
-    @rule(seconds=st.sampled_from([0.5, 1.0, 5.0, 20.0, 40.0]))
+    @rule(seconds=st.sampled_from([1.0, 8.0, 8.0, 40.0]))
     def expire(self, seconds: float) -> None:
-        silent = {agent_id for agent_id, agent in self.dispatch.agents.items() if self.clock - agent.seen > 0}
+        silent = {agent_id: self.clock + seconds - agent.seen for agent_id, agent in self.dispatch.agents.items()}
         self.clock += seconds
-        for agent_id in self.dispatch.expire(self.clock, INTERVAL_S):
-            assert agent_id in silent
+        lost = self.dispatch.expire(self.clock, INTERVAL_S)
+        assert all(silent[agent_id] > TIMEOUT_S for agent_id in lost)
+        assert not lost or seconds < 40.0, "the principal itself stood still"
+        assert not set(lost) & set(self.dispatch.agents)
+        for agent_id in lost:
             self.lose(agent_id)
 
     @rule(agent_id=AGENTS)
@@ -247,5 +250,5 @@ class DispatchMachine(RuleBasedStateMachine):
         assert all(count == 1 for count in self.scheduled.values())
 
 
-DispatchMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+DispatchMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
 TestDispatch = DispatchMachine.TestCase

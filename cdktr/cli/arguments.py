@@ -1,0 +1,94 @@
+"""What the commands' arguments are made of: the parser, and the flags that several commands have."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from cdktr.cli import Exit
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that answers a mistake with one sentence and where to read on."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        kwargs["allow_abbrev"] = False
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with the code for a wrong command line."""
+        self.exit(
+            Exit.USAGE, f"{self.prog}: {message.rstrip('.')}. See `{self.prog} --help`.\n".replace("?. See", "? See")
+        )
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, unknown(str(value), list(map(str, action.choices))))
+
+
+def unknown(word: str, known: list[str]) -> str:
+    """A sentence on a word that is none of `known`."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word.lower(), [each.lower() for each in known], 1)
+    hint = next((each for each in known if each.lower() in near), None)
+    return f"{word!r} is not known; " + (f"did you mean {hint}?" if hint else f"expected one of {', '.join(known)}")
+
+
+def show_help(shown: argparse.ArgumentParser) -> int:
+    """The verb of a command line that stops too early."""
+    shown.print_help()
+    return Exit.USAGE
+
+
+def add_noun(nouns: Any, name: str, help: str) -> Any:
+    """A command whose verbs are to be added to what this returns."""
+    noun = nouns.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+    noun.set_defaults(verb=lambda _: show_help(noun))
+    return noun.add_subparsers(metavar="COMMAND", title="commands")
+
+
+def add_verb(
+    verbs: Any, name: str, verb: Verb, help: str, more: str = "", examples: str = ""
+) -> argparse.ArgumentParser:
+    """A command that does something."""
+    description = f"{help[0].upper()}{help[1:]}." + (f"\n\n{more}" if more else "")
+    epilog = "examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()) if examples else None
+    made: argparse.ArgumentParser = verbs.add_parser(name, help=help, description=description, epilog=epilog)
+    made.set_defaults(verb=verb)
+    return made
+
+
+def add_client(verb: argparse.ArgumentParser, json: bool = True) -> None:
+    """The flags of a command that asks a principal."""
+    where = verb.add_argument_group("which principal")
+    where.add_argument("--principal-host", metavar="HOST", help="its host (default: CDKTR_PRINCIPAL_HOST)")
+    where.add_argument(
+        "--principal-port", metavar="PORT", type=port, help="its port (default: CDKTR_PRINCIPAL_PORT, else 5561)"
+    )
+    if json:
+        add_json(verb)
+
+
+def add_json(verb: argparse.ArgumentParser, help: str = "print JSON, for programs") -> None:
+    """The flag of a command that prints facts."""
+    verb.add_argument("--json", action="store_true", help=help)
+
+
+def whole(low: int, high: int, what: str) -> Callable[[str], int]:
+    """Reads a whole number; `what` completes "is not …"."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 12 and low <= int(text) <= high):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what} from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+#: Reads a port.
+port = whole(0, 65535, "a port number")
+#: Reads how many of something there shall be.
+count = whole(1, 10_000, "a whole number")

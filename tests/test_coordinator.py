@@ -1,0 +1,379 @@
+"""The queue at work, with a real journal and a database in memory."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdktr.coordinator import Coordinator
+from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StoreError
+from cdktr.frames import Reported, pack
+from cdktr.journal import Journal
+from cdktr.logs import LogHub
+from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns
+from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
+from cdktr.store import MEMORY, Store
+from cdktr.workflow import Subprocess, Task, Workflow
+
+ETL = Workflow("etl", "ETL", {"a": Task("A", Subprocess("true"))}, params={"day": "monday"})
+
+
+class World:
+    """A coordinator and what it stands on, as a principal opens it; it is left as a kill leaves it."""
+
+    def __init__(self, folder: Path, database: str) -> None:
+        self.store = store = Store(database)
+        self.workflows = {"etl": ETL}
+        self.journal = Journal(folder)
+        self.hub = LogHub(store, lambda _messages: None, lambda: False)
+        self.coordinator = Coordinator(
+            self.journal, self.hub, store.cursors, self.workflows.get, 30.0, lambda: store.highest_number() + 1
+        )
+
+    async def trigger(self, **params: Any) -> str:
+        run_id = await self.coordinator.trigger("etl", params, "manual", None)
+        assert run_id is not None
+        return run_id
+
+    async def lease(self, agent: str = "a1", count: int = 1, wait_ms: int = 0, **holding: str) -> list[dict[str, Any]]:
+        answer = await self.coordinator.lease(LeaseWork(agent, count, wait_ms, holding))
+        leases: list[dict[str, Any]] = answer["leases"]
+        return leases
+
+    async def started(self, agent: str = "a1") -> tuple[str, str]:
+        """A run that was triggered, leased and started: its id and token."""
+        await self.trigger()
+        [lease] = await self.lease(agent)
+        run_id, token = lease["workflow_instance_id"], lease["token"]
+        assert self.coordinator.start(StartRuns(agent, {run_id: token})) == {"granted": [run_id]}
+        return run_id, token
+
+    async def report(self, number: int, *records: LogChunk | Reported, agent: str = "a1") -> Any:
+        """Send a report and have it stored."""
+        async with asyncio.TaskGroup() as group:
+            report = Report(agent, f"{agent}/x", number, packed(*records))
+            answer = group.create_task(self.coordinator.report(report))
+            await asyncio.sleep(0)
+            await self.hub.write()
+        return answer.result()
+
+    def statuses(self, run_id: str) -> list[str]:
+        rows = self.store._rows(
+            "SELECT status FROM workflow_run_status WHERE workflow_instance_id = $run ORDER BY sequence",
+            {"run": run_id},
+        )
+        return [row[0] for row in rows]
+
+    def events(self) -> list[str]:
+        return [row[0] for row in self.store._rows("SELECT detail FROM run_event ORDER BY sequence")]
+
+
+def packed(*records: LogChunk | Reported) -> list[Any]:
+    """As they come from the wire."""
+    made: list[Any] = json.loads(json.dumps([pack(record) for record in records]))
+    return made
+
+
+def in_world(story: Callable[[World], Awaitable[None]], folder: Path, database: str = MEMORY) -> None:
+    async def main() -> None:
+        world = World(folder, database)
+        try:
+            await story(world)
+        finally:
+            world.journal.close()
+            world.hub.close()
+            world.store.close()
+
+    asyncio.run(main())
+
+
+def ended(run_id: str, status: RunStatus = RunStatus.COMPLETED) -> RunUpdate:
+    return RunUpdate("etl", run_id, status, 5, "a1", "why")
+
+
+def test_a_run_from_trigger_to_end(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        run_id, token = await world.started()
+        chunk = LogChunk("etl", "ETL", run_id, "A", "calm-otter-1", 4, "INFO", ("STDOUT 1", "STDOUT 2"))
+        task = TaskUpdate("a", "calm-otter-1", run_id, RunStatus.COMPLETED, 4)
+        records = [chunk, Reported(token, task), Reported(token, ended(run_id))]
+        assert await world.report(1, *records) == {"stored": 1}
+        assert world.statuses(run_id) == ["PENDING", "RUNNING", "COMPLETED"]
+        assert [line.payload for line in world.store.logs(0, 9, None, run_id, 9)] == ["STDOUT 1", "STDOUT 2"]
+        assert world.store.tasks(run_id)[0]["status"] == "COMPLETED"
+        assert world.store.runs()[0]["detail"] == "why"
+        assert not world.coordinator.is_open(run_id)
+
+    in_world(story, tmp_path)
+
+
+def test_a_trigger_is_refused_with_the_reason(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        with pytest.raises(NotFoundError, match=r"^No workflow exists with id nope$"):
+            await world.coordinator.trigger("nope", {}, "manual", None)
+        with pytest.raises(DefinitionError, match="no parameter nope"):
+            await world.trigger(nope=1)
+        world.coordinator.stop()
+        with pytest.raises(StoreError, match="stopping"):
+            await world.trigger()
+        assert not world.coordinator.dispatch.queued
+
+    in_world(story, tmp_path)
+
+
+def test_a_request_for_work_rests_until_there_is_some(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        async with asyncio.TaskGroup() as group:
+            resting = group.create_task(world.lease(wait_ms=60_000))
+            await asyncio.sleep(0)
+            run_id = await world.trigger()
+        assert [lease["workflow_instance_id"] for lease in resting.result()] == [run_id]
+        assert resting.result()[0]["params"] == {"day": "monday"}
+
+    in_world(story, tmp_path)
+
+
+def test_work_is_shared_among_those_who_wait(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(4):
+                world.coordinator.dispatch.accept("etl", now_ms=1)
+            world.coordinator._take_changes()
+            # Both wait before anything is handed out.
+            world.coordinator._find = lambda _id: None if len(world.coordinator._waiters) < 2 else ETL
+            queued, world.coordinator.dispatch.queued = world.coordinator.dispatch.queued, {}
+            first = group.create_task(world.lease("a1", 4, 60_000))
+            second = group.create_task(world.lease("a2", 4, 60_000))
+            await asyncio.sleep(0)
+            world.coordinator.dispatch.queued = queued
+            world.coordinator._find = world.workflows.get
+            world.coordinator._hand_out()
+        assert (len(first.result()), len(second.result())) == (2, 2)
+
+    in_world(story, tmp_path)
+
+
+def test_a_newer_request_of_an_agent_replaces_its_older(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        async with asyncio.TaskGroup() as group:
+            older = group.create_task(world.lease(wait_ms=60_000))
+            await asyncio.sleep(0)
+            newer = group.create_task(world.lease(wait_ms=60_000))
+            await asyncio.sleep(0)
+            await world.trigger()
+        assert (len(older.result()), len(newer.result())) == (0, 1)
+
+    in_world(story, tmp_path)
+
+
+def test_what_an_agent_does_not_hold_is_queued_again(tmp_path: Path) -> None:
+    """Before its start as well as after it, when the answer to START was lost."""
+
+    async def story(world: World) -> None:
+        run_id = await world.trigger()
+        [lease] = await world.lease()
+        assert [again["workflow_instance_id"] for again in await world.lease()] == [run_id]
+        run_id, token = run_id, world.coordinator.dispatch.leases[run_id].token
+        assert token != lease["token"]
+        assert world.coordinator.start(StartRuns("a1", {run_id: lease["token"]})) == {"granted": []}
+        assert world.coordinator.start(StartRuns("a1", {run_id: token})) == {"granted": [run_id]}
+        assert await world.lease(**{run_id: token}) == []
+        assert len(await world.lease()) == 1
+
+    in_world(story, tmp_path)
+
+
+def test_a_lease_that_could_not_be_delivered_waits_again(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        run_id = await world.trigger()
+        leases = await world.lease()
+        world.coordinator.undelivered(LeaseWork("a1", 1), leases)
+        assert list(world.coordinator.dispatch.queued) == [run_id]
+
+    in_world(story, tmp_path)
+
+
+def test_a_definition_that_is_gone_fails_the_queued_run(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        run_id = await world.trigger()
+        world.workflows.clear()
+        assert await world.lease() == []
+        await world.hub.write()
+        assert world.statuses(run_id) == ["PENDING", "FAILED"]
+        assert "was removed" in world.store.runs()[0]["detail"]
+
+    in_world(story, tmp_path)
+
+
+def test_a_report_counts_once_and_none_is_left_out(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        run_id, _ = await world.started()
+        line = LogChunk("etl", "ETL", run_id, "A", "t-1", 4, "INFO", ("STDOUT x",))
+        assert await world.report(1, line) == {"stored": 1}
+        assert await world.report(1, line) == {"stored": 1}
+        with pytest.raises(ExceptionGroup) as missing:
+            await world.report(3, line)
+        assert missing.group_contains(RefusedError, match="Report 2 of a1/x is missing")
+        assert len(world.store.logs(0, 9, None, None, 9)) == 1
+
+    in_world(story, tmp_path)
+
+
+def test_a_report_without_a_lease_is_an_event_and_changes_nothing(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        run_id, _ = await world.started()
+        task = TaskUpdate("a", "t-1", run_id, RunStatus.FAILED, 4)
+        await world.report(1, Reported("stale", task), Reported("stale", ended(run_id)))
+        assert world.statuses(run_id) == ["PENDING", "RUNNING"]
+        assert world.store.tasks(run_id) == []
+        assert world.events() == [
+            "agent a1 reported a FAILED without a lease",
+            "agent a1 reported the run COMPLETED without a lease",
+        ]
+
+    in_world(story, tmp_path)
+
+
+def test_a_lost_agent(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        running, _ = await world.started()
+        waiting = await world.trigger()
+        await world.lease(**{running: world.coordinator.dispatch.leases[running].token})
+        world.coordinator.check(1.0)
+        world.coordinator.dispatch.agents["a1"].seen -= 31
+        world.coordinator.check(1.0)
+        await world.hub.write()
+        assert world.statuses(running)[-1] == "CRASHED"
+        assert list(world.coordinator.dispatch.queued) == [waiting]
+        assert "no heartbeat for 30 s" in world.store.runs(run_id=running)[0]["detail"]
+        answer = world.coordinator.heartbeat(Heartbeat("a1", 5, "1", {running: "old"}))
+        assert answer == {"lost": [running]}
+
+    in_world(story, tmp_path)
+
+
+def test_an_agent_that_leaves_is_not_waited_for(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        run_id = await world.trigger()
+        await world.lease()
+        world.coordinator.heartbeat(Heartbeat("a1", 5, "1", {}, leaving=True))
+        assert list(world.coordinator.dispatch.queued) == [run_id]
+        assert world.coordinator.dispatch.agents == {}
+
+    in_world(story, tmp_path)
+
+
+def test_who_waits_for_a_run_hears_of_its_end(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        run_id, token = await world.started()
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(world.coordinator.ended(run_id, 60))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            await world.report(1, Reported(token, ended(run_id)))
+        await world.coordinator.ended(run_id, 60)
+        await world.coordinator.ended("unknown", 60)
+
+    in_world(story, tmp_path)
+
+
+def test_everything_comes_back_from_the_journal(tmp_path: Path) -> None:
+    """Killed at any moment: what the journal holds and the database does not, is told to the database again, once."""
+    database = str(tmp_path / "app.db")
+    ids: list[str] = []
+
+    async def before(world: World) -> None:
+        run_id, token = await world.started()
+        ids.append(run_id)
+        await world.hub.write()  # The database has PENDING and RUNNING of the first run …
+        ids.append(await world.trigger())
+        report = Report("a1", "a1/x", 1, packed(Reported(token, ended(run_id))))
+        async with asyncio.timeout(0.2):
+            # … and nothing of the rest: nobody writes it. The report is not answered.
+            await world.coordinator.report(report)
+
+    with pytest.raises(TimeoutError):
+        in_world(before, tmp_path / "j", database)
+    shutil.copytree(tmp_path / "j", tmp_path / "copy")
+
+    async def after(world: World) -> None:
+        await world.hub.write()
+        assert world.statuses(ids[0]) == ["PENDING", "RUNNING"]
+        assert world.coordinator.dispatch.leases[ids[0]].started is True
+        assert list(world.coordinator.dispatch.queued) == [ids[1]]
+        assert world.statuses(ids[1]) == ["PENDING"]
+        token = world.coordinator.dispatch.leases[ids[0]].token
+        await world.report(1, Reported(token, ended(ids[0])))
+        assert world.statuses(ids[0]) == ["PENDING", "RUNNING", "COMPLETED"]
+        assert await world.trigger() not in ids
+        await world.coordinator.persist()
+
+    # The finish was taken but its journal was not synced: the agent sends the report again.
+    in_world(after, tmp_path / "copy", database)
+
+
+def test_a_report_that_comes_again_after_its_run_ended_is_stored_whole(tmp_path: Path) -> None:
+    """The journal knew of the end, the database did not get the report."""
+    database = str(tmp_path / "app.db")
+    known: dict[str, str] = {}
+
+    async def before(world: World) -> None:
+        run_id, token = await world.started()
+        known[run_id] = token
+        await world.hub.write()
+        world.coordinator.dispatch.finish(run_id, RunStatus.COMPLETED, 5, "why", token)
+        await world.coordinator.durably()
+
+    async def after(world: World) -> None:
+        [(run_id, token)] = known.items()
+        task = TaskUpdate("a", "t-1", run_id, RunStatus.COMPLETED, 4)
+        await world.report(1, Reported(token, task), Reported(token, ended(run_id)))
+        assert world.statuses(run_id) == ["PENDING", "RUNNING", "COMPLETED"]
+        assert world.store.tasks(run_id)[0]["status"] == "COMPLETED"
+        assert world.events() == []
+
+    in_world(before, tmp_path / "j", database)
+    in_world(after, tmp_path / "j", database)
+
+
+def test_a_snapshot_keeps_what_the_database_may_miss(tmp_path: Path) -> None:
+    database = str(tmp_path / "app.db")
+    ids: list[str] = []
+
+    async def before(world: World) -> None:
+        ids.append(await world.trigger())
+        await world.journal.compact(world.coordinator.snapshot)
+
+    async def after(world: World) -> None:
+        await world.hub.write()
+        assert world.statuses(ids[0]) == ["PENDING"]
+
+    in_world(before, tmp_path / "j", database)
+    in_world(after, tmp_path / "j", database)
+    in_world(after, tmp_path / "j", database)
+
+
+def test_a_lease_from_before_a_restart_is_neither_started_nor_not(tmp_path: Path) -> None:
+    """Its agent lives and does not hold it: it waits again. Its agent is lost: it may have started, so it CRASHED."""
+    database = str(tmp_path / "app.db")
+    ids: list[str] = []
+
+    async def before(world: World) -> None:
+        for agent in ("a1", "a2"):
+            ids.append(await world.trigger())
+            await world.lease(agent)
+
+    async def after(world: World) -> None:
+        assert await world.lease("a1", 0) == []
+        assert list(world.coordinator.dispatch.queued) == [ids[0]]
+        world.coordinator.check(1.0)
+        world.coordinator.dispatch.agents["a2"].seen -= 31
+        world.coordinator.check(1.0)
+        assert world.coordinator.dispatch.finished == {ids[1]: RunStatus.CRASHED}
+
+    in_world(before, tmp_path / "j", database)
+    in_world(after, tmp_path / "j", database)
