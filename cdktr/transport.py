@@ -129,6 +129,8 @@ class Endpoints:
         kinds = (zmq.ROUTER, zmq.PULL, zmq.XPUB)
         raws = [_new(self._context, kind, linger_ms=500) for kind in kinds]
         raws[0].setsockopt(zmq.ROUTER_MANDATORY, 1)
+        # Before it is bound, so that nobody connects unseen.
+        monitor = raws[2].get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         try:
             bound = [_bind(raw, host, port, name) for raw, port, name in zip(raws, ports, names, strict=True)]
         except StartError:
@@ -141,7 +143,7 @@ class Endpoints:
         # Subscriptions are drained, not counted: any peer can cancel one that it never made.
         self._live = _Socket(raws[2], lambda _: None)
         self._publisher = raws[2]
-        self._monitor = _Socket(raws[2].get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED), self._watched)
+        self._monitor = _Socket(monitor, self._watched)
 
     @staticmethod
     def _request(frames: list[bytes], on_request: Callable[[Peer, list[bytes]], None]) -> None:

@@ -177,10 +177,10 @@ def test_columns_of_a_text(text: str, columns: int) -> None:
 def test_a_table() -> None:
     rows = [["daily", "日本", "x"], ["a\nb", "e\u0301t\u0301", ""], ["a\tb", "", "last"]]
     assert table(["NAME", "CITY", "N"], rows).split("\n") == [
-        "NAME     CITY  N",
-        "daily    日本  x",
+        "NAME    CITY  N",
+        "daily   日本  x",
         "a\\x0ab  e\u0301t\u0301",
-        "a b            last",
+        "a b           last",
     ]
 
 

@@ -176,17 +176,17 @@ class OldAgent:
 
 
 class Tcp:
-    """A ZMTP 3.0 peer by hand, after its handshake as REQ."""
+    """A ZMTP 3.0 peer by hand, after its handshake as REQ or SUB."""
 
     GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-    READY = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03REQ"
+    READY = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03"
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, kind: str = "REQ") -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
         self._file = self.socket.makefile("rb")
         self.socket.sendall(self.GREETING)
         assert self._file.read(64)[12:16] == b"NULL"
-        self.socket.sendall(self.READY)
+        self.socket.sendall(self.READY + kind.encode())
         flags, _ = self.frame()
         assert flags & 0x04
 

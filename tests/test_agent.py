@@ -1,0 +1,172 @@
+"""The agent against a scripted principal: what it asks, when, and what it does with odd answers."""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from cdktr import agent as agent_module
+from cdktr import protocol as p
+from cdktr.agent import Agent
+from cdktr.codec import workflow_to_json
+from cdktr.errors import UnreachableError
+from cdktr.frames import Reported, unpack
+from cdktr.records import RunStatus, RunUpdate
+from cdktr.settings import load
+from cdktr.transport import Endpoints, Peer
+from cdktr.workflow import Subprocess, Task, Workflow
+
+ONE = Workflow("one", "One", {"a": Task("A", Subprocess("true"))})
+
+
+class Script:
+    """A principal that does what the test says; everything that it was asked is kept."""
+
+    def __init__(self) -> None:
+        self.asked: list[p.Request] = []
+        self.leases: list[dict[str, Any]] = []
+        self.lost: list[str] = []
+        self.grants = True
+        self.ended: asyncio.Queue[RunUpdate] = asyncio.Queue()
+        self._resting: list[Peer] = []
+        self.endpoints = Endpoints("127.0.0.1", (0, 0, 0), self._on_request, lambda _frame: None)
+
+    def give(self, run_id: str) -> None:
+        """Hand out a run, to a request that rests or to the next."""
+        lease = {"workflow": workflow_to_json(ONE), "workflow_instance_id": run_id, "token": f"t-{run_id}"}
+        self.leases.append({**lease, "first_number": 0, "params": {}})
+        while self._resting:
+            self._answer_lease(self._resting.pop())
+
+    def kinds(self) -> list[str]:
+        return [request.verb for request in self.asked]
+
+    def _on_request(self, peer: Peer, frames: list[bytes]) -> None:
+        request = p.decode(frames[0])
+        self.asked.append(request)
+        if isinstance(request, p.LeaseWork):
+            if self.leases or not request.count:
+                self._answer_lease(peer)
+            else:
+                self._resting.append(peer)
+        else:
+            self.endpoints.reply(peer, p.success(self._answer(request)).encode())
+
+    def _answer_lease(self, peer: Peer) -> None:
+        leases, self.leases = self.leases, []
+        self.endpoints.reply(peer, p.success({"leases": leases, "lost": []}).encode())
+
+    def _answer(self, request: p.Request) -> Any:
+        if isinstance(request, p.StartRuns):
+            return {"granted": list(request.runs) if self.grants else []}
+        if isinstance(request, p.Report):
+            for record in map(unpack, request.records):
+                if isinstance(record, Reported) and isinstance(record.update, RunUpdate):
+                    self.ended.put_nowait(record.update)
+            return {"stored": request.sequence}
+        return {"lost": self.lost}
+
+
+def play(story: Callable[[Script, Agent], Awaitable[None]], **changes: Any) -> Script:
+    """Run an agent against a script until the story is told, then stop it."""
+
+    async def main() -> Script:
+        script = Script()
+        settings = dataclasses.replace(load(environ={}).settings, agent_heartbeat_timeout_ms=300, **changes)
+        agent = Agent(settings, "127.0.0.1", script.endpoints.ports[0])
+        try:
+            async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+                running = group.create_task(agent.run())
+                await story(script, agent)
+                agent.stop()
+                await running
+        finally:
+            script.endpoints.close()
+        return script
+
+    return asyncio.run(main())
+
+
+def test_it_registers_fetches_starts_reports_and_leaves() -> None:
+    async def story(script: Script, _agent: Agent) -> None:
+        script.give("r-1")
+        assert (await script.ended.get()).status is RunStatus.COMPLETED
+
+    script = play(story)
+    kinds = list(dict.fromkeys(script.kinds()))
+    assert kinds[0] == "HEARTBEAT"
+    assert kinds.index("LEASE") < kinds.index("START") < kinds.index("REPORT")
+    last = script.asked[-1]
+    assert isinstance(last, p.Heartbeat)
+    assert last.leaving
+
+
+def test_it_asks_for_no_more_than_its_free_slots_and_not_without_one() -> None:
+    async def story(script: Script, _agent: Agent) -> None:
+        for number in range(4):
+            script.give(f"r-{number}")
+        for _ in range(4):
+            await script.ended.get()
+
+    script = play(story, agent_max_concurrency=2)
+    assert {request.count for request in script.asked if isinstance(request, p.LeaseWork)} <= {0, 1, 2}
+    assert min(r.count for r in script.asked if isinstance(r, p.LeaseWork) if r.wait_ms) >= 1
+
+
+def test_what_is_not_granted_is_not_started() -> None:
+    async def story(script: Script, agent: Agent) -> None:
+        script.grants = False
+        script.give("r-1")
+        script.give("r-2")
+        while script.kinds().count("START") < 1:
+            await asyncio.sleep(0.01)
+        while not isinstance(script.asked[-1], p.LeaseWork):
+            await asyncio.sleep(0.01)
+        assert agent._holding == {}
+
+    assert "REPORT" not in play(story).kinds()
+
+
+def test_it_names_what_it_holds_until_its_end_is_stored() -> None:
+    async def story(script: Script, agent: Agent) -> None:
+        script.give("r-1")
+        await script.ended.get()
+        while agent._holding:
+            await asyncio.sleep(0.01)
+
+    script = play(story)
+    later = [r.holding for r in script.asked if isinstance(r, p.LeaseWork)]
+    assert {"r-1": "t-r-1"} in later or {} in later
+    assert later[-1] == {}
+
+
+def test_an_error_inside_the_agent_ends_one_run_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(agent_module.Driver):
+        async def drive(self) -> RunUpdate:
+            if self._job.run_id == "r-1":
+                raise RuntimeError("a bug")
+            return await super().drive()
+
+    monkeypatch.setattr(agent_module, "Driver", Broken)
+
+    async def story(script: Script, _agent: Agent) -> None:
+        script.give("r-1")
+        end = await script.ended.get()
+        assert (end.workflow_instance_id, end.status) == ("r-1", RunStatus.CRASHED)
+        assert "RuntimeError('a bug')" in str(end.detail)
+        script.give("r-2")
+        assert (await script.ended.get()).status is RunStatus.COMPLETED
+
+    play(story)
+
+
+def test_without_a_principal_it_gives_up_and_says_so() -> None:
+    async def main() -> None:
+        settings = dataclasses.replace(load(environ={}).settings, retry_attempts=1, default_zmq_timeout_ms=50)
+        agent = Agent(settings, "127.0.0.1", 1)
+        with pytest.raises(UnreachableError, match=r"No principal answered at 127.0.0.1:1 in 2 attempts"):
+            await agent.run()
+
+    asyncio.run(main())

@@ -1,0 +1,171 @@
+"""Requests to replies without a socket: every verb has its handler, every request gets one reply."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdktr import protocol as p
+from cdktr.api import HANDLERS, Api
+from cdktr.catalog import Catalog
+from cdktr.client import Principal
+from cdktr.frames import Reported, pack
+from cdktr.legacy import OldAgents
+from cdktr.records import LogChunk, RunStatus, RunUpdate
+from tests.test_coordinator import World, in_world
+
+WORKFLOW = "name: {name}\ntasks:\n  a: {{name: A, config: !Subprocess {{cmd: 'true'}}}}\n"
+
+
+class Desk:
+    """An API over a world; `ask` gives the reply."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.world = world
+        self.catalog = Catalog(folder)
+        self.catalog.refresh()
+        world.coordinator._find = self.catalog.workflows.get
+        old = OldAgents(world.coordinator, world.hub)
+
+        async def reload() -> Any:
+            return self.catalog.refresh()
+
+        self.api = Api(world.coordinator, old, self.catalog, world.store, world.hub, reload, (1, 2, 3), {"x": "y"})
+
+    async def ask(self, *frames: bytes) -> p.Reply:
+        replies: list[p.Reply] = []
+        async with asyncio.TaskGroup() as group:
+            writer = group.create_task(self.world.hub.run())
+            async with asyncio.TaskGroup() as answering:
+
+                def send(reply: p.Reply) -> bool:
+                    replies.append(reply)
+                    return True
+
+                self.api.handle(list(frames), send, answering)
+            writer.cancel()
+        [reply] = replies
+        return reply
+
+    async def value(self, request: p.Request) -> Any:
+        reply = await self.ask(request.encode())
+        assert reply.kind == "SUCCESS", reply
+        return p.load(reply.payload or "", "x")
+
+
+def at_desk(story: Callable[[Desk], Awaitable[None]], folder: Path) -> None:
+    workflows = folder / "workflows"
+    workflows.mkdir()
+    (workflows / "etl.yml").write_text(WORKFLOW.format(name="ETL"))
+
+    async def inner(world: World) -> None:
+        desk = Desk(world, workflows)
+        try:
+            await story(desk)
+        finally:
+            desk.api.close()
+
+    in_world(inner, folder / "journal")
+
+
+def test_every_verb_has_a_handler_and_the_library_a_way_to_ask() -> None:
+    assert set(HANDLERS) == set(p.VERBS.values())
+    assert callable(Principal.ask)
+
+
+def test_every_request_gets_exactly_one_reply(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        for verb in p.VERBS:
+            for frames in (
+                [verb.encode()],
+                [verb.encode() + b"\x01"],
+                [verb.encode(), b"more"],
+                [verb.encode() + b"\x01{}"],
+            ):
+                assert (await desk.ask(*frames)).kind in p.REPLY_KINDS
+
+    at_desk(story, tmp_path)
+
+
+def test_a_bug_is_answered_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_api: Api, _request: p.Ping) -> p.Reply:
+        raise RuntimeError("a bug")
+
+    async def later(_api: Api, _request: p.ListWorkflows) -> p.Reply:
+        raise RuntimeError("another")
+
+    monkeypatch.setitem(HANDLERS, p.Ping, broken)
+    monkeypatch.setitem(HANDLERS, p.ListWorkflows, later)
+
+    async def story(desk: Desk) -> None:
+        for verb, text in ((b"PING", "a bug"), (b"LSWORKFLOWS", "another")):
+            reply = await desk.ask(verb)
+            assert reply.kind == "SERVERERROR"
+            assert text in (reply.payload or "")
+
+    at_desk(story, tmp_path)
+    assert caplog.text.count("Traceback") == 2
+
+
+def test_too_many_lines_are_refused_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdktr.api.MAX_LINES", 2)
+
+    async def story(desk: Desk) -> None:
+        lines = tuple(f"STDOUT {n}" for n in range(3))
+        desk.world.hub.take_chunk(LogChunk("etl", "ETL", "r", "A", "t", 5, "INFO", lines))
+        reply = await desk.ask(p.QueryLogs("", "0", "", "").encode())
+        assert reply.kind == "UNPROC"
+        assert await desk.value(p.QueryLogs("", "6", "", "")) == []
+
+    at_desk(story, tmp_path)
+
+
+def test_pages_of_log_lines(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        lines = tuple(f"STDOUT {n}" for n in range(5))
+        desk.world.hub.take_chunk(LogChunk("etl", "ETL", "r", "A", "t", 5, "INFO", lines))
+        seen: list[str] = []
+        after: int | None = None
+        for _ in range(4):
+            page = await desk.value(p.ListLogs(workflow_instance_id="r", after=after, limit=2))
+            seen += [line["payload"] for line in page["lines"]]
+            after = page["next"]
+        assert seen == list(lines)
+        tail = await desk.value(p.ListLogs(workflow_instance_id="r", tail=True, limit=2))
+        assert [line["payload"] for line in tail["lines"]] == list(lines[-2:])
+
+    at_desk(story, tmp_path)
+
+
+def test_the_end_of_a_run_is_awaited_and_an_unknown_one_refused(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        reply = await desk.ask(p.AwaitRun("no-such-1", 60_000).encode())
+        assert (reply.kind, reply.payload) == ("CLIENTERROR", "There is no run no-such-1")
+        run_id = (await desk.value(p.Trigger("etl")))["workflow_instance_id"]
+        [lease] = (await desk.value(p.LeaseWork("a1", 1)))["leases"]
+        await desk.value(p.StartRuns("a1", {run_id: lease["token"]}))
+        end = RunUpdate("etl", run_id, RunStatus.FAILED, 9, "a1", "failed: a")
+        await desk.value(p.Report("a1", "a1/x", 1, [pack(Reported(lease["token"], end))]))
+        summary = await desk.value(p.AwaitRun(run_id, 60_000))
+        assert (summary["status"], summary["detail"]) == ("FAILED", "failed: a")
+
+    at_desk(story, tmp_path)
+
+
+def test_reload_and_problems(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        folder = tmp_path / "workflows"
+        (folder / "new.yml").write_text(WORKFLOW.format(name="New"))
+        (folder / "bad.yml").write_text("name: Bad\ntaks: {}\n")
+        answer = await desk.value(p.Reload())
+        assert answer["added"] == ["new"]
+        [first, *_] = await desk.value(p.ListProblems())
+        assert first["path"].endswith("bad.yml")
+        assert first["line"] == 2
+        assert sorted(await desk.value(p.ListWorkflows())) == ["etl", "new"]
+
+    at_desk(story, tmp_path)
