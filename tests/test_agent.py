@@ -11,6 +11,7 @@ from cdktr import agent as agent_module
 from cdktr import protocol as p
 from cdktr.agent import Agent
 from cdktr.codec import workflow_to_json
+from cdktr.driver import Driver
 from cdktr.errors import UnreachableError
 from cdktr.frames import Reported, unpack
 from cdktr.records import RunStatus, RunUpdate
@@ -143,7 +144,7 @@ def test_it_names_what_it_holds_until_its_end_is_stored() -> None:
 
 
 def test_an_error_inside_the_agent_ends_one_run_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken(agent_module.Driver):
+    class Broken(Driver):
         async def drive(self) -> RunUpdate:
             if self._job.run_id == "r-1":
                 raise RuntimeError("a bug")

@@ -39,8 +39,10 @@ class World:
         assert run_id is not None
         return run_id
 
-    async def lease(self, agent: str = "a1", count: int = 1, wait_ms: int = 0, **holding: str) -> list[dict[str, Any]]:
-        answer = await self.coordinator.lease(LeaseWork(agent, count, wait_ms, holding))
+    async def lease(
+        self, agent: str = "a1", count: int = 1, wait_ms: int = 0, holding: dict[str, str] | None = None
+    ) -> list[dict[str, Any]]:
+        answer = await self.coordinator.lease(LeaseWork(agent, count, wait_ms, holding or {}))
         leases: list[dict[str, Any]] = answer["leases"]
         return leases
 
@@ -100,7 +102,7 @@ def test_a_run_from_trigger_to_end(tmp_path: Path) -> None:
         run_id, token = await world.started()
         chunk = LogChunk("etl", "ETL", run_id, "A", "calm-otter-1", 4, "INFO", ("STDOUT 1", "STDOUT 2"))
         task = TaskUpdate("a", "calm-otter-1", run_id, RunStatus.COMPLETED, 4)
-        records = [chunk, Reported(token, task), Reported(token, ended(run_id))]
+        records: list[LogChunk | Reported] = [chunk, Reported(token, task), Reported(token, ended(run_id))]
         assert await world.report(1, *records) == {"stored": 1}
         assert world.statuses(run_id) == ["PENDING", "RUNNING", "COMPLETED"]
         assert [line.payload for line in world.store.logs(0, 9, None, run_id, 9)] == ["STDOUT 1", "STDOUT 2"]
@@ -181,7 +183,7 @@ def test_what_an_agent_does_not_hold_is_queued_again(tmp_path: Path) -> None:
         assert token != lease["token"]
         assert world.coordinator.start(StartRuns("a1", {run_id: lease["token"]})) == {"granted": []}
         assert world.coordinator.start(StartRuns("a1", {run_id: token})) == {"granted": [run_id]}
-        assert await world.lease(**{run_id: token}) == []
+        assert await world.lease(holding={run_id: token}) == []
         assert len(await world.lease()) == 1
 
     in_world(story, tmp_path)
@@ -242,7 +244,7 @@ def test_a_lost_agent(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         running, _ = await world.started()
         waiting = await world.trigger()
-        await world.lease(**{running: world.coordinator.dispatch.leases[running].token})
+        await world.lease(holding={running: world.coordinator.dispatch.leases[running].token})
         world.coordinator.check(1.0)
         world.coordinator.dispatch.agents["a1"].seen -= 31
         world.coordinator.check(1.0)

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,11 @@ from cdktr.settings import Settings, load
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Iterator[dict[str, str]]:
+def settings(tmp_path: Path) -> dict[str, str]:
     ports = ("CDKTR_PRINCIPAL_PORT", "CDKTR_LOGS_LISTENING_PORT", "CDKTR_LOGS_PUBLISHING_PORT")
     own = {"CDKTR_APP_DATA_DIRECTORY": str(tmp_path / "data"), "CDKTR_PRINCIPAL_HOST": "127.0.0.1"}
     (tmp_path / "workflows").mkdir()
-    yield own | dict.fromkeys(ports, "0") | {"CDKTR_WORKFLOW_DIR": str(tmp_path / "workflows")}
+    return own | dict.fromkeys(ports, "0") | {"CDKTR_WORKFLOW_DIR": str(tmp_path / "workflows")}
 
 
 def read(settings: dict[str, str]) -> Settings:

@@ -105,9 +105,7 @@ OK, FAILED, CANCELLED = RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELL
         pytest.param(
             CLEANUP, "+a a:fail +z z:fail", ["a", "z -b", "-y"], FAILED, id="all_done that fails is a failure too"
         ),
-        pytest.param(
-            ALARM, "+a a:ok +b b:ok", ["a", "b", "-x -y"], OK, id="any_failed is skipped when nothing failed"
-        ),
+        pytest.param(ALARM, "+a a:ok +b b:ok", ["a", "b", "-x -y"], OK, id="any_failed is skipped when nothing failed"),
         pytest.param(
             ALARM, "+a a:ok +b b:fail +x x:ok +y y:ok", ["a", "b", "x", "y", ""], FAILED, id="any_failed runs"
         ),

@@ -111,9 +111,7 @@ def test_precedence(tmp_path: Path, given: str, port: int, source: str) -> None:
     )
 
 
-def test_without_arguments_the_process_and_its_folder_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_arguments_the_process_and_its_folder_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env_file(tmp_path, "CDKTR_RETRY_ATTEMPTS=7\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CDKTR_PRINCIPAL_PORT", "99")

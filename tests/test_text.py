@@ -90,7 +90,9 @@ def test_durations_are_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["", " ", "m", "-5", "5 m", "1h30", "30m1", "1.5.5s", "5x", "1e3", "inf", "nan", "1,5s"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "m", "-5", "5 m", "1h30", "30m1", "1.5.5s", "5x", "1e3", "inf", "nan", "1,5s"]
+)
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(SettingError, match="expected something like 90, 30s, 5m") as caught:
         parse_duration(text)
@@ -168,7 +170,17 @@ def test_control_characters_are_made_visible(text: str, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "columns"),
-    [("", 0), ("abc", 3), ("größe", 5), ("日本", 4), ("e\u0301", 1), ("😀", 2), ("a\u200db", 2), ("กำ", 2), ("❤\ufe0f", 1)],
+    [
+        ("", 0),
+        ("abc", 3),
+        ("größe", 5),
+        ("日本", 4),
+        ("e\u0301", 1),
+        ("😀", 2),
+        ("a\u200db", 2),
+        ("กำ", 2),
+        ("❤\ufe0f", 1),
+    ],
 )
 def test_columns_of_a_text(text: str, columns: int) -> None:
     assert width(text) == columns

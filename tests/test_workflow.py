@@ -107,7 +107,10 @@ def test_a_value_fit_for_no_environment_is_refused() -> None:
         ("${{ params.day }}", "monday"),
         ("${{params.day}}/${{  params.n  }}", "monday/3"),
         ("${{ params.trick }}", "${{ params.day }}"),
-        ("${{ env.day }} ${ params.day } $day {{ params.day }}", "${{ env.day }} ${ params.day } $day {{ params.day }}"),
+        (
+            "${{ env.day }} ${ params.day } $day {{ params.day }}",
+            "${{ env.day }} ${ params.day } $day {{ params.day }}",
+        ),
         ("$${{ params.n }}", "$3"),
         (r"${{ params.back }}", r"\1\g<0>"),
     ],

@@ -138,7 +138,8 @@ def main() -> None:
     """Measure and print."""
     cpu = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
     print(
-        f"{platform.platform()}, {os.cpu_count()} processors,{cpu.partition(':')[2]}, Python {platform.python_version()}"
+        f"{platform.platform()}, {os.cpu_count()} processors,{cpu.partition(':')[2]}, "
+        f"Python {platform.python_version()}"
     )
     print(f"bare loop: start `true` and wait for it: {spawn_ms(300):.3f} ms\n")
     with Cluster(WORKFLOWS) as cluster, Principal(port=cluster.port, timeout_s=30) as client:

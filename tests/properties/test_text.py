@@ -11,7 +11,20 @@ from cdktr.text import CUT_MARK, LineSplitter, format_duration, parse_duration, 
 
 #: Pieces that meet at the edges of lines, characters and limits.
 PIECES = st.sampled_from(
-    [b"\n", b"\r", b"\r\n", b"a", b"bc", b"\x00", b"\xff", b"\xc3\xa4", b"\xe2\x82\xac", b"\xf0\x9f\x98\x80", b"\xf0\x9f", b"\x80"]
+    [
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"a",
+        b"bc",
+        b"\x00",
+        b"\xff",
+        b"\xc3\xa4",
+        b"\xe2\x82\xac",
+        b"\xf0\x9f\x98\x80",
+        b"\xf0\x9f",
+        b"\x80",
+    ]
 )
 STREAMS = st.lists(PIECES, max_size=25).map(b"".join) | st.binary(max_size=60)
 
