@@ -13,8 +13,12 @@ from cdktr import protocol as p
 from cdktr.errors import CdktrError, NotFoundError, RefusedError, StoreError, UnreachableError
 from cdktr.transport import Caller
 
-#: Milliseconds that one request rests at the principal at most; longer waits ask again.
-REST_MS = 20_000
+#: Milliseconds that one request rests at the principal at most; longer waits ask again. Short, because a request that
+#: a principal took with it when it ended is missed only when its time is over.
+REST_MS = 2_000
+
+#: Seconds that a query of the history may take beyond the time-out of a request.
+QUERY_S = 30.0
 
 #: Seconds that a wait for a run outlives its principal: a restart takes less.
 PATIENCE_S = 30.0
@@ -133,7 +137,7 @@ class Principal:
         left = limit
         while left is None or left > 0:
             size = request.limit if left is None else min(request.limit, left)
-            page = self.ask(replace(request, limit=size))
+            page = self.ask(replace(request, limit=size), QUERY_S)
             if page["lines"]:
                 yield page["lines"]
             if len(page["lines"]) < size:

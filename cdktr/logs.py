@@ -52,7 +52,7 @@ class LogHub:
         """Lines of one stream of a task."""
         if self._is_watched():
             self._publish(encode_chunk(chunk))
-        self._next = self._batch.add_logs(chunk.records(), self._next)
+        self._next = self._batch.add_chunk(chunk, self._next)
         self._noted()
 
     def take_log(self, record: LogRecord) -> None:

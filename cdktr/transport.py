@@ -98,7 +98,7 @@ def _bind(raw: zmq.Socket[bytes], host: str, port: int, setting: str) -> int:
     try:
         address = "*" if host in ("*", "0.0.0.0", "") else f"[{host}]" if ":" in host else socket.gethostbyname(host)
         raw.bind(f"tcp://{address}:{port or '*'}")
-    except (zmq.ZMQError, OSError) as error:
+    except (zmq.ZMQError, OSError, UnicodeError) as error:
         raw.close()
         code = getattr(error, "errno", None)
         if code == errno.EADDRINUSE:
@@ -260,8 +260,8 @@ class Caller:
         # ZeroMQ connects in the background and says nothing of a refusal: ask TCP first.
         try:
             socket.create_connection((self._host, self._port), timeout_s).close()
-        except OSError as error:
-            why = error.strerror or "no answer"
+        except (OSError, UnicodeError) as error:
+            why = "no such address" if isinstance(error, UnicodeError) else error.strerror or "no answer"
             raise UnreachableError(
                 f"No principal answers at {self.address} ({why}); start one with `cdktr start principal`, "
                 "or say where it is with --principal-host and --principal-port"

@@ -1,5 +1,6 @@
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def test_folders_make_ids(tmp_path: Path, catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [".hidden.yml", ".git/a.yml", "a.yml~", ".#a.yml", "#a.yml#", ".a.yml.swp", "a.yml.orig", "notes.txt"]
+    "path", [".hidden.yml", ".git/a.yml", "a.yml~", ".#a.yml", "#a.yml#", "a.yml.orig", "notes.txt"]
 )
 def test_other_files_are_passed_over(tmp_path: Path, catalog: Catalog, path: str) -> None:
     write(tmp_path / path, BAD)
@@ -248,6 +249,13 @@ def test_what_cannot_be_read_stays_as_it_was(
     assert not catalog.problems
 
 
+def test_a_file_may_go_before_it_is_read(tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.yml", GOOD.format("A"))
+    monkeypatch.setattr(os, "open", lambda path, *rest: (tmp_path / "nothing").stat())
+    assert not catalog.refresh()
+    assert not catalog.problems
+
+
 def test_links_are_followed_and_loops_end(tmp_path: Path, catalog: Catalog) -> None:
     write(tmp_path / "real/a.yml", GOOD.format("A"))
     (tmp_path / "real/loop").symlink_to(tmp_path, target_is_directory=True)
@@ -299,10 +307,14 @@ def test_other_threads_see_all_or_nothing(tmp_path: Path) -> None:
     for number in range(40):
         write(tmp_path / f"{number}.yml", GOOD.format("A"))
     seen: set[int] = set()
+    read: list[str] = []
     catalog: Catalog
 
     def parse(text: bytes, workflow_id: str, path: str) -> Workflow:
         seen.add(len(catalog.workflows))
+        # The other thread's turn.
+        time.sleep(0.0001)
+        read.append(workflow_id)
         return parse_workflow(text, workflow_id, path)
 
     catalog = Catalog(tmp_path, parse)
@@ -312,16 +324,18 @@ def test_other_threads_see_all_or_nothing(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert seen == {0}
-    assert len(catalog.workflows) == 40
+    assert len(read) == len(catalog.workflows) == 40
 
 
 def test_find_says_what_may_have_been_meant(tmp_path: Path, catalog: Catalog) -> None:
     write(tmp_path / "etl/daily.yml", GOOD.format("A"))
     write(tmp_path / "etl/hourly.yml", GOOD.format("A"))
+    write(tmp_path / "warehouse/customers/nightly.yml", GOOD.format("A"))
     write(tmp_path / "bad.yml", BAD)
     catalog.refresh()
     assert catalog.find("etl.daily").name == "A"
     assert catalog.suggest("daily") == ["etl.daily"]
+    assert catalog.suggest("nightly") == ["warehouse.customers.nightly"]
     assert catalog.suggest("etl.dayly")[0] == "etl.daily"
     assert catalog.suggest("zzz") == []
     with pytest.raises(NotFoundError, match=r"There is no workflow 'etl.dayly'; did you mean etl.daily"):

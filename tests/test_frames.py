@@ -67,9 +67,12 @@ def test_a_chunk_is_published_line_by_line() -> None:
     assert encode_chunk(LogChunk("w", "W", "r", "T", "t", 1, "INFO", ())) == []
 
 
-@pytest.mark.parametrize("record", [CHUNK, Reported("token", TASK), Reported("token", RUN)])
-def test_records_of_a_report(record: LogChunk | Reported) -> None:
+@pytest.mark.parametrize(
+    ("record", "kind"), [(CHUNK, "logs"), (Reported("token", TASK), "task"), (Reported("token", RUN), "run")]
+)
+def test_records_of_a_report(record: LogChunk | Reported, kind: str) -> None:
     packed = pack(record)
+    assert packed[0] == kind
     assert (
         packed[0]
         == {LogChunk: "logs", TaskUpdate: "task", RunUpdate: "run"}[
@@ -99,9 +102,9 @@ def replaced(record: LogChunk | Reported, places: Iterable[int], *others: Any) -
         [*pack(CHUNK), 1],
         pack(CHUNK)[:-1],
         [*pack(Reported("token", TASK)), None],
-        *replaced(CHUNK, range(9), 5, None, [], {}),
-        *replaced(CHUNK, (6,), "5", 5.0, True, 2**63),
-        *replaced(CHUNK, (8,), "text", [1], {"a": "b"}),
+        *replaced(CHUNK, (0, 1, 2, 3, 4, 5, 7), 5, None, [], {}),
+        *replaced(CHUNK, (6,), "5", 5.0, True, 2**63, None),
+        *replaced(CHUNK, (8,), "text", [1], {"a": "b"}, 5, None),
         *replaced(Reported("token", TASK), (0, 1, 2, 3, 4, 5), 5, None, [], {}),
         *replaced(Reported("token", TASK), (6, 8), "5", 5.0, True, 2**63, None),
         *replaced(Reported("token", TASK), (7, 9, 10), [], {}, True, 2**63, 0.5),
@@ -112,9 +115,5 @@ def replaced(record: LogChunk | Reported, places: Iterable[int], *others: Any) -
     ],
 )
 def test_what_is_no_record(raw: Any) -> None:
-    if raw[:1] == [[]] or (
-        isinstance(raw, list) and raw and raw[0] == "logs" and raw[6:7] == [5] and raw == load(dump(pack(CHUNK)), "it")
-    ):
-        return
     with pytest.raises(ProtocolError):
         unpack(raw)

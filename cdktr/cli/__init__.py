@@ -63,8 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
         _flush()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else Exit.USAGE
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
@@ -81,7 +79,11 @@ def _run(argv: Sequence[str]) -> int:
         return Exit.DONE
     from cdktr.cli.tree import parser
 
-    arguments = parser(argv).parse_args(argv)
+    try:
+        arguments = parser(argv).parse_args(argv)
+    except SystemExit as end:
+        # A help text was shown, or what is wrong.
+        return int(end.code or Exit.DONE)
     code: int = arguments.verb(arguments)
     return code
 
@@ -97,12 +99,19 @@ def _report(error: BaseException) -> int:
     else:
         print(f"cdktr: {_sentence(cause)}", file=sys.stderr)
     if code == Exit.BUG or _is_debugging():
-        import traceback
-
-        traceback.print_exception(error)
+        _print_traceback(error)
     if isinstance(cause, OSError):
         _silence()
     return code
+
+
+def _print_traceback(error: BaseException) -> None:
+    from traceback import format_exception
+
+    from cdktr.text import printable
+
+    text = "".join(format_exception(error))
+    print("\n".join(map(printable, text.splitlines())), file=sys.stderr)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -10,7 +10,7 @@ from typing import Any
 from cdktr.cli import Exit
 from cdktr.cli.common import connect, say
 from cdktr.cli.names import check_run, check_workflow, task_name
-from cdktr.client import Principal
+from cdktr.client import REST_MS, Principal
 from cdktr.errors import SettingError
 from cdktr.protocol import ListLogs
 from cdktr.records import LogRecord
@@ -18,9 +18,6 @@ from cdktr.text import format_log, parse_duration, printable
 
 #: Log lines asked for at once: memory stays small however many there are.
 PAGE = 5_000
-
-#: Milliseconds that a request for new lines rests at the principal.
-REST_MS = 20_000
 
 DEFAULT_WINDOW_S = 24 * 3600.0
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from cdktr.cli import Exit
 from cdktr.cli.common import connect, is_terminal, say, show_json
-from cdktr.cli.logs import PAGE, REST_MS, writer
+from cdktr.cli.logs import PAGE, writer
 from cdktr.cli.names import refuse_workflow
 from cdktr.cli.show import outcome
-from cdktr.client import Principal
+from cdktr.client import REST_MS, Principal
 from cdktr.errors import NotFoundError, SettingError
 from cdktr.protocol import ListLogs, ListTaskRuns, ListWorkflows, Trigger
 

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from argparse import Namespace
+from typing import Any
 
 from cdktr.cli import Exit
 from cdktr.cli.common import settings_of
@@ -67,6 +68,10 @@ class Formatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The line without a traceback."""
         return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        """The lines of a traceback."""
+        return "\n".join(map(printable, super().formatException(ei).splitlines()))
 
 
 def _set_up_logging(level: str) -> None:

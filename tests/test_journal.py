@@ -1,0 +1,529 @@
+"""What the journal promises: what was synced is there again, once, in order, whatever happened in between.
+
+The events are the numbers from 0, and the state is the list of those so far, so that every recovery can be checked
+in one line.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdktr.errors import StartError, StoreError
+from cdktr.journal import Journal
+
+#: The system calls by which the journal changes its folder.
+CALLS = ("open", "write", "ftruncate", "fdatasync", "fsync", "rename", "unlink")
+
+
+def recovered(folder: Path) -> list[Any]:
+    """What a start finds: the snapshot's events and those after it."""
+    journal = Journal(folder)
+    journal.close()
+    return [*(journal.snapshot or []), *journal.events]
+
+
+class Writer:
+    """A journal in use. `written` is the state."""
+
+    def __init__(self, folder: Path) -> None:
+        self.journal = Journal(folder)
+        self.written: list[int] = [*(self.journal.snapshot or []), *self.journal.events]
+        self.acknowledged = len(self.written)
+
+    def append(self, count: int = 1) -> None:
+        """The next numbers."""
+        for _ in range(count):
+            self.journal.append(len(self.written))
+            self.written.append(len(self.written))
+
+    async def sync(self, count: int = 0) -> None:
+        """Some more, and all of them durable."""
+        self.append(count)
+        target = len(self.written)
+        await self.journal.sync()
+        self.acknowledged = max(self.acknowledged, target)
+
+    async def compact(self) -> None:
+        """Fold them into a snapshot."""
+        await self.journal.compact(lambda: list(self.written))
+
+
+def using(folder: Path, story: Callable[[Writer], Coroutine[Any, Any, None]]) -> Writer:
+    """Open, live through a story, close."""
+
+    async def live() -> Writer:
+        writer = Writer(folder)
+        try:
+            await story(writer)
+        finally:
+            writer.journal.close()
+        return writer
+
+    return asyncio.run(live())
+
+
+async def entered(event: threading.Event) -> None:
+    """Return when another thread has set it."""
+    await asyncio.get_running_loop().run_in_executor(None, event.wait, 10)
+    assert event.is_set()
+
+
+def events_file(folder: Path) -> Path:
+    """The one that is not empty."""
+    (path,) = (path for path in folder.glob("events.*") if path.stat().st_size)
+    return path
+
+
+# In order.
+
+
+def test_a_new_journal_is_empty(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "journal"
+    assert recovered(folder) == []
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_was_synced_is_there_again(tmp_path: Path) -> None:
+    value = {"text": "ä\x00\x01\n\r\u2028\ud800", "none": None, "deep": [[1.5, True]]}
+
+    async def story(writer: Writer) -> None:
+        writer.journal.append(value)
+        await writer.journal.sync()
+        await writer.journal.sync()
+
+    using(tmp_path, story)
+    assert recovered(tmp_path) == [value]
+
+
+def test_every_start_goes_on_behind_the_last(tmp_path: Path) -> None:
+    for _ in range(3):
+        using(tmp_path, lambda writer: writer.sync(2))
+    assert recovered(tmp_path) == list(range(6))
+
+
+def test_what_was_only_appended_is_not_promised(tmp_path: Path) -> None:
+    async def story(writer: Writer) -> None:
+        await writer.sync(1)
+        writer.append()
+
+    using(tmp_path, story)
+    assert recovered(tmp_path) == [0]
+
+
+def test_a_snapshot_replaces_the_events(tmp_path: Path) -> None:
+    async def story(writer: Writer) -> None:
+        assert not writer.journal.has_grown
+        await writer.sync(5)
+        assert writer.journal.has_grown
+        await writer.compact()
+        assert not writer.journal.has_grown
+        writer.append()
+        await writer.compact()
+        await writer.sync(2)
+
+    using(tmp_path, story)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.3", "snapshot.3"]
+    journal = Journal(tmp_path)
+    journal.close()
+    assert (journal.snapshot, journal.events) == ([0, 1, 2, 3, 4, 5], [6, 7])
+
+
+def test_a_snapshot_without_events_before_it(tmp_path: Path) -> None:
+    using(tmp_path, lambda writer: writer.compact())
+    assert recovered(tmp_path) == []
+
+
+# Many at once.
+
+
+class Gate:
+    """Holds up a system call of the journal's thread until `opened`, and counts."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+        self.count = 0
+        real = getattr(os, name)
+
+        def call(*arguments: Any) -> Any:
+            self.count += 1
+            self.entered.set()
+            assert self.opened.wait(10)
+            return real(*arguments)
+
+        monkeypatch.setattr(os, name, call)
+
+
+def test_many_waiters_share_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch, "fdatasync")
+    gate.opened.set()
+
+    async def story(writer: Writer) -> None:
+        await asyncio.gather(*(writer.sync(1) for _ in range(100)))
+        assert gate.count == 1
+
+    using(tmp_path, story)
+    assert recovered(tmp_path) == list(range(100))
+
+
+def test_who_comes_during_a_write_shares_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch, "fdatasync")
+
+    async def story(writer: Writer) -> None:
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(writer.sync(1))
+            await entered(gate.entered)
+            rest = [group.create_task(writer.sync(1)) for _ in range(50)]
+            await asyncio.sleep(0)
+            assert not first.done()
+            gate.opened.set()
+        assert all(task.done() for task in rest)
+        assert gate.count == 2
+
+    using(tmp_path, story)
+    assert recovered(tmp_path) == list(range(51))
+
+
+def test_a_waiter_that_goes_away_takes_nothing_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch, "fdatasync")
+
+    async def story(writer: Writer) -> None:
+        async with asyncio.TaskGroup() as group:
+            leaving = group.create_task(writer.sync(1))
+            staying = group.create_task(writer.sync(1))
+            await entered(gate.entered)
+            leaving.cancel()
+            gate.opened.set()
+        assert leaving.cancelled()
+        assert staying.done()
+
+    using(tmp_path, story)
+    assert recovered(tmp_path) == [0, 1]
+
+
+@pytest.mark.parametrize("where", ["fdatasync", "fsync"])
+def test_what_is_appended_during_a_compaction_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    async def story(writer: Writer) -> None:
+        await writer.sync(2)
+        writer.append(1)
+        gate = Gate(monkeypatch, where)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(writer.compact())
+            await entered(gate.entered)
+            synced = group.create_task(writer.sync(2))
+            again = group.create_task(writer.compact())
+            await asyncio.sleep(0)
+            assert not synced.done()
+            gate.opened.set()
+        assert again.done()
+        await writer.sync(1)
+
+    writer = using(tmp_path, story)
+    assert recovered(tmp_path) == writer.written == list(range(6))
+
+
+def test_the_state_is_asked_for_when_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch, "fdatasync")
+
+    async def story(writer: Writer) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(writer.sync(1))
+            await entered(gate.entered)
+            group.create_task(writer.compact())
+            await asyncio.sleep(0)
+            writer.append(3)
+            gate.opened.set()
+
+    using(tmp_path, story)
+    journal = Journal(tmp_path)
+    journal.close()
+    assert (journal.snapshot, journal.events) == ([0, 1, 2, 3], [])
+
+
+def test_a_state_that_cannot_be_told_harms_nothing(tmp_path: Path) -> None:
+    def broken() -> Any:
+        raise LookupError
+
+    async def story(writer: Writer) -> None:
+        writer.append(1)
+        for state in (broken, object):
+            with pytest.raises((LookupError, TypeError)):
+                await writer.journal.compact(state)
+        assert writer.journal.has_grown
+        await writer.sync(1)
+
+    using(tmp_path, story)
+    assert recovered(tmp_path) == [0, 1]
+
+
+# Damage.
+
+
+def test_a_torn_last_line_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    using(tmp_path / "whole", lambda writer: writer.sync(3))
+    whole = events_file(tmp_path / "whole").read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for size in range(len(whole) + 1):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        (folder / "events.1").write_bytes(whole[:size])
+        complete = [n for n in range(3) if len(b"".join(lines[: n + 1])) <= size]
+        assert recovered(folder) == complete
+        using(folder, lambda writer: writer.sync(1))
+        assert recovered(folder) == [*complete, len(complete)], "what follows is not hidden by it"
+    assert not caplog.records, "nothing that was promised is lost"
+
+
+def test_zeros_behind_the_end_are_passed_over(tmp_path: Path) -> None:
+    using(tmp_path, lambda writer: writer.sync(2))
+    with events_file(tmp_path).open("ab") as file:
+        file.write(bytes(4096))
+    assert recovered(tmp_path) == [0, 1]
+
+
+def test_a_flipped_byte_ends_the_replay_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    using(tmp_path / "whole", lambda writer: writer.sync(3))
+    whole = events_file(tmp_path / "whole").read_bytes()
+    size = len(whole) // 3
+    for place in range(len(whole)):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        path = folder / "events.1"
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x04]) + whole[place + 1 :])
+        caplog.clear()
+        assert recovered(folder) == list(range(place // size)), f"flipped at {place}"
+        if place < 2 * size - 1:
+            (record,) = caplog.records
+            assert record.levelno == logging.ERROR
+            assert f"{path} is damaged in line {place // size + 1}" in record.getMessage()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"00000000 {}\n", b"zzz"])
+def test_a_damaged_snapshot_is_named_and_not_passed_over(tmp_path: Path, content: bytes) -> None:
+    using(tmp_path, lambda writer: writer.compact())
+    (path,) = tmp_path.glob("snapshot.*")
+    path.write_bytes(content)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(StartError) as caught:
+        Journal(tmp_path)
+    assert str(caught.value).startswith(f"The snapshot {path} is damaged; ")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_a_folder_that_is_none(tmp_path: Path, below: bool) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    folder = file / "journal" if below else file
+    with pytest.raises(StartError) as caught:
+        Journal(folder)
+    assert f"The journal in {folder} cannot be used: " in str(caught.value)
+    assert "CDKTR_APP_DATA_DIRECTORY" in str(caught.value)
+
+
+def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
+    for name in ("events.old", "snapshot.5.bak", "README"):
+        (tmp_path / name).write_text("mine")
+
+    async def story(writer: Writer) -> None:
+        await writer.sync(1)
+        await writer.compact()
+
+    using(tmp_path, story)
+    assert recovered(tmp_path) == [0]
+    assert {"events.old", "snapshot.5.bak", "README"} <= {path.name for path in tmp_path.iterdir()}
+
+
+# A crash, or a failing disk, at every single step.
+
+
+class Steps:
+    """Counts the system calls that change a journal, and lets something happen before each."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.before: Callable[[str], None] | None = None
+        for name in CALLS:
+            monkeypatch.setattr(os, name, self._counted(name, getattr(os, name)))
+
+    def _counted(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            before = self.before
+            if before is not None:
+                self.before = None
+                try:
+                    before(name)
+                    self.count += 1
+                finally:
+                    self.before = before
+            return real(*arguments, **more)
+
+        return call
+
+
+async def days(writer: Writer) -> None:
+    """Events, a snapshot of a snapshot, and events behind it."""
+    await writer.sync(2)
+    await writer.compact()
+    await writer.sync(2)
+    writer.append(1)
+    await writer.compact()
+    await writer.sync(1)
+
+
+def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps(monkeypatch)
+    promised: list[tuple[int, int]] = []
+
+    async def story(writer: Writer) -> None:
+        def photograph(name: str) -> None:
+            shutil.copytree(tmp_path / "live", tmp_path / f"crash{steps.count}")
+            promised.append((writer.acknowledged, len(writer.written)))
+
+        steps.before = photograph
+        await days(writer)
+        steps.before = None
+
+    using(tmp_path / "live", story)
+    assert steps.count > 20
+    for number, (acknowledged, written) in enumerate(promised):
+        found = recovered(tmp_path / f"crash{number}")
+        assert found == list(range(len(found))), f"at step {number}"
+        assert acknowledged <= len(found) <= written, f"at step {number}"
+
+
+def failing_at(step: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Writer, bool]:
+    """The same days with a disk that fails once, at this step; whether it came to that."""
+    steps = Steps(monkeypatch)
+    failed = False
+
+    async def insist(act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await act()
+        except StoreError as error:
+            assert f"The journal in {folder} cannot be written: No space left on device" in str(error)
+            await act()
+
+    async def story(writer: Writer) -> None:
+        def fail(name: str) -> None:
+            nonlocal failed
+            if steps.count == step and not failed:
+                failed = True
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+
+        steps.before = fail
+        writer.append(2)
+        await insist(writer.sync)
+        await insist(writer.compact)
+        writer.append(2)
+        await insist(writer.sync)
+        writer.append(1)
+        await insist(writer.compact)
+        writer.append(1)
+        await insist(writer.sync)
+        steps.before = None
+
+    with monkeypatch.context() as patch:
+        steps = Steps(patch)
+        return using(folder, story), failed
+
+
+def test_a_disk_that_fails_once_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = 0
+    while True:
+        folder = tmp_path / str(step)
+        writer, failed = failing_at(step, folder, monkeypatch)
+        assert recovered(folder) == writer.written == list(range(6)), f"failed at step {step}"
+        assert not list(folder.glob("*.new"))
+        if not failed:
+            break
+        step += 1
+    assert step > 20
+
+
+def test_who_waits_is_told_only_of_what_concerns_him(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot that fails, after the events were written, is no failure of those who wait for the events."""
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def story(writer: Writer) -> None:
+        gate = Gate(monkeypatch, "fdatasync")
+        writer.append(1)
+        async with asyncio.TaskGroup() as group:
+            compaction = group.create_task(refused(writer))
+            await entered(gate.entered)
+            waiter = group.create_task(writer.sync())
+            monkeypatch.setattr(os, "fsync", full)
+            gate.opened.set()
+        assert compaction.result()
+        assert waiter.exception() is None
+        assert writer.journal.has_grown
+
+    async def refused(writer: Writer) -> bool:
+        with pytest.raises(StoreError):
+            await writer.compact()
+        return True
+
+    with monkeypatch.context():
+        using(tmp_path, story)
+    monkeypatch.undo()
+    assert recovered(tmp_path) == [0]
+
+
+# A disk that is really full.
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount here")
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_and_its_end(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(32 * 1024))
+    text = "x" * 1000
+
+    async def story(writer: Writer) -> None:
+        acknowledged = 0
+        with pytest.raises(StoreError, match="No space left on device"):
+            for number in range(64):
+                writer.journal.append([number, text])
+                await writer.journal.sync()
+                acknowledged = number + 1
+        for number in range(acknowledged + 1, acknowledged + 6):
+            writer.journal.append([number, text])
+            with pytest.raises(StoreError):
+                await writer.journal.sync()
+            with pytest.raises(StoreError):
+                await writer.journal.compact(lambda: text * 60)
+        written.extend(range(acknowledged + 6))
+        ballast.unlink()
+        await writer.journal.sync()
+
+    written: list[int] = []
+    using(small_disk / "journal", story)
+    assert [number for number, _ in recovered(small_disk / "journal")] == written
+    assert len(list((small_disk / "journal").iterdir())) <= 3, "failures leave no litter"
