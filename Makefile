@@ -53,7 +53,7 @@ run: $(STAMP)
 	@echo '    $(PY) cdktr.py task list'
 	@echo '    $(PY) cdktr.py task run hello --wait --follow'
 	@echo '    $(PY) cdktr.py logs query --workflow hello --last 1h'
-	@echo '    $(PY) cdktr.py ui'
+	@echo '    $(PY) cdktr.py status'
 	@echo
 	@exec $(PY) cdktr.py start principal --with-agent
 

@@ -281,9 +281,11 @@ def _changes(before: _State, after: _State, read: set[str]) -> Changes:
 def _content(path: Path) -> bytes:
     # A pipe of that name must neither be waited for nor be read.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        info = os.fstat(file.fileno())
+        if not stat.S_ISREG(info.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        return file.read(MAX_BYTES + 1)
+        # One byte more than may be, so that the parser sees what is too large.
+        return file.read(min(info.st_size, MAX_BYTES) + 1)
 
 
 def _settled(stamp: _Stamp, now_ns: int) -> _Stamp | None:

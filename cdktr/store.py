@@ -296,14 +296,21 @@ class Store:
         self._connection.execute("BEGIN")
         for table, rows in tables.items():
             if rows:
-                appender = self._connection.appender(table)
-                for start in range(0, len(rows), SLICE):
-                    appender.append_rows(rows[start : start + SLICE])
-                appender.flush()
+                self._append(table, rows)
         if tables["chunk"]:
             self._connection.execute(_UNPACK)
             self._connection.execute("TRUNCATE chunk")
         self._connection.execute("COMMIT")
+
+    def _append(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        appender = self._connection.appender(table)
+        try:
+            for start in range(0, len(rows), SLICE):
+                appender.append_rows(rows[start : start + SLICE])
+            appender.flush()
+        except duckdb.Error:
+            appender.clear()
+            raise
 
     def _rollback(self) -> None:
         try:
@@ -412,7 +419,8 @@ _ID_COLUMNS = (
 
 
 def _clean(table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(_CLEAN[kind](value) for kind, value in zip(SCHEMA[table].values(), row, strict=True))
+    kinds = CHUNK.values() if table == "chunk" else SCHEMA[table].values()
+    return tuple(_CLEAN[kind](value) for kind, value in zip(kinds, row, strict=True))
 
 
 def _clean_text(value: Any) -> str | None:

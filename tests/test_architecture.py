@@ -20,9 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The modules of cdktr/ by layer, as in ARCHITECTURE.md; a name may be a package, whose files are then one unit.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
-    "1 pure core": ("workflow", "dag", "cron", "text", "parse", "run", "dispatch", "codec", "protocol"),
+    "1 pure core": ("workflow", "dag", "cron", "text", "parse", "run", "dispatch", "codec", "protocol", "frames"),
     "2 edges": ("catalog", "journal", "store", "transport", "executor", "uv"),
-    "3 daemons": ("logs", "scheduler", "principal", "outbox", "driver", "agent"),
+    "3 daemons": (
+        *("logs", "coordinator", "legacy", "api", "scheduler", "pair", "principal"),
+        *("outbox", "driver", "agent"),
+    ),
     "4 surfaces": ("client", "cli"),
 }
 PURE_CORE = frozenset(LAYERS["1 pure core"])
@@ -33,10 +36,13 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "settings": frozenset({"errors"}),
     "parse": frozenset({"workflow", "dag", "cron", "text"}),
     "run": frozenset({"dag", "workflow"}),
-    "dispatch": frozenset({"workflow", "text"}),
-    "codec": frozenset({"workflow", "dag"}),
-    "protocol": frozenset({"workflow", "codec"}),
-    "principal": frozenset({"logs", "scheduler"}),
+    "dispatch": frozenset({"text"}),
+    "codec": frozenset({"workflow"}),
+    "frames": frozenset({"protocol"}),
+    "coordinator": frozenset({"logs"}),
+    "legacy": frozenset({"logs", "coordinator"}),
+    "api": frozenset({"logs", "coordinator", "legacy"}),
+    "principal": frozenset({"logs", "coordinator", "legacy", "api", "scheduler", "pair"}),
     "agent": frozenset({"outbox", "driver"}),
     "cli": frozenset({"client"}),
 }
@@ -46,15 +52,14 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "zmq": frozenset({"transport"}),
     "duckdb": frozenset({"store"}),
     "yaml": frozenset({"parse"}),
-    "croniter": frozenset({"cron"}),
     "asciimatics": frozenset({"tui/screen"}),
 }
 
 #: What must not be loaded when a module is, neither directly nor through others: it costs time or is not installed.
 UNLOADED: Mapping[str, frozenset[str]] = {
     "cdktr.agent": frozenset({"cdktr.store", "cdktr.dispatch", "duckdb", "asciimatics"}),
-    "cdktr.client": frozenset({"cdktr.store", "duckdb", "yaml", "croniter", "asciimatics"}),
-    "cdktr.cli": frozenset({"zmq", "duckdb", "yaml", "croniter", "asciimatics"}),
+    "cdktr.client": frozenset({"cdktr.store", "duckdb", "yaml", "asciimatics"}),
+    "cdktr.cli": frozenset({"zmq", "duckdb", "yaml", "asciimatics"}),
 }
 
 #: The modules that may look at the environment: its reader, and the one that hands it on to tasks.

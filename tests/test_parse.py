@@ -265,7 +265,7 @@ def test_a_wrong_key_of_a_workflow(lines: str) -> None:
 @pytest.mark.parametrize("path", sorted(DATA.glob("*.yml")), ids=lambda path: path.stem)
 def test_libyaml_is_not_needed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quick = parse(path.read_bytes())
-    monkeypatch.setattr("cdktr.parse._LOADER", yaml.SafeLoader)
+    monkeypatch.setattr("cdktr.parse.tree._LOADER", yaml.SafeLoader)
     assert parse(path.read_bytes()) == quick
     assert problems(f"name: {DEEP}") == WHOLE[f"name: {DEEP}"].split("\n")
     assert problems('name: "\\UFFFFFFFF"')[0].startswith("1:1: not valid YAML")

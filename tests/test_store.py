@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from cdktr.errors import StartError, StoreError
-from cdktr.records import LogRecord, RunStatus, RunUpdate, TaskUpdate
+from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
 from cdktr.store import MEMORY, SCHEMA, SLICE, Batch, Store, take_lock
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -212,7 +212,13 @@ def test_a_batch_counts_and_grows() -> None:
     other.add_task(task(P, 0), 9)
     batch.extend(other)
     assert len(batch) == 6
-    assert [len(rows) for rows in batch.rows.values()] == [2, 1, 1, 1, 1]
+    assert {table: len(rows) for table, rows in batch.rows.items() if rows} == {
+        "logstore": 2,
+        "workflow_run_status": 1,
+        "task_run_status": 1,
+        "report_cursor": 1,
+        "run_event": 1,
+    }
     assert [row[-1] for row in batch.logs] == [5, 6]
 
 
@@ -234,6 +240,42 @@ def test_any_text_comes_back_as_it_was(store: Store, text: str) -> None:
     (found,) = store.runs(workflow_id=text, run_id=text)
     assert (found["agent_id"], found["trigger"], found["params"]) == (text, text, text)
     assert store.tasks(text)[0]["task_id"] == text
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [""],
+        ["", ""],
+        ["one", "", "three"],
+        [text for text in HOSTILE if "\n" not in text],
+        ["a line\nwith an end", "x"],
+        ["\n"],
+        [str(number) for number in range(5000)],
+    ],
+    ids=lambda lines: f"{len(lines)} {str(lines[:2])[:30]}",
+)
+def test_a_chunk_is_stored_as_its_lines(store: Store, lines: list[str]) -> None:
+    chunk = LogChunk("w", "W", "run-1", "t", "t-1", 5, "INFO", tuple(lines))
+    batch, other = Batch(), Batch()
+    assert batch.add_chunk(chunk, 3) == 3 + len(lines)
+    assert other.add_chunk(chunk, 10_000) == 10_000 + len(lines)
+    batch.extend(other)
+    assert len(batch) == 2 * len(lines)
+    store.write(batch)
+    store.write(Batch())
+    assert store.logs(0, 10, None, None, 10**6) == [*chunk.records(), *chunk.records()]
+    numbers = [row["sequence"] for row in store.log_page(NO_FILTER, 10**6, newest=False)]
+    assert numbers == [*range(3, 3 + len(lines)), *range(10_000, 10_000 + len(lines))]
+
+
+def test_a_chunk_that_no_database_takes(store: Store) -> None:
+    batch = Batch()
+    number = batch.add_chunk(LogChunk("w", "W", "run-1", "t", "t-1", 5, "INFO", ("a\ud800b", "", "c")), 0)
+    batch.add_chunk(LogChunk("w", "W", "run-1", "t", "t-1", 2**63, "INFO", ("late",)), number)
+    store.write(batch)
+    assert page(store) == ["a?b", "", "c", "late"]
 
 
 def test_what_no_database_takes_does_not_hold_up_the_rest(store: Store) -> None:

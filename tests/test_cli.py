@@ -1,0 +1,636 @@
+"""The parts of the command line that need no principal: arguments, exit codes, errors, and everything that is drawn."""
+
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cdktr.cli
+from cdktr import __version__, cli, errors
+from cdktr.cli import MEANINGS, Exit, graph, logs, main, names, project, run, show, times, tree
+from cdktr.cli.start import Formatter
+from cdktr.protocol import Structured
+from cdktr.records import RunStatus
+from cdktr.settings import Entry
+from cdktr.workflow import Retry, RunIf, Subprocess, Task, UvPython, Workflow
+
+#: 2026-01-31 00:00 UTC, a Saturday in winter time.
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
+
+
+@pytest.fixture
+def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine is in New York, five hours behind UTC."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def lines(text: str) -> list[str]:
+    """A golden text as a list: without the first line break, and without the margin."""
+    rows = text.strip("\n").split("\n")
+    margin = min(len(row) - len(row.lstrip()) for row in rows if row.strip())
+    return [row[margin:].rstrip() for row in rows[:-1]]
+
+
+# The command line itself.
+
+
+def loaded_by(code: str) -> set[str]:
+    """Which libraries that cost time a program loads."""
+    heavy = {"zmq", "duckdb", "yaml", "asyncio", "argparse", "enum", "typing"}
+    program = f"import sys\n{code}\nprint(*({heavy!r} & set(sys.modules)))"
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(Path.cwd())!r})\n{program}"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1].split())
+
+
+def test_nothing_heavy_is_loaded_for_the_version_or_a_help_text() -> None:
+    assert loaded_by("import cdktr.cli; cdktr.cli.main(['--version'])") == set()
+    assert loaded_by("import cdktr.cli; cdktr.cli.main(['task', 'run', '--help'])") <= {"argparse", "enum", "typing"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "sentence"),
+    [
+        (["--version"], 0, f"cdktr {__version__}\n"),
+        (["-V"], 0, f"cdktr {__version__}\n"),
+        (["--help"], 0, "exit codes:\n  0    done\n  1  "),
+        (["task", "run", "--help"], 0, "--param K=V"),
+        ([], 2, "usage: cdktr"),
+        (["task"], 2, "usage: cdktr task"),
+        (["tsk"], 2, "cdktr: argument COMMAND: 'tsk' is not known; did you mean task? See `cdktr --help`.\n"),
+        (["task", "zzz"], 2, "'zzz' is not known; expected one of list, run, show, history, reload. See `cdktr task "),
+        (["task", "run"], 2, "the following arguments are required: WORKFLOW. See `cdktr task run --help`.\n"),
+        (["task", "list", "--jso"], 2, "unrecognized arguments: --jso"),
+        (["start", "principal", "-p", "99999"], 2, "'99999' is not a port number from 0 to 65535"),
+        (["start", "agent", "--max-concurrent", "0"], 2, "'0' is not a whole number from 1 to 10000"),
+        (["start", "agent", "--max-concurrent", "0000000000001"], 2, "is not a whole number"),
+        (["logs", "query", "--level", "loud"], 2, "expected one of DEBUG, ERROR, INFO, WARNING"),
+    ],
+)
+def test_arguments(argv: list[str], code: int, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == code
+    said = capsys.readouterr()
+    assert sentence in said.out + said.err
+    assert bool(said.err) == ("usage" not in said.out and code != 0)
+
+
+def test_the_help_has_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    codes = {value for name, value in vars(Exit).items() if name.isupper()}
+    assert codes == set(MEANINGS)
+    main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(f"  {code:<5}{meaning}\n" in shown for code, meaning in MEANINGS.items())
+
+
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    pending = [[name] for name in tree.COMMANDS]
+    while pending:
+        words = pending.pop()
+        assert main([*words, "--help"]) == 0
+        said = capsys.readouterr().out
+        assert f"usage: cdktr {' '.join(words)}" in said
+        assert all(len(line) <= 110 for line in said.splitlines()), words
+        inner = said.partition("\ncommands:\n")[2].splitlines()[1:]
+        pending += [[*words, line.split()[0]] for line in inner]
+
+
+def test_the_names_of_statuses_are_those_of_the_records() -> None:
+    assert tuple(RunStatus) == tree.STATUSES
+
+
+# Errors.
+
+
+def failing(error: BaseException) -> Callable[[object], int]:
+    """A command line that ends with this error."""
+
+    def run(_: object) -> int:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (errors.SettingError("No."), 2, "cdktr: No.\n"),
+        (errors.UnreachableError(), 3, "cdktr: The principal did not answer; is it running? `cdktr start principal`"),
+        (errors.NotFoundError("No."), 4, "cdktr: No.\n"),
+        (errors.StartError("No."), 5, "cdktr: No.\n"),
+        (errors.StoreError("No."), 6, "cdktr: No.\n"),
+        (errors.RefusedError("\x1b[2Jone\ntwo"), 6, "cdktr: \\x1b[2Jone\ntwo\n"),
+        (OSError(28, "No space left on device"), 5, "cdktr: No space left on device\n"),
+        (OSError(13, "Permission denied", "file"), 5, "cdktr: file: Permission denied\n"),
+        (ExceptionGroup("", [ExceptionGroup("", [errors.StartError("Deep.")])]), 5, "cdktr: Deep.\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_an_error_is_a_sentence_and_a_code(
+    error: BaseException,
+    code: int,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli, "_run", failing(error))
+    monkeypatch.setattr(cli, "_silence", lambda: None)
+    monkeypatch.setenv("CDKTR_LOG_LEVEL", "INFO")
+    assert main([]) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(sentence)
+    assert "Traceback" not in said.err
+
+
+def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    group = ExceptionGroup("several", [errors.StartError("No."), ZeroDivisionError("\x1b[2J")])
+    monkeypatch.setattr(cli, "_run", failing(group))
+    assert main([]) == 70
+    said = capsys.readouterr().err
+    assert said.startswith(r"cdktr: this is a bug: ZeroDivisionError('\x1b[2J'); please report it with what follows")
+    assert "Traceback" in said
+    assert "\x1b" not in said
+
+
+def test_debugging_shows_the_traceback_of_any_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CDKTR_LOG_LEVEL", "DEBUG")
+    monkeypatch.setattr(cli, "_run", failing(errors.NotFoundError("No.")))
+    assert main([]) == 4
+    assert capsys.readouterr().err.startswith("cdktr: No.\nTraceback")
+
+
+def test_log_lines_of_daemons() -> None:
+    import logging
+
+    record = logging.LogRecord("x", logging.INFO, "", 1, "quoted: %s", ("\x1b[2J\n",), None)
+    record.created = NOW_MS / 1000
+    assert Formatter().format(record) == r"2026-01-31T00:00:00Z [INFO] quoted: \x1b[2J\x0a"
+
+
+# Parameters, times, names.
+
+
+def test_parameters(tmp_path: Path) -> None:
+    file = tmp_path / "p.json"
+    file.write_text('{"a": 1, "b": true, "c": "x"}')
+    assert run.read_params(None, ["a=b=c", "d="]) == {"a": "b=c", "d": ""}
+    assert run.read_params(str(file), ["c=y"]) == {"a": 1, "b": True, "c": "y"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[]", 'must hold an object such as {"day": "2026-01-31"}'),
+        ('{"a": [1]}', "a must be a text, a number, true or false"),
+        ('{"a": null}', "a must be a text, a number, true or false"),
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("\xff", "is not JSON"),
+    ],
+)
+def test_a_wrong_file_of_parameters(text: str, sentence: str, tmp_path: Path) -> None:
+    file = tmp_path / "p.json"
+    file.write_text(text, encoding="latin-1")
+    with pytest.raises(errors.SettingError) as caught:
+        run.read_params(str(file), [])
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("pair", ["a", "=b", ""])
+def test_a_wrong_parameter_shows_a_right_one(pair: str) -> None:
+    with pytest.raises(errors.SettingError, match="expected something like --param day=2026-01-31"):
+        run.read_params(None, [pair])
+
+
+HOUR_MS = 3_600_000
+
+
+@pytest.mark.usefixtures("local_zone")
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("90m", NOW_MS - 90 * 60_000),
+        ("2026-01-31T02:00Z", NOW_MS + 2 * HOUR_MS),
+        ("2026-01-31T02:00+01:00", NOW_MS + HOUR_MS),
+        ("2026-01-31", NOW_MS + 5 * HOUR_MS),
+        ("2026-01-31 00:00", NOW_MS + 5 * HOUR_MS),
+    ],
+)
+def test_a_moment(text: str, ms: int) -> None:
+    assert logs.moment(text, NOW) == ms
+
+
+@pytest.mark.parametrize("text", ["", "now", "2026-02-30", "9" * 400 + "w", "0001-01-01T00:00"])
+def test_a_wrong_moment(text: str) -> None:
+    try:
+        assert logs.moment(text, NOW) < 0
+    except errors.SettingError as error:
+        assert "expected something like 2026-01-31" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("flags", "start", "end"),
+    [
+        ({}, NOW_MS - 24 * HOUR_MS, None),
+        ({"run": "r"}, None, None),
+        ({"run": "r", "last": "1h"}, NOW_MS - HOUR_MS, None),
+        ({"last": "1h"}, NOW_MS - HOUR_MS, None),
+        ({"since": "2h", "until": "1h"}, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
+        ({"last": "1h", "until": "1h"}, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
+    ],
+)
+def test_the_window_of_a_query(flags: dict[str, str], start: int | None, end: int | None) -> None:
+    given = {"since": None, "until": None, "last": None, "run": None} | flags
+    assert logs.window(Namespace(**given), NOW) == (start, end)
+
+
+def test_what_was_meant() -> None:
+    assert names.hint("daily", ["etl.daily", "dally"]) == "did you mean etl.daily or dally?"
+    assert names.hint("zzz", ["etl.daily"]) == "`cdktr task list` shows all"
+    assert names.hint("zzz", []) == "the principal's workflow folder is empty"
+
+
+class Answers:
+    """A principal that knows a few answers."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self._answers = answers
+
+    def ask(self, request: Structured) -> Any:
+        """The answer by the request's verb."""
+        return self._answers[request.verb]
+
+
+def workflows_with(**task_names: str) -> Answers:
+    """Workflows w1, w2, … with one task t each, of these names."""
+    found = {w: {"dag": {"task_map": {"t": {"name": name}}}} for w, name in task_names.items()}
+    return Answers({"LSWORKFLOWS": found})
+
+
+def test_a_task_is_found_by_its_id_or_its_name() -> None:
+    both: Any = workflows_with(w1="One", w2="Two")
+    assert names.task_name(both, None, "One") == "One"
+    assert names.task_name(both, "w2", "t") == "Two"
+    assert names.task_name(both, None, "gone") == "gone"
+    with pytest.raises(errors.SettingError, match="give --workflow too"):
+        names.task_name(both, None, "t")
+
+
+# Times and tables.
+
+
+def workflow(**given: Any) -> Workflow:
+    """A workflow of one task."""
+    tasks = {"a": Task("A", Subprocess("echo", ("hi",)))}
+    return Workflow(**{"id": "w", "name": "W", "tasks": tasks, **given})
+
+
+@pytest.mark.usefixtures("local_zone")
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({}, "-"),
+        ({"cron": "0 2 * * *"}, "2026-01-31 02:00 UTC (2026-01-30 21:00 EST), in 2h00m"),
+        ({"cron": "0 9 * * *", "timezone": "America/New_York"}, "2026-01-31 09:00 EST, in 14h00m"),
+        ({"cron": "0 9 * * *", "timezone": "Europe/Berlin"}, "2026-01-31 09:00 CET (03:00 EST), in 8h00m"),
+        ({"cron": "15 0 9 * * *", "timezone": "Europe/Berlin"}, "2026-01-31 09:00:15 CET (03:00:15 EST), in 8h00m"),
+        (
+            {"cron": "0 2 * * *", "start_time": datetime(2026, 2, 3, 2, tzinfo=UTC)},
+            "2026-02-03 02:00 UTC (2026-02-02 21:00 EST), in 3d02h",
+        ),
+        ({"cron": "0 2 * * *", "start_time": datetime(9999, 12, 31, 23, tzinfo=UTC)}, "-"),
+    ],
+)
+def test_the_next_run(given: dict[str, Any], text: str) -> None:
+    assert times.due_text(times.next_run(workflow(**given), NOW), NOW) == text
+
+
+def test_a_schedule_in_words() -> None:
+    assert times.schedule_in_words(workflow()) is None
+    assert times.schedule_in_words(workflow(cron="0 2 * * *")) == "daily at 02:00"
+    assert times.schedule_in_words(workflow(cron="0 2 * * *", timezone="Europe/Berlin")) == (
+        "daily at 02:00 (Europe/Berlin)"
+    )
+    assert times.schedule_in_words(workflow(cron="gone wrong")) == "gone wrong"
+
+
+def test_times_that_no_clock_shows() -> None:
+    assert times.when(None) == "-"
+    assert times.when(2**62) == f"{2**62}ms"
+    assert times.ago(NOW_MS + 5000, NOW) == "now"
+    assert times.ago(NOW_MS - 185_000, NOW) == "3m05s ago"
+
+
+def test_lines_are_cut_at_the_edge() -> None:
+    assert list(show.fit(["12345", "123456", "日本語", ""], 5)) == ["12345", "1234…", "日本…", ""]
+
+
+RUN: dict[str, Any] = {
+    "workflow_id": "etl.daily",
+    "workflow_instance_id": "calm-owl-7",
+    "status": "FAILED",
+    "queued_ms": NOW_MS,
+    "started_ms": NOW_MS + 1000,
+    "ended_ms": NOW_MS + 13_000,
+    "agent_id": "web1-4f2a",
+    "detail": "failed: load",
+    "trigger": "schedule",
+    "params": '{"day":"x"}',
+}
+
+TASKS: list[dict[str, Any]] = [
+    {"task_id": "get", "status": "COMPLETED", "attempt": 1, "exit_code": 0, "detail": None,
+     "started_ms": NOW_MS + 1000, "ended_ms": NOW_MS + 3000},
+    {"task_id": "load", "status": "FAILED", "attempt": 3, "exit_code": 2, "detail": "exit code 2",
+     "started_ms": NOW_MS + 3000, "ended_ms": NOW_MS + 13_000},
+    {"task_id": "gone", "status": "SKIPPED", "attempt": None, "exit_code": None, "detail": None,
+     "started_ms": None, "ended_ms": NOW_MS + 13_000},
+]  # fmt: skip
+
+ETL = workflow(
+    id="etl.daily",
+    name="ETL",
+    path="workflows/etl/daily.yml",
+    cron="0 2 * * *",
+    params={"day": None, "full": False},
+    description="Every\nnight",
+    tasks={
+        "get": Task("Get", Subprocess("curl", ("-sS", "https://x"))),
+        "load": Task("Load", UvPython("load.py"), depends=("get",), retry=Retry(2), timeout_s=90),
+        "mail": Task("Mail", Subprocess("mail"), depends=("load",), run_if=RunIf.ALL_DONE, allow_failure=True),
+    },
+)
+
+
+@pytest.mark.usefixtures("local_zone")
+def test_the_table_of_runs() -> None:
+    waiting = RUN | {"started_ms": None, "ended_ms": None, "status": "PENDING", "agent_id": None, "detail": "\x1b"}
+    assert show.history_table([RUN, waiting], NOW) == lines(
+        r"""
+        RUN         WORKFLOW   STATUS   QUEUED               STARTED              DURATION  AGENT      TRIGGER   DETAIL
+        calm-owl-7  etl.daily  FAILED   2026-01-30 19:00:00  2026-01-30 19:00:01  12s       web1-4f2a  schedule  failed: load
+        calm-owl-7  etl.daily  PENDING  2026-01-30 19:00:00  -                    -         -          schedule  \x1b
+        """  # noqa: E501
+    )
+
+
+@pytest.mark.usefixtures("local_zone")
+def test_the_table_of_workflows() -> None:
+    latest = {"w": {"status": "COMPLETED", "timestamp_ms": NOW_MS - 60_000}}
+    assert show.workflows_table([workflow(), ETL], latest, NOW) == lines(
+        """
+        ID         SCHEDULE        NEXT RUN                                               LAST RUN             NAME
+        w          -               -                                                      COMPLETED 1m00s ago  W
+        etl.daily  daily at 02:00  2026-01-31 02:00 UTC (2026-01-30 21:00 EST), in 2h00m  never                ETL
+        """
+    )
+
+
+@pytest.mark.usefixtures("local_zone")
+def test_a_workflow_is_shown() -> None:
+    assert show.workflow_lines(ETL, None, NOW, 80, True) == lines(
+        """
+        etl.daily
+          name        ETL
+          about       Every night
+          file        workflows/etl/daily.yml
+          schedule    daily at 02:00
+          next run    2026-01-31 02:00 UTC (2026-01-30 21:00 EST), in 2h00m
+          last run    never
+          parameters  day (must be given), full=False
+
+           TASK  RULES                     COMMAND
+        ○  get                             curl -sS https://x
+        ▼  load  2 retries, at most 1m30s  uv run load.py
+        ▼  mail  if all_done, may fail     mail
+        """
+    )
+
+
+@pytest.mark.usefixtures("local_zone")
+def test_a_run_is_shown() -> None:
+    assert show.run_lines(RUN, TASKS, ETL, NOW, 80, False) == lines(
+        """
+        calm-owl-7
+          workflow    etl.daily
+          status      FAILED: failed: load
+          trigger     schedule
+          parameters  {"day":"x"}
+          queued      2026-01-30 19:00:00
+          started     2026-01-30 19:00:01
+          ended       2026-01-30 19:00:13
+          duration    12s
+          agent       web1-4f2a
+
+           TASK  STATUS     ATTEMPT  EXIT  DURATION  DETAIL
+        o  get   COMPLETED  1        0     2.0s
+        v  load  FAILED     3        2     10s       exit code 2
+        v  mail  -
+           gone  SKIPPED                   -
+        """
+    )
+    assert show.run_lines(RUN, TASKS, None, NOW, 80, False)[-3].startswith("  get ")
+
+
+def test_the_outcome_of_a_run() -> None:
+    assert show.outcome(RUN, TASKS) == [
+        "calm-owl-7 FAILED after 12s: failed: load",
+        "  task load FAILED: exit code 2 (attempt 3)",
+    ]
+    assert show.outcome(RUN | {"status": "COMPLETED", "detail": None}, []) == ["calm-owl-7 COMPLETED after 12s"]
+
+
+STATE: dict[str, Any] = {
+    "queued": 0, "running": 0, "agents": 1, "free_slots": 5, "stopping": False, "database_trouble": None,
+    "unstored_rows": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ({}, ""),
+        ({"agents": 0}, "there is no agent, so nothing would run; `cdktr start agent` starts one"),
+        ({"queued": 1, "agents": 0}, "1 run waits (r1 of w): there is no agent; `cdktr start agent` starts one"),
+        (
+            {"queued": 3, "free_slots": 0},
+            "3 runs wait (r1 of w, …): no agent has a free slot; they start as others end",
+        ),
+        ({"queued": 1}, "1 run waits (r1 of w): they are about to start; if they stay, see what the agents log"),
+        ({"queued": 1, "stopping": True}, "the principal is stopping: it takes nothing new and hands nothing out"),
+        ({"database_trouble": "full", "unstored_rows": 7}, "the database cannot be written, 7 rows wait for it: full"),
+    ],
+)
+def test_what_needs_attention(state: dict[str, Any], sentence: str) -> None:
+    found = show.attention(STATE | state, [{"workflow_instance_id": "r1", "workflow_id": "w"}])
+    assert "\n".join(found).startswith(sentence)
+    assert bool(found) == bool(sentence)
+
+
+def test_the_table_of_agents() -> None:
+    agent = {"agent_id": "a", "running_tasks": 1, "slots": None, "version": None, "last_ping_timestamp": NOW_MS * 1000}
+    assert show.agents_table([agent], (NOW + timedelta(seconds=5)).timestamp()) == lines(
+        """
+        AGENT  RUNS/SLOTS  LAST HEARD  VERSION
+        a      1/?         5.0s ago    ?
+        """
+    )
+
+
+def test_settings_are_a_list_or_where_there_is_room_a_table() -> None:
+    entries = [Entry("CDKTR_A", "1", "default", "1", "Short"), Entry("CDKTR_B", "x", ".env", "y", "A word " * 13)]
+    assert project.config_lines(entries, 80) == lines(
+        """
+        CDKTR_A = 1  (default)
+            Short
+        CDKTR_B = x  (.env; default: y)
+            A word A word A word A word A word A word A word A word A word A word A word
+            A word A word
+        """
+    )
+    assert project.config_lines(entries, 200)[1].split() == ["CDKTR_A", "1", "default", "1", "Short"]
+
+
+def test_the_summary_of_a_check() -> None:
+    assert project.summary(1, []) == "1 file checked, all in order."
+    assert project.summary(3, ["a", "a"]) == "2 problems in 1 of 3 files."
+
+
+def test_the_example_is_in_order() -> None:
+    from cdktr.parse import parse_workflow
+
+    assert list(parse_workflow(project.EXAMPLE_TEXT.encode(), "hello", "hello.yml").tasks) == ["greet", "tell_time"]
+
+
+# The graph.
+
+
+def drawn(depends: Mapping[str, str], columns: int = 40, boxes: bool = True) -> list[str]:
+    """A graph of tasks with names of one letter, as lines."""
+    rows = graph.draw({task: list(needs) for task, needs in depends.items()}, columns, boxes)
+    width = max(len(art) for art, _ in rows)
+    return [f"{art:<{width}} {task}".rstrip() for art, task in rows]
+
+
+GRAPHS: dict[str, tuple[dict[str, str], str]] = {
+    "one": ({"a": ""}, """
+        ○ a
+        """),
+    "chain": ({"a": "", "b": "a", "c": "b"}, """
+        ○ a
+        ▼ b
+        ▼ c
+        """),
+    "unrelated": ({"a": "", "b": "", "c": ""}, """
+        ○ a
+        ○ b
+        ○ c
+        """),
+    "fan-out": ({"a": "", "b": "a", "c": "a", "d": "a"}, """
+        ○   a
+        ├─► b
+        ├─► c
+        ▼   d
+        """),
+    "fan-in": ({"a": "", "b": "", "c": "", "d": "abc"}, """
+        ○─┐ a
+        ○─┤ b
+        ○─┤ c
+          ▼ d
+        """),
+    "diamond": ({"a": "", "b": "a", "c": "a", "d": "bc"}, """
+        ○     a
+        ├─►─┐ b
+        ▼───┤ c
+            ▼ d
+        """),
+    "shortcut": ({"a": "", "b": "a", "c": "ab"}, """
+        ○   a
+        ├─► b
+        └─▼ c
+        """),
+    "all with all": ({"a": "", "b": "", "c": "ab", "d": "ab"}, """
+        ○─┐   a
+        ○─┤   b
+          ├─► c
+          ▼   d
+        """),
+    "two chains": ({"a": "", "b": "a", "c": "a", "d": "b", "e": "c", "f": "de"}, """
+        ○     a
+        ├─►   b
+        ▼ │   c
+        │ ▼─┐ d
+        ▼───┤ e
+            ▼ f
+        """),
+    "crossing": ({"a": "", "b": "", "c": "a", "d": "ab", "e": "bc", "f": "a", "g": "defa"}, """
+        ○           a
+        │ ○         b
+        ├─│─►       c
+        ├─┼─│─►─┐   d
+        ├─│─│─►─┤   f
+        │ └─▼───┤   e
+        └───────▼   g
+        """),
+    "way back": ({"a": "", "b": "", "c": "a", "d": "b", "e": "cd", "f": "cd", "g": "b"}, """
+        ○         a
+        │ ○       b
+        ▼─│─┐     c
+          ├─│─►   d
+          │ ├─┘
+          ▼ │     g
+            ├─►   e
+            ▼     f
+        """),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_graph_is_drawn(name: str) -> None:
+    depends, picture = GRAPHS[name]
+    rows = drawn(depends)
+    expected = lines(picture)
+    assert [row.split() for row in rows] == [row.split() for row in expected]
+    assert [row.rstrip("abcdefg ") for row in rows] == [row.rstrip("abcdefg ") for row in expected]
+
+
+def test_a_graph_without_box_characters() -> None:
+    assert drawn({"a": "", "b": "a", "c": "a", "d": "bc"}, boxes=False) == lines(
+        """
+        o     a
+        +->-+ b
+        v---+ c
+            v d
+        """
+    )
+
+
+def test_wide_fans_take_two_lines() -> None:
+    middle = {f"m{n}": ["first"] for n in range(100)}
+    rows = graph.draw({"first": [], **middle, "last": list(middle)}, 10)
+    assert max(len(art) for art, _ in rows) == 5
+    assert len(rows) == 102
+
+
+def test_a_graph_that_is_too_wide_is_told_in_words() -> None:
+    chains = {f"a{n}": [] for n in range(9)} | {f"b{n}": [f"a{n}"] for n in range(9)}
+    rows = graph.draw({**chains, "z": list(chains)}, 12)
+    assert dict((task, art) for art, task in rows) == (
+        {f"a{n}": "" for n in range(9)} | {f"b{n}": f"after a{n}" for n in range(9)} | {"z": "after 18 tasks"}
+    )
+
+
+def test_the_command_line_is_the_package_itself() -> None:
+    assert cdktr.cli.main is main
