@@ -31,7 +31,7 @@ def decode_log(frame: bytes) -> LogRecord:
         timestamp = int(words[5])
     except ValueError:
         raise ProtocolError(f"{words[5][:40]!r} is no timestamp") from None
-    if abs(timestamp) >= 2**63:
+    if not fits(timestamp, int):
         raise ProtocolError(f"{timestamp} is no timestamp")
     return LogRecord(words[0], words[1], words[2], words[3], words[4], timestamp, words[6], words[7])
 

@@ -108,6 +108,9 @@ class Outbox:
             try:
                 await self._deliver()
             except UnreachableError:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    # A TaskGroup that has an error to raise forgets that it was cancelled meanwhile.
+                    raise asyncio.CancelledError from None
                 await asyncio.sleep(RESEND_S)
 
     async def _deliver(self) -> None:

@@ -1,5 +1,6 @@
 """The parts of the command line that need no principal: arguments, exit codes, errors, and everything that is drawn."""
 
+import re
 import subprocess
 import sys
 import time
@@ -93,15 +94,17 @@ def test_the_help_has_every_exit_code(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    pending = [[name] for name in tree.COMMANDS]
+    pending, count = [[name] for name in tree.COMMANDS], 0
     while pending:
         words = pending.pop()
         assert main([*words, "--help"]) == 0
         said = capsys.readouterr().out
         assert f"usage: cdktr {' '.join(words)}" in said
         assert all(len(line) <= 110 for line in said.splitlines()), words
-        inner = said.partition("\ncommands:\n")[2].splitlines()[1:]
-        pending += [[*words, line.split()[0]] for line in inner]
+        inner = re.findall(r"^    (\w+)\b", said.partition("\ncommands:\n")[2], re.MULTILINE)
+        pending += [[*words, word] for word in inner]
+        count += 1
+    assert count == len(tree.COMMANDS) + 11
 
 
 def test_the_names_of_statuses_are_those_of_the_records() -> None:
@@ -232,12 +235,10 @@ def test_a_moment(text: str, ms: int) -> None:
     assert logs.moment(text, NOW) == ms
 
 
-@pytest.mark.parametrize("text", ["", "now", "2026-02-30", "9" * 400 + "w", "0001-01-01T00:00"])
+@pytest.mark.parametrize("text", ["", "now", "2026-02-30", "9" * 400 + "w"])
 def test_a_wrong_moment(text: str) -> None:
-    try:
-        assert logs.moment(text, NOW) < 0
-    except errors.SettingError as error:
-        assert "expected something like 2026-01-31" in str(error)
+    with pytest.raises(errors.SettingError, match="expected something like 2026-01-31"):
+        logs.moment(text, NOW)
 
 
 @pytest.mark.parametrize(
@@ -625,9 +626,9 @@ def test_wide_fans_take_two_lines() -> None:
 
 
 def test_a_graph_that_is_too_wide_is_told_in_words() -> None:
-    chains = {f"a{n}": [] for n in range(9)} | {f"b{n}": [f"a{n}"] for n in range(9)}
+    chains: dict[str, list[str]] = {f"a{n}": [] for n in range(9)} | {f"b{n}": [f"a{n}"] for n in range(9)}
     rows = graph.draw({**chains, "z": list(chains)}, 12)
-    assert dict((task, art) for art, task in rows) == (
+    assert {task: art for art, task in rows} == (
         {f"a{n}": "" for n in range(9)} | {f"b{n}": f"after a{n}" for n in range(9)} | {"z": "after 18 tasks"}
     )
 

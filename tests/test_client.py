@@ -1,0 +1,161 @@
+"""The client against scripted replies: no socket, no waiting."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cdktr import client, errors
+from cdktr import protocol as p
+from cdktr.client import Principal, Result
+
+
+class Script:
+    """Stands for the connection: gives one answer after the other, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.answers: list[p.Reply | Exception] = []
+        self.asked: list[p.Positional | p.Structured] = []
+        self.time_outs: list[float] = []
+
+    def call(self, message: bytes, timeout_s: float) -> bytes:
+        """The next answer."""
+        self.asked.append(p.decode(message))
+        self.time_outs.append(timeout_s)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer.encode()
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Clock:
+    """Stands for `time`: sleeping takes no time."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Now."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Later."""
+        self.now += seconds
+
+
+@pytest.fixture
+def script() -> Script:
+    """What the principal says."""
+    return Script()
+
+
+@pytest.fixture
+def principal(script: Script, monkeypatch: pytest.MonkeyPatch) -> Iterator[Principal]:
+    """A client that talks to the script."""
+    monkeypatch.setattr(client, "Caller", lambda host, port: script)
+    with Principal(timeout_s=1.0) as made:
+        yield made
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The client's clock."""
+    made = Clock()
+    monkeypatch.setattr(client, "time", made)
+    return made
+
+
+def page(*numbers: int, more: bool = True) -> p.Reply:
+    """A page of log lines with these sequences."""
+    lines = [{"sequence": number} for number in numbers]
+    return p.success({"lines": lines, "next": numbers[-1] if numbers else None, "more": more})
+
+
+def sequences(pages: Iterator[list[dict[str, Any]]]) -> list[list[int]]:
+    """The sequences of the lines of each page."""
+    return [[line["sequence"] for line in lines] for lines in pages]
+
+
+def test_a_reply_becomes_its_value(principal: Principal, script: Script) -> None:
+    script.answers = [p.success({"a": 1}), p.OK, p.PONG]
+    assert [principal.ask(p.Ping(), rest_s=2) for _ in range(3)] == [{"a": 1}, None, None]
+    assert script.time_outs == [3.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (p.client_error("No workflow exists with id x"), errors.NotFoundError),
+        (p.client_error("There is no run x"), errors.NotFoundError),
+        (p.client_error("No."), errors.RefusedError),
+        (p.Reply("UNPROC", "Too much."), errors.RefusedError),
+        (p.server_error("Full."), errors.StoreError),
+        (p.Reply("SUCCESS", "{"), errors.ProtocolError),
+        (p.Reply("WHAT"), errors.ProtocolError),
+    ],
+)
+def test_a_refusal_is_raised_by_kind(
+    reply: p.Reply, error: type[Exception], principal: Principal, script: Script
+) -> None:
+    script.answers = [reply]
+    with pytest.raises(error):
+        principal.ask(p.Ping())
+
+
+def test_the_original_methods_return_results(principal: Principal, script: Script) -> None:
+    script.answers = [p.PONG, p.success({}), p.success({"workflow_instance_id": "r"}), p.client_error("No.")]
+    assert principal.ping() == Result(True)
+    assert principal.list_workflows() == Result(True, payload={})
+    assert principal.run_workflow("w", {"a": 1}) == Result(True, payload={"workflow_instance_id": "r"})
+    assert principal.get_registered_agents() == Result(False, "No.")
+    assert script.asked[2] == p.Trigger("w", {"a": 1}, "listener")
+    script.answers = [errors.UnreachableError("Away."), p.success([]), p.success(["line"])]
+    assert principal.ping() == Result(False, "Away.")
+    assert principal.get_recent_workflow_statuses() == Result(True, payload=[])
+    assert principal.query_logs(end_ms=5, start_ms=0, workflow_id="w", verbose=True) == Result(True, payload=["line"])
+    assert script.asked[-1] == p.QueryLogs("5", "0", "w", "", "true")
+
+
+def test_pages_go_on_until_one_is_not_full(principal: Principal, script: Script) -> None:
+    script.answers = [page(1, 2), page(5, 6), page(9)]
+    assert sequences(principal.pages(p.ListLogs(limit=2, level="INFO"))) == [[1, 2], [5, 6], [9]]
+    assert [json.loads(each.encode()[7:])["after"] for each in script.asked] == [None, 2, 6]
+    assert {json.loads(each.encode()[7:])["level"] for each in script.asked} == {"INFO"}
+
+
+def test_pages_end_at_a_limit(principal: Principal, script: Script) -> None:
+    script.answers = [page(1, 2), page(5)]
+    assert sequences(principal.pages(p.ListLogs(limit=2), limit=3)) == [[1, 2], [5]]
+    script.answers = [page(1, 2)]
+    assert sequences(principal.pages(p.ListLogs(limit=2), limit=2)) == [[1, 2]]
+    script.answers = [page()]
+    assert sequences(principal.pages(p.ListLogs(limit=2))) == []
+
+
+@pytest.mark.usefixtures("clock")
+def test_following_ends_with_the_run_and_outlives_a_restart(principal: Principal, script: Script) -> None:
+    away = errors.UnreachableError("Away.")
+    empty = p.success({"lines": [], "next": 2, "more": True})
+    script.answers = [page(1, 2), empty, away, away, page(3), p.success({"lines": [], "next": 3, "more": False})]
+    assert sequences(principal.follow(p.ListLogs(workflow_instance_id="r", wait_ms=2000))) == [[1, 2], [3]]
+    assert [json.loads(each.encode()[7:])["after"] for each in script.asked] == [None, 2, 2, 2, 2, 3]
+    assert set(script.time_outs) == {3.0}
+
+
+def test_patience_ends(principal: Principal, script: Script, clock: Clock) -> None:
+    script.answers = [errors.UnreachableError("Away.")] * 1000
+    with pytest.raises(errors.UnreachableError):
+        principal.ask_patiently(p.Ping())
+    assert clock.now - 1000 == pytest.approx(client.PATIENCE_S, abs=client.PAUSE_S)
+
+
+@pytest.mark.usefixtures("clock")
+def test_the_end_of_a_run_is_awaited_through_a_restart(principal: Principal, script: Script) -> None:
+    running, ended = p.success({"ended_ms": None}), p.success({"ended_ms": 7})
+    script.answers = [running, errors.UnreachableError("Away."), running, ended]
+    assert principal.await_run("r") == {"ended_ms": 7}
+    assert set(script.asked) == {p.AwaitRun("r", client.REST_MS)}
