@@ -34,6 +34,10 @@ MAX_LINES = 250_000
 #: Rows that one page of the added queries holds at most.
 MAX_PAGE = 10_000
 
+#: Characters of log lines in one page, but for its first line: JSON makes up to twelve bytes of one, and a message that
+#: is longer than `transport.MAX_MESSAGE` ends the connection.
+MAX_PAGE_CHARS = 2_000_000
+
 #: Milliseconds that a request may rest.
 MAX_REST_MS = 60_000
 
@@ -239,11 +243,13 @@ class Api:
         deadline = time.monotonic() + min(request.wait_ms, MAX_REST_MS) / 1000
         while True:
             news, was_open = self._hub.news(), self._may_grow(request)
-            lines = await self._fresh(lambda: self._store.log_page(_filters(request), limit, newest=request.tail))
+            found = await self._fresh(lambda: self._store.log_page(_filters(request), limit, newest=request.tail))
+            lines = _cut(found, request.tail)
             left = deadline - time.monotonic()
             if lines or left <= 0 or not was_open:
                 after = lines[-1]["sequence"] if lines else request.after
-                return p.success({"lines": lines, "next": after, "more": len(lines) == limit or was_open})
+                full = len(found) == limit or len(lines) < len(found)
+                return p.success({"lines": lines, "next": after, "full": full, "more": full or was_open})
             await asyncio.wait([news], timeout=left)
 
     def _may_grow(self, request: p.ListLogs) -> bool:
@@ -351,6 +357,16 @@ def _number(text: str, what: str, default: int) -> int:
 
 def _page(limit: int) -> int:
     return max(1, min(limit, MAX_PAGE))
+
+
+def _cut(lines: list[dict[str, Any]], newest: bool) -> list[dict[str, Any]]:
+    """As many lines as one reply may hold, at least one: the first of them, or with `newest` the last."""
+    size = 0
+    for count, line in enumerate(reversed(lines) if newest else lines):
+        size += len(line["payload"])
+        if size > MAX_PAGE_CHARS and count:
+            return lines[-count:] if newest else lines[:count]
+    return lines
 
 
 def _filters(request: p.ListLogs) -> dict[str, Any]:

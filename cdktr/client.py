@@ -140,9 +140,9 @@ class Principal:
             page = self.ask(replace(request, limit=size), QUERY_S)
             if page["lines"]:
                 yield page["lines"]
-            if len(page["lines"]) < size:
+            if not page["full"]:
                 return
-            left = None if left is None else left - size
+            left = None if left is None else left - len(page["lines"])
             request = replace(request, after=page["next"])
 
     def follow(self, request: p.ListLogs) -> Iterator[list[dict[str, Any]]]:

@@ -324,7 +324,8 @@ class ListLogs(Structured):
     """Log lines as objects, oldest first, with their `sequence`.
 
     `after` is the sequence of the last line seen; `tail` asks for the last lines instead. When there is none yet, the
-    request rests for `wait_ms`. Answered by {"lines": [...], "next": sequence to go on from, "more": bool}.
+    request rests for `wait_ms`. Answered by {"lines": [...], "next": sequence to go on from, "full": the page ended
+    before the lines that there are, "more": it did, or lines may come}.
     """
 
     verb = "LSLOGS"

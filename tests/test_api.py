@@ -137,6 +137,26 @@ def test_pages_of_log_lines(tmp_path: Path) -> None:
     at_desk(story, tmp_path)
 
 
+def test_a_page_of_long_lines_ends_before_it_is_too_long_for_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cdktr.api.MAX_PAGE_CHARS", 20)
+
+    async def story(desk: Desk) -> None:
+        lines = (*(f"STDOUT {n}" for n in range(5)), "STDOUT " + 50 * "x")
+        desk.world.hub.take_chunk(LogChunk("etl", "ETL", "r", "A", "t", 5, "INFO", lines))
+        pages: list[list[str]] = []
+        page: dict[str, Any] = {"full": True, "next": None}
+        while page["full"]:
+            page = await desk.value(p.ListLogs(workflow_instance_id="r", after=page["next"]))
+            pages.append([line["payload"] for line in page["lines"]])
+        assert pages == [list(lines[:2]), list(lines[2:4]), [lines[4]], [lines[5]]]
+        tail = await desk.value(p.ListLogs(workflow_instance_id="r", tail=True))
+        assert [line["payload"] for line in tail["lines"]] == [lines[5]]
+
+    at_desk(story, tmp_path)
+
+
 def test_the_end_of_a_run_is_awaited_and_an_unknown_one_refused(tmp_path: Path) -> None:
     async def story(desk: Desk) -> None:
         reply = await desk.ask(p.AwaitRun("no-such-1", 60_000).encode())

@@ -69,10 +69,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def page(*numbers: int, more: bool = True) -> p.Reply:
+def page(*numbers: int, full: bool = True) -> p.Reply:
     """A page of log lines with these sequences."""
     lines = [{"sequence": number} for number in numbers]
-    return p.success({"lines": lines, "next": numbers[-1] if numbers else None, "more": more})
+    return p.success({"lines": lines, "next": numbers[-1] if numbers else None, "full": full, "more": True})
 
 
 def sequences(pages: Iterator[list[dict[str, Any]]]) -> list[list[int]]:
@@ -121,18 +121,19 @@ def test_the_original_methods_return_results(principal: Principal, script: Scrip
 
 
 def test_pages_go_on_until_one_is_not_full(principal: Principal, script: Script) -> None:
-    script.answers = [page(1, 2), page(5, 6), page(9)]
-    assert sequences(principal.pages(p.ListLogs(limit=2, level="INFO"))) == [[1, 2], [5, 6], [9]]
-    assert [json.loads(each.encode()[7:])["after"] for each in script.asked] == [None, 2, 6]
+    script.answers = [page(1, 2), page(5), page(9, full=False)]
+    assert sequences(principal.pages(p.ListLogs(limit=2, level="INFO"))) == [[1, 2], [5], [9]]
+    assert [json.loads(each.encode()[7:])["after"] for each in script.asked] == [None, 2, 5]
     assert {json.loads(each.encode()[7:])["level"] for each in script.asked} == {"INFO"}
 
 
 def test_pages_end_at_a_limit(principal: Principal, script: Script) -> None:
     script.answers = [page(1, 2), page(5)]
     assert sequences(principal.pages(p.ListLogs(limit=2), limit=3)) == [[1, 2], [5]]
+    assert [json.loads(each.encode()[7:])["limit"] for each in script.asked] == [2, 1]
     script.answers = [page(1, 2)]
     assert sequences(principal.pages(p.ListLogs(limit=2), limit=2)) == [[1, 2]]
-    script.answers = [page()]
+    script.answers = [page(full=False)]
     assert sequences(principal.pages(p.ListLogs(limit=2))) == []
 
 

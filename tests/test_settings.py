@@ -266,10 +266,10 @@ def test_no_dotenv_file_is_no_trouble(tmp_path: Path) -> None:
 
 def test_a_dotenv_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(SettingError, match="Cannot read .*folder.*; mend or remove the file"):
+    with pytest.raises(SettingError, match=r"Cannot read .*folder.*; mend or remove the file"):
         read_dotenv(tmp_path / "folder")
     (tmp_path / "latin").write_bytes(b"CDKTR_X=\xe4")
-    with pytest.raises(SettingError, match="Cannot read .*latin"):
+    with pytest.raises(SettingError, match=r"Cannot read .*latin"):
         read_dotenv(tmp_path / "latin")
 
 

@@ -4,10 +4,12 @@ Each row is the median of several runs, with the smallest and largest. The bare 
 measured again beside every row, so that the ratios hold on a machine whose speed drifts.
 """
 
+import contextlib
 import os
 import platform
 import statistics
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from typing import Any
 import zmq
 
 from cdktr.client import Principal
-from cdktr.protocol import ClusterStatus, ListLogs, ListTaskRuns, Trigger
+from cdktr.protocol import ClusterStatus, ListLogs, ListRuns, ListTaskRuns, Ping, Trigger
 from tests.bench.cluster import Cluster
 
 #: Measured runs of each row, after one that warms up.
@@ -33,6 +35,7 @@ WORKFLOWS = {
     "one": f"name: one\ntasks:\n  t: {TRUE % ''}\n",
     "chain": "name: chain\ntasks:\n"
     + "".join(f"  t{n}: {TRUE % (f', depends: [t{n - 1}]' if n else '')}\n" for n in range(20)),
+    "flood": "name: flood\ntasks:\n  t: {name: t, config: !Subprocess {cmd: seq, args: ['1000000']}}\n",
     "wide": "name: wide\ntasks:\n" + "".join(f"  t{n}: {TRUE % ''}\n" for n in range(100)),
 }
 
@@ -109,6 +112,76 @@ def runs_per_second(client: Principal, port: int, count: int = 1000) -> float:
         return count / (time.perf_counter() - began)
 
 
+def durable_triggers_per_second(port: int, clients: int = 32, each: int = 100) -> float:
+    """Triggers that were answered, each of `clients` connections asking again as soon as it has its answer."""
+    with contextlib.ExitStack() as stack:
+        context = stack.enter_context(zmq.Context())
+        poller = zmq.Poller()
+        left: dict[zmq.Socket[bytes], int] = {}
+        for _ in range(clients):
+            socket = stack.enter_context(context.socket(zmq.REQ))
+            socket.connect(f"tcp://127.0.0.1:{port}")
+            poller.register(socket, zmq.POLLIN)
+            left[socket] = each
+        request = Trigger("nobody").encode()
+        began = time.perf_counter()
+        for socket in left:
+            socket.send(request)
+        while left:
+            for socket, _ in poller.poll(10_000):
+                assert socket.recv().startswith(b"SUCCESS")
+                left[socket] -= 1
+                if left[socket]:
+                    socket.send(request)
+                else:
+                    del left[socket]
+        return clients * each / (time.perf_counter() - began)
+
+
+class Pinger(threading.Thread):
+    """Asks PING all the while and notes how long each answer took, in milliseconds."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self._port = port
+        self._over = threading.Event()
+        self.times: list[float] = []
+
+    def run(self) -> None:
+        """Until `stop`."""
+        with Principal(port=self._port, timeout_s=30) as client:
+            while not self._over.wait(0.003):
+                began = time.perf_counter()
+                client.ask(Ping())
+                self.times.append((time.perf_counter() - began) * 1000)
+
+    def stop(self) -> float:
+        """The 99th percentile."""
+        self._over.set()
+        self.join()
+        return sorted(self.times)[int(len(self.times) * 0.99)]
+
+
+def flood(client: Principal, port: int) -> tuple[float, float]:
+    """A million lines from a task's pipe into the database: lines a second, and the API's 99th percentile meanwhile."""
+    pinger = Pinger(port)
+    pinger.start()
+    began = time.perf_counter()
+    run(client, "flood")
+    took = time.perf_counter() - began
+    return 1_000_000 / took, pinger.stop()
+
+
+def last_hundred(client: Principal) -> float:
+    """Milliseconds for the last 100 lines of the latest flood."""
+    run_id = client.ask(ListRuns("flood", limit=1))[0]["workflow_instance_id"]
+    began = time.perf_counter()
+    lines = client.ask(ListLogs(workflow_instance_id=run_id, tail=True, limit=100))["lines"]
+    took = (time.perf_counter() - began) * 1000
+    assert [line["payload"] for line in lines] == [f"STDOUT {n}" for n in range(999_901, 1_000_001)]
+    return took
+
+
 def cpu_s(pid: int) -> float:
     """Seconds of processor time that a process took so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -154,7 +227,22 @@ def main() -> None:
             print(Row(what, must, unit, repeated(measure, runs), spawn_ms(), spawns).line(), flush=True)
         values = repeated(lambda: runs_per_second(client, cluster.port), 3)
         row = Row("1,000 runs of one task, triggered at once", "≥ 200 /s", "runs/s", values, spawn_ms())
-        print(row.line(), f"{1000 / statistics.median(values) / row.spawn_ms:.2f} × bare spawns a run")
+        print(row.line(), f"{1000 / statistics.median(values) / row.spawn_ms:.2f} × bare spawns a run", flush=True)
+        floods = [flood(client, cluster.port) for _ in range(10)]
+        rates = [rate for rate, _ in floods]
+        print(Row("a task's million lines into the database", "≥ 250,000 /s", "lines/s", rates, 0).line())
+        waits = [wait for _, wait in floods]
+        print(Row("PING meanwhile, 99th percentile", "≤ 20 ms", "ms", waits, 0).line())
+        memory = [memory_mb(cluster.principal.pid)]
+        print(Row("principal: memory after that", "bounded", "MB", memory, 0).line())
+        memory = [memory_mb(cluster.agent.pid)]
+        print(Row("agent: memory after that", "bounded", "MB", memory, 0).line())
+        values = repeated(lambda: last_hundred(client))
+        print(Row("last 100 lines of one run out of 10 million", "≤ 100 ms", "ms", values, 0).line(), flush=True)
+    with Cluster({"nobody": WORKFLOWS["one"]}) as cluster:
+        cluster.stop_agent()
+        values = repeated(lambda: durable_triggers_per_second(cluster.port), 5)
+        print(Row("durable triggers, 32 clients", "≥ 3,000 /s", "/s", values, 0).line())
 
 
 if __name__ == "__main__":

@@ -58,9 +58,18 @@ class Cluster:
     def __exit__(
         self, _kind: type[BaseException] | None, _value: BaseException | None, _tb: TracebackType | None
     ) -> None:
-        for process in (self.agent, self.principal):
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-            assert process.stderr is not None
-            process.stderr.close()
+        self.stop_agent()
+        self._stop(self.principal)
         self._folder.cleanup()
+
+    def stop_agent(self) -> None:
+        """From now on nothing runs."""
+        if self.agent.poll() is None:
+            self._stop(self.agent)
+
+    @staticmethod
+    def _stop(process: "subprocess.Popen[str]") -> None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        assert process.stderr is not None
+        process.stderr.close()

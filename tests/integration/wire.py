@@ -199,9 +199,15 @@ class Tcp:
 
     def frame(self) -> tuple[int, bytes]:
         """Flags and body of the next frame."""
-        flags = self._file.read(1)[0]
-        size = int.from_bytes(self._file.read(8 if flags & 0x02 else 1), "big")
-        return flags, self._file.read(size)
+        flags = self._read(1)[0]
+        size = int.from_bytes(self._read(8 if flags & 0x02 else 1), "big")
+        return flags, self._read(size)
+
+    def _read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        if len(data) < size:
+            raise EOFError
+        return data
 
     def message_frame(self) -> tuple[int, bytes]:
         """The next frame that is no command; the principal tries silent connections by one."""
@@ -211,12 +217,10 @@ class Tcp:
                 return flags, body
 
     def is_closed(self) -> bool:
-        """Waits for the end of the connection, whatever comes before it."""
+        """Waits for the end of the connection; False when the principal goes on trying it instead."""
         try:
-            while self._file.read(1):
-                pass
-        except ConnectionError:
-            pass
-        except TimeoutError:
-            return False
-        return True
+            for _ in range(3):
+                self.frame()
+        except (ConnectionError, EOFError):
+            return True
+        return False

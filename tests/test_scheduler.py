@@ -1,0 +1,304 @@
+"""What is due, at times of our own making."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from types import MappingProxyType
+
+import pytest
+
+from cdktr.errors import NotFoundError
+from cdktr.scheduler import MISSED, Agenda, Scheduler
+from cdktr.workflow import Workflow
+
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def at(clock: str, day: int = 1) -> datetime:
+    """A time of January 2026."""
+    return datetime.fromisoformat(f"2026-01-{day:02d}T{clock.zfill(5 if clock.count(':') == 1 else 8)}Z")
+
+
+def workflow(name: str, cron: str | None, *, start: datetime | None = None, zone: str = "UTC") -> Workflow:
+    """One with this schedule."""
+    return Workflow(name, name, {}, cron=cron, start_time=start, timezone=zone)
+
+
+def flows(**crons: str | None) -> Mapping[str, Workflow]:
+    """Definitions in force: id -> schedule."""
+    return MappingProxyType({name: workflow(name, cron) for name, cron in crons.items()})
+
+
+def agenda_of(workflows: Mapping[str, Workflow], now: datetime) -> Agenda:
+    """The agenda of these, made now."""
+    agenda = Agenda()
+    agenda.update(workflows, now)
+    return agenda
+
+
+# The agenda.
+
+
+def test_what_is_due_and_when() -> None:
+    agenda = agenda_of(flows(hourly="@hourly", half="0,30 * * * *", never=None), at("9:10"))
+    assert len(agenda) == 2
+    assert agenda.next_time() == at("9:30")
+    assert agenda.due(at("9:29:59")) == []
+    assert agenda.due(at("9:30")) == [("half", at("9:30"))]
+    assert agenda.due(at("9:30")) == []
+    assert agenda.due(at("10:00:01")) == [("half", at("10:00")), ("hourly", at("10:00"))]
+    assert agenda.next_time() == at("10:30")
+
+
+def test_nothing_is_ever_due_without_schedules() -> None:
+    agenda = agenda_of(flows(a=None), at("9:00"))
+    assert agenda.next_time() is None
+    assert agenda.due(at("9:00", 31)) == []
+    assert len(agenda) == 0
+
+
+def test_an_agenda_begins_empty() -> None:
+    assert Agenda().next_time() is None
+    assert Agenda().due(at("9:00")) == []
+
+
+def test_the_moment_of_the_start_is_not_due() -> None:
+    assert agenda_of(flows(a="@hourly"), at("9:00")).next_time() == at("10:00")
+
+
+def test_only_the_first_of_many_missed_times_is_named() -> None:
+    agenda = agenda_of(flows(a="* * * * *"), at("9:00:30"))
+    assert agenda.due(at("9:05:30")) == [("a", at("9:01"))]
+    assert agenda.next_time() == at("9:06")
+
+
+def test_a_workflow_that_is_new_or_gone() -> None:
+    agenda = agenda_of(flows(a="@hourly"), at("9:10"))
+    agenda.update(flows(a="@hourly", b="30 * * * *"), at("9:20"))
+    assert agenda.next_time() == at("9:30")
+    agenda.update(flows(b="30 * * * *"), at("9:25"))
+    assert agenda.due(at("10:00")) == [("b", at("9:30"))]
+    agenda.update(flows(), at("10:00"))
+    assert agenda.next_time() is None
+    assert len(agenda) == 0
+
+
+def test_a_changed_schedule_takes_the_place_of_the_old() -> None:
+    agenda = agenda_of(flows(a="@hourly"), at("9:10"))
+    agenda.update(flows(a="30 * * * *"), at("9:20"))
+    assert agenda.due(at("11:00")) == [("a", at("9:30"))]
+    agenda.update(flows(a=None), at("11:00"))
+    assert agenda.due(at("23:00")) == []
+
+
+def test_a_schedule_that_loses_its_cron_and_gets_it_back_is_due_once() -> None:
+    agenda = agenda_of(flows(a="@hourly"), at("9:10"))
+    agenda.update(flows(a="30 * * * *"), at("9:11"))
+    agenda.update(flows(a="@hourly"), at("9:12"))
+    agenda.update(flows(), at("9:13"))
+    agenda.update(flows(a="@hourly"), at("9:14"))
+    for hour in (10, 11, 12):
+        assert agenda.due(at(f"{hour}:00")) == [("a", at(f"{hour}:00"))]
+
+
+def test_a_change_of_anything_else_does_not_move_it() -> None:
+    agenda = agenda_of({"a": workflow("a", "@hourly")}, at("9:10"))
+    changed = Workflow("a", "another name", {}, cron="@hourly")
+    agenda.update({"a": changed}, at("10:05"))
+    assert agenda.due(at("10:05")) == [("a", at("10:00"))], "not lost because the file was touched at that moment"
+
+
+def test_a_change_of_zone_or_start_is_one_of_the_schedule() -> None:
+    agenda = agenda_of({"a": workflow("a", "0 12 * * *")}, at("9:00"))
+    assert agenda.next_time() == at("12:00")
+    agenda.update({"a": workflow("a", "0 12 * * *", zone="Europe/Berlin")}, at("9:00"))
+    assert agenda.next_time() == at("11:00")
+    agenda.update({"a": workflow("a", "0 12 * * *", start=at("0:00", 5))}, at("9:00"))
+    assert agenda.next_time() == at("12:00", 5)
+
+
+@pytest.mark.parametrize(
+    ("start", "first"),
+    [
+        (at("9:30"), at("10:00")),
+        (at("8:00"), at("10:00")),
+        (at("10:00"), at("10:00")),
+        (at("10:00:01"), at("11:00")),
+        (at("0:00", 9), at("0:00", 9)),
+        (datetime(2026, 1, 9, 2, tzinfo=timezone(2 * HOUR)), at("0:00", 9)),
+        (datetime.max.replace(tzinfo=UTC), None),
+    ],
+)
+def test_a_schedule_begins_at_its_start(start: datetime, first: datetime | None) -> None:
+    agenda = agenda_of({"a": workflow("a", "@hourly", start=start)}, at("9:10"))
+    assert agenda.next_time() == first
+    if first is not None:
+        assert agenda.due(first) == [("a", first)]
+        assert agenda.next_time() == first + HOUR
+
+
+def test_one_that_never_begins_does_not_hide_the_others() -> None:
+    late = datetime.max.replace(tzinfo=UTC)
+    agenda = agenda_of({"a": workflow("a", "@hourly", start=late), "b": workflow("b", "@hourly")}, at("9:10"))
+    assert agenda.due(at("10:00")) == [("b", at("10:00"))]
+    agenda.update({"a": workflow("a", "@hourly")}, at("10:10"))
+    agenda.update({"a": workflow("a", "@hourly", start=late)}, at("10:20"))
+    assert agenda.next_time() is None
+
+
+def test_a_clock_that_is_set_back() -> None:
+    agenda = agenda_of(flows(a="@hourly", b="@daily"), at("9:10", 5))
+    agenda.due(at("13:00", 5))
+    agenda.rewind(at("9:10", 3))
+    assert agenda.next_time() == at("10:00", 3)
+    assert agenda.due(at("10:00", 3)) == [("a", at("10:00", 3))]
+    assert agenda.due(at("0:00", 4)) == [("a", at("11:00", 3)), ("b", at("0:00", 4))]
+
+
+def test_the_same_definitions_are_not_looked_at_again() -> None:
+    class Counted(dict[str, Workflow]):
+        looks = 0
+
+        def values(self):  # type: ignore[no-untyped-def]
+            Counted.looks += 1
+            return super().values()
+
+    workflows = Counted(flows(a="@hourly"))
+    agenda = agenda_of(workflows, at("9:00"))
+    for _ in range(5):
+        agenda.update(workflows, at("9:30"))
+    assert Counted.looks == 1
+
+
+# The scheduler.
+
+
+class Clock:
+    """A clock that shows what it is told, and the hand that it moves on with each pause."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.pauses: list[float] = []
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class Triggers:
+    """Takes triggers as the principal does; fails for some workflows."""
+
+    def __init__(self, *failing: str) -> None:
+        self.taken: list[tuple[str, str]] = []
+        self.failing = failing
+
+    async def __call__(self, workflow_id: str, scheduled_ms: int) -> None:
+        time = datetime.fromtimestamp(scheduled_ms / 1000, UTC)
+        self.taken.append((workflow_id, f"{time:%H:%M:%S}"))
+        if workflow_id in self.failing:
+            raise NotFoundError(f"{workflow_id} is gone")
+
+
+def looked(workflows: Callable[[], Mapping[str, Workflow]], trigger: Triggers, *times: datetime) -> None:
+    """Look at these times; the first only makes the agenda."""
+
+    async def look() -> None:
+        one = Scheduler(workflows, trigger, 0.5)
+        for time in times:
+            await one.look(time)
+
+    asyncio.run(look())
+
+
+def test_what_is_due_is_triggered_once() -> None:
+    trigger = Triggers()
+    held = flows(a="@hourly", b="30 * * * *")
+    times = [at("9:10") + n * SECOND for n in range(2 * 3600)]
+    looked(lambda: held, trigger, *times)
+    assert trigger.taken == [("b", "09:30:00"), ("a", "10:00:00"), ("b", "10:30:00"), ("a", "11:00:00")]
+
+
+def test_new_definitions_are_seen_at_the_next_look() -> None:
+    held = [flows(), flows(a="@hourly"), flows(a="@hourly"), flows()]
+    trigger = Triggers()
+    looked(lambda: held.pop(0), trigger, at("9:10"), at("9:11"), at("10:00"), at("11:00"))
+    assert trigger.taken == [("a", "10:00:00")]
+
+
+def test_a_failure_of_one_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    held = flows(a="@hourly", b="@hourly", c="@hourly")
+    trigger = Triggers("b")
+    looked(lambda: held, trigger, at("9:10"), at("10:00"), at("11:00"))
+    assert [name for name, _ in trigger.taken] == ["a", "b", "c"] * 2
+    assert [r.getMessage() for r in caplog.records] == [
+        f"b was due at 2026-01-01 {hour}:00:00+00:00 and was not triggered: b is gone" for hour in (10, 11)
+    ]
+
+
+@pytest.mark.parametrize(("late", "runs"), [(0 * SECOND, True), (MISSED, True), (MISSED + SECOND, False), (DAY, False)])
+def test_a_time_that_was_missed_is_told_and_not_run(
+    late: timedelta, runs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = flows(a="@hourly")
+    trigger = Triggers()
+    looked(lambda: held, trigger, at("9:10"), at("10:00") + late)
+    assert trigger.taken == ([("a", "10:00:00")] if runs else [])
+    assert ["a was due at" in r.getMessage() for r in caplog.records] == ([] if runs else [True])
+
+
+def running(held: Callable[[], Mapping[str, Workflow]], clock: Clock, steps: list[datetime]) -> Triggers:
+    """The loop, with a clock that shows one of the steps after each pause."""
+    trigger = Triggers()
+
+    async def pause(seconds: float) -> None:
+        clock.pauses.append(seconds)
+        if not steps:
+            raise EOFError
+        clock.now = steps.pop(0)
+
+    async def run() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(asyncio, "sleep", pause)
+            with pytest.raises(EOFError):
+                await Scheduler(held, trigger, 0.5, clock).run()
+
+    asyncio.run(run())
+    return trigger
+
+
+def test_the_loop_looks_often_and_at_the_very_moment(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "cdktr.scheduler")
+    held = flows(a="@hourly", b=None)
+    clock = Clock(at("9:59:59"))
+    moment = at("10:00") - timedelta(seconds=0.2)
+    trigger = running(lambda: held, clock, [moment, at("10:00"), at("10:00")])
+    assert trigger.taken == [("a", "10:00:00")]
+    assert clock.pauses == [0.5, pytest.approx(0.2), 0.5, 0.5]
+    assert caplog.records[0].getMessage() == "Scheduler found 1 workflows with active schedules"
+
+
+def test_the_loop_starts_without_schedules_and_finds_them_later() -> None:
+    held = [flows()]
+    clock = Clock(at("9:59"))
+
+    class Growing(list[datetime]):
+        def pop(self, index: int = -1) -> datetime:  # type: ignore[override]
+            held[0] = flows(a="@hourly")
+            return super().pop(index)
+
+    trigger = running(lambda: held[0], clock, Growing([at("9:59:30"), at("10:00")]))
+    assert trigger.taken == [("a", "10:00:00")]
+
+
+def test_the_loop_with_a_clock_that_is_set_back_and_forth() -> None:
+    held = flows(a="@hourly")
+    steps = [at("10:00"), at("8:30"), at("9:00"), at("15:20"), at("16:00")]
+    trigger = running(lambda: held, Clock(at("9:59")), steps)
+    assert trigger.taken == [("a", "10:00:00"), ("a", "09:00:00"), ("a", "16:00:00")]
+
+
+def test_a_pause_is_never_nothing() -> None:
+    held = flows(a="* * * * * *")
+    clock = Clock(at("9:59"))
+    running(lambda: held, clock, [at("9:59:01") - timedelta(microseconds=1)])
+    assert min(clock.pauses) >= 0.001
