@@ -366,6 +366,15 @@ def test_an_old_agents_id_is_tied_to_its_oldest_lease() -> None:
     assert dispatch.run_of("other") == "other"
 
 
+def test_an_old_agents_id_stays_tied_over_a_restart() -> None:
+    dispatch = legacy("w", "w")
+    ids = list(dispatch.leases)
+    dispatch.bind("old", "w", "x-1", 0)
+    again = replayed(dispatch.snapshot(), [])
+    assert again.run_of("x-1") == again.bind("old", "w", "x-1", 0) == ids[0]
+    assert again.bind("old", "w", "x-2", 0) == ids[1]
+
+
 def test_an_old_agents_ended_run_does_not_come_back() -> None:
     dispatch = legacy("w")
     (run_id,) = dispatch.leases

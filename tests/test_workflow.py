@@ -179,9 +179,9 @@ def test_the_wait_before_each_attempt(retry: Retry, waits: list[float]) -> None:
 @pytest.mark.parametrize(
     ("retry", "wait"),
     [
-        (Retry(9999, delay_s=1, backoff=10, cap_s=60), 60),
+        (Retry(9999, delay_s=1.0, backoff=10.0, cap_s=60), 60),
         (Retry(9999, delay_s=1, backoff=3, cap_s=60), 60),
-        (Retry(9999, delay_s=0, backoff=10), 0),
+        (Retry(9999, delay_s=0.0, backoff=10.0), 0),
         (Retry(9999, delay_s=8, backoff=0.5), 0),
     ],
 )
