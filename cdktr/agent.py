@@ -22,8 +22,9 @@ from cdktr.driver import Assignment, Driver
 from cdktr.errors import ProtocolError, RefusedError, UnreachableError
 from cdktr.executor import Executor, base_environment
 from cdktr.frames import Reported
+from cdktr.messages import Structured, load
 from cdktr.outbox import Outbox
-from cdktr.protocol import Heartbeat, LeaseWork, StartRuns, Structured, decode_reply, load
+from cdktr.protocol import Heartbeat, LeaseWork, StartRuns, decode_reply
 from cdktr.records import RunStatus, RunUpdate
 from cdktr.settings import Settings
 from cdktr.transport import Requester

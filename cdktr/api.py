@@ -20,6 +20,7 @@ from cdktr.coordinator import Coordinator
 from cdktr.errors import CdktrError, NotFoundError, ProtocolError, StoreError, UnprocessableError
 from cdktr.legacy import OldAgents
 from cdktr.logs import LogHub
+from cdktr.messages import Request, load
 from cdktr.store import Store
 from cdktr.text import format_log
 
@@ -91,18 +92,18 @@ class Api:
             group.create_task(self._later(request, result, send))
 
     @staticmethod
-    def _decode(frames: list[bytes]) -> p.Request:
+    def _decode(frames: list[bytes]) -> Request:
         if len(frames) != 1:
             raise ProtocolError(f"A request is one frame, not {len(frames)}")
         return p.decode(frames[0])
 
-    async def _later(self, request: p.Request, result: Awaitable[p.Reply], send: Send) -> None:
+    async def _later(self, request: Request, result: Awaitable[p.Reply], send: Send) -> None:
         try:
             reply = await result
         except Exception as error:
             reply = _error_reply(error)
         if not send(reply) and isinstance(request, p.LeaseWork) and reply.kind == "SUCCESS":
-            self._coordinator.undelivered(request, p.load(reply.payload or "", "a lease")["leases"])
+            self._coordinator.undelivered(request, load(reply.payload or "", "a lease")["leases"])
 
     # The original API.
 
@@ -299,7 +300,7 @@ class Api:
 
 
 #: Every request's handler; a test holds it against `protocol.VERBS`.
-HANDLERS: dict[type[p.Request], Callable[[Api, Any], "p.Reply | Awaitable[p.Reply]"]] = {
+HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | Awaitable[p.Reply]"]] = {
     p.Ping: Api.ping,
     p.ListWorkflows: Api.list_workflows,
     p.RunTask: Api.run_task,

@@ -11,6 +11,7 @@ from typing import Any
 
 from cdktr import protocol as p
 from cdktr.errors import CdktrError, NotFoundError, RefusedError, StoreError, UnreachableError
+from cdktr.messages import Request, load
 from cdktr.transport import Caller
 
 #: Milliseconds that one request rests at the principal at most; longer waits ask again. Short, because a request that
@@ -88,7 +89,7 @@ class Principal:
         """The registered agents."""
         return self._result(p.GetRegisteredAgents())
 
-    def _result(self, request: p.Request) -> Result:
+    def _result(self, request: Request) -> Result:
         try:
             return Result(True, payload=self.ask(request))
         except CdktrError as error:
@@ -96,14 +97,14 @@ class Principal:
 
     # For the command line.
 
-    def ask(self, request: p.Request, rest_s: float = 0.0) -> Any:
+    def ask(self, request: Request, rest_s: float = 0.0) -> Any:
         """The reply's value; None for OK and PONG. `rest_s` is how long the request may rest on top of the timeout.
 
         Raises UnreachableError, RefusedError (the request is at fault), NotFoundError, StoreError (the principal is).
         """
         reply = p.decode_reply(self._caller.call(request.encode(), self._timeout_s + rest_s))
         if reply.kind == "SUCCESS":
-            return p.load(reply.payload or "", f"the reply to {request.verb}")
+            return load(reply.payload or "", f"the reply to {request.verb}")
         if reply.payload is None:
             return None
         if reply.kind == "SERVERERROR":
@@ -112,7 +113,7 @@ class Principal:
             raise NotFoundError(reply.payload)
         raise RefusedError(reply.payload)
 
-    def ask_patiently(self, request: p.Request, rest_s: float = 0.0) -> Any:
+    def ask_patiently(self, request: Request, rest_s: float = 0.0) -> Any:
         """As `ask`, through a restart of the principal. Only for requests that change nothing: it may ask again."""
         deadline = None
         while True:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, get_type_hints
 
 from cdktr.errors import ProtocolError
-from cdktr.protocol import SEPARATOR, fits
+from cdktr.messages import SEPARATOR, fits
 from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
 
 #: Stands for a raw separator inside a text on the PUB socket, whose readers may split at every one.

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from cdktr.errors import UnreachableError
 from cdktr.frames import Reported, pack
-from cdktr.protocol import Report, decode_reply, load
+from cdktr.messages import load
+from cdktr.protocol import Report, decode_reply
 from cdktr.records import LogChunk
 from cdktr.transport import Requester
 

@@ -14,6 +14,7 @@ from cdktr.codec import workflow_to_json
 from cdktr.driver import Driver
 from cdktr.errors import UnreachableError
 from cdktr.frames import Reported, unpack
+from cdktr.messages import Request
 from cdktr.records import RunStatus, RunUpdate
 from cdktr.settings import load
 from cdktr.transport import Endpoints, Peer
@@ -26,7 +27,7 @@ class Script:
     """A principal that does what the test says; everything that it was asked is kept."""
 
     def __init__(self) -> None:
-        self.asked: list[p.Request] = []
+        self.asked: list[Request] = []
         self.leases: list[dict[str, Any]] = []
         self.lost: list[str] = []
         self.grants = True
@@ -59,7 +60,7 @@ class Script:
         leases, self.leases = self.leases, []
         self.endpoints.reply(peer, p.success({"leases": leases, "lost": []}).encode())
 
-    def _answer(self, request: p.Request) -> Any:
+    def _answer(self, request: Request) -> Any:
         if isinstance(request, p.StartRuns):
             return {"granted": list(request.runs) if self.grants else []}
         if isinstance(request, p.Report):

@@ -13,6 +13,7 @@ from cdktr.catalog import Catalog
 from cdktr.client import Principal
 from cdktr.frames import Reported, pack
 from cdktr.legacy import OldAgents
+from cdktr.messages import Request, load
 from cdktr.records import LogChunk, RunStatus, RunUpdate
 from tests.test_coordinator import World, in_world
 
@@ -49,10 +50,10 @@ class Desk:
         [reply] = replies
         return reply
 
-    async def value(self, request: p.Request) -> Any:
+    async def value(self, request: Request) -> Any:
         reply = await self.ask(request.encode())
         assert reply.kind == "SUCCESS", reply
-        return p.load(reply.payload or "", "x")
+        return load(reply.payload or "", "x")
 
 
 def at_desk(story: Callable[[Desk], Awaitable[None]], folder: Path) -> None:

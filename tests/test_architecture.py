@@ -20,7 +20,19 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The modules of cdktr/ by layer, as in ARCHITECTURE.md; a name may be a package, whose files are then one unit.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
-    "1 pure core": ("workflow", "dag", "cron", "text", "parse", "run", "dispatch", "codec", "protocol", "frames"),
+    "1 pure core": (
+        "workflow",
+        "dag",
+        "cron",
+        "text",
+        "parse",
+        "run",
+        "dispatch",
+        "codec",
+        "messages",
+        "protocol",
+        "frames",
+    ),
     "2 edges": ("catalog", "journal", "store", "transport", "executor", "uv"),
     "3 daemons": (
         *("logs", "coordinator", "legacy", "api", "scheduler", "pair", "principal"),
@@ -38,7 +50,8 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "run": frozenset({"dag", "workflow"}),
     "dispatch": frozenset({"text"}),
     "codec": frozenset({"workflow"}),
-    "frames": frozenset({"protocol"}),
+    "protocol": frozenset({"messages"}),
+    "frames": frozenset({"messages"}),
     "coordinator": frozenset({"logs"}),
     "legacy": frozenset({"logs", "coordinator"}),
     "api": frozenset({"logs", "coordinator", "legacy"}),

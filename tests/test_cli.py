@@ -16,7 +16,7 @@ import cdktr.cli
 from cdktr import __version__, cli, errors
 from cdktr.cli import MEANINGS, Exit, graph, logs, main, names, project, run, show, times, tree
 from cdktr.cli.start import Formatter
-from cdktr.protocol import Structured
+from cdktr.messages import Structured
 from cdktr.records import RunStatus
 from cdktr.settings import Entry
 from cdktr.workflow import Retry, RunIf, Subprocess, Task, UvPython, Workflow

@@ -9,6 +9,7 @@ import pytest
 from cdktr import client, errors
 from cdktr import protocol as p
 from cdktr.client import Principal, Result
+from cdktr.messages import Positional, Structured
 
 
 class Script:
@@ -16,7 +17,7 @@ class Script:
 
     def __init__(self) -> None:
         self.answers: list[p.Reply | Exception] = []
-        self.asked: list[p.Positional | p.Structured] = []
+        self.asked: list[Positional | Structured] = []
         self.time_outs: list[float] = []
 
     def call(self, message: bytes, timeout_s: float) -> bytes:

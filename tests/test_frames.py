@@ -5,7 +5,7 @@ import pytest
 
 from cdktr.errors import ProtocolError
 from cdktr.frames import Reported, decode_log, encode_chunk, encode_log, pack, unpack
-from cdktr.protocol import dump, load
+from cdktr.messages import dump, load
 from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
 
 RECORD = LogRecord(

@@ -7,6 +7,7 @@ import pytest
 from cdktr import protocol as p
 from cdktr.api import HANDLERS, Api
 from cdktr.errors import ProtocolError
+from cdktr.messages import Positional, fits
 from cdktr.records import RunStatus
 
 #: Every request of the original API, and its bytes.
@@ -32,14 +33,14 @@ ORIGINAL = (
 
 
 @pytest.mark.parametrize(("request_", "frame"), ORIGINAL)
-def test_the_original_requests_as_bytes(request_: p.Positional, frame: bytes) -> None:
+def test_the_original_requests_as_bytes(request_: Positional, frame: bytes) -> None:
     assert request_.encode() == frame
     assert p.decode(frame) == request_
 
 
 def test_all_original_requests_are_there() -> None:
     assert {type(request) for request, _ in ORIGINAL} == {
-        kind for kind in p.VERBS.values() if issubclass(kind, p.Positional)
+        kind for kind in p.VERBS.values() if issubclass(kind, Positional)
     }
 
 
@@ -145,7 +146,7 @@ def test_keys_of_newer_peers_are_ignored_and_missing_ones_have_defaults() -> Non
     ],
 )
 def test_fits(value: Any, kind: Any, expected: bool) -> None:
-    assert p.fits(value, kind) is expected
+    assert fits(value, kind) is expected
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb"])

@@ -20,6 +20,7 @@ from typing import Any
 
 from cdktr import protocol as p
 from cdktr.client import Principal
+from cdktr.messages import Request
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -192,7 +193,7 @@ class Cluster:
             self.ask(p.Reload())
         return path
 
-    def ask(self, request: p.Request, rest_s: float = 10.0) -> Any:
+    def ask(self, request: Request, rest_s: float = 10.0) -> Any:
         """The value of the principal's reply."""
         with Principal("127.0.0.1", self.port) as principal:
             return principal.ask(request, rest_s)

@@ -11,6 +11,7 @@ from cdktr import protocol as p
 from cdktr.codec import workflow_from_json, workflow_to_json
 from cdktr.errors import ProtocolError
 from cdktr.frames import SEPARATOR_SHOWN, Reported, decode_log, encode_chunk, encode_log, pack, unpack
+from cdktr.messages import SEPARATOR, Positional, Request, Structured, dump, load
 from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
 from cdktr.workflow import Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
@@ -21,9 +22,9 @@ FEW = settings(max_examples=60, deadline=None)
 any_text = st.text(
     st.one_of(st.sampled_from('\0\x01\x02\x1b\n\r\t ␁ü\U0001f600"\\{'), st.characters(exclude_categories=["Cs"]))
 )
-plain_text = any_text.map(lambda text: text.replace(p.SEPARATOR, ""))
+plain_text = any_text.map(lambda text: text.replace(SEPARATOR, ""))
 int64 = st.integers(-(2**63), 2**63 - 1)
-numbers = st.floats(allow_nan=False)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
 any_json = st.recursive(
     st.none() | st.booleans() | st.integers() | numbers | any_text,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4),
@@ -58,7 +59,7 @@ def instances(kind: type[Any], text: st.SearchStrategy[str]) -> st.SearchStrateg
 
 
 requests = st.one_of(
-    [instances(kind, plain_text if issubclass(kind, p.Positional) else any_text) for kind in p.VERBS.values()]
+    [instances(kind, plain_text if issubclass(kind, Positional) else any_text) for kind in p.VERBS.values()]
 )
 
 
@@ -67,11 +68,11 @@ requests = st.one_of(
 @given(data=st.data())
 def test_requests_come_back(verb: str, data: st.DataObject) -> None:
     kind = p.VERBS[verb]
-    request = data.draw(instances(kind, plain_text if issubclass(kind, p.Positional) else any_text))
+    request = data.draw(instances(kind, plain_text if issubclass(kind, Positional) else any_text))
     frame = request.encode()
     assert p.decode(frame) == request
     assert frame.split(b"\x01")[0].decode() == verb
-    if isinstance(request, p.Structured):
+    if isinstance(request, Structured):
         assert frame.count(b"\x01") == 1
         assert frame.isascii()
 
@@ -82,10 +83,10 @@ def test_positional_arguments_never_hold_the_separator(data: st.DataObject) -> N
     before, after = data.draw(any_text), data.draw(any_text)
     kind = data.draw(st.sampled_from([p.RunTask, p.RegisterAgent, p.FetchWorkflow]))
     with pytest.raises(ProtocolError):
-        kind(before + p.SEPARATOR + after).encode()
+        kind(before + SEPARATOR + after).encode()
 
 
-def read(frame: bytes) -> p.Request | None:
+def read(frame: bytes) -> Request | None:
     """The request of a frame, None for a ProtocolError; anything else that is raised fails the test."""
     try:
         return p.decode(frame)
@@ -95,12 +96,12 @@ def read(frame: bytes) -> p.Request | None:
 
 @FEW
 @given(requests)
-def test_truncated_requests(request: p.Request) -> None:
+def test_truncated_requests(request: Request) -> None:
     frame = request.encode()
     for size in range(len(frame)):
         found = read(frame[:size])
         assert found is None or found.verb == request.verb
-        if isinstance(request, p.Structured) and size > len(request.verb):
+        if isinstance(request, Structured) and size > len(request.verb):
             assert found is None
 
 
@@ -118,8 +119,8 @@ def test_arbitrary_arguments(verb: str, noise: bytes) -> None:
 
 @FEW
 @given(requests, st.data())
-def test_one_argument_of_another_type(request: p.Request, data: st.DataObject) -> None:
-    if not isinstance(request, p.Structured):
+def test_one_argument_of_another_type(request: Request, data: st.DataObject) -> None:
+    if not isinstance(request, Structured):
         return
     verb, _, argument = request.encode().partition(b"\x01")
     fields = json.loads(argument)
@@ -140,7 +141,7 @@ def test_replies_come_back(kind: str, payload: str) -> None:
 def test_values_come_back(value: Any) -> None:
     reply = p.decode_reply(p.success(value).encode())
     assert reply.kind == "SUCCESS"
-    assert p.load(reply.payload or "", "it") == value
+    assert load(reply.payload or "", "it") == value
 
 
 @FEW
@@ -166,7 +167,7 @@ def test_log_lines_come_back(record: LogRecord, payload: str) -> None:
     assert decode_log(frame) == record._replace(payload=payload)
     published = encode_log(decode_log(frame))
     assert published.count(b"\x01") == 7
-    assert decode_log(published).payload == payload.replace(p.SEPARATOR, SEPARATOR_SHOWN)
+    assert decode_log(published).payload == payload.replace(SEPARATOR, SEPARATOR_SHOWN)
 
 
 @FEW
@@ -193,7 +194,7 @@ def arbitrary_log(noise: bytes) -> None:
 @given(st.binary(), st.lists(any_text, min_size=7, max_size=9))
 def test_arbitrary_log_lines(noise: bytes, words: list[str]) -> None:
     arbitrary_log(noise)
-    arbitrary_log(p.SEPARATOR.join(words).encode())
+    arbitrary_log(SEPARATOR.join(words).encode())
 
 
 chunks = instances(LogChunk, any_text)
@@ -230,7 +231,7 @@ def test_arbitrary_records(record: LogChunk | Reported, data: st.DataObject) -> 
 # Workflows.
 
 times = st.datetimes(datetime(1971, 1, 1), timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))]))  # noqa: DTZ001
-seconds = st.floats(0, 1e9)
+seconds = st.floats(allow_nan=False, allow_infinity=False)
 environments = st.dictionaries(any_text, any_text, max_size=2)
 uv_configs = st.builds(
     UvPython,
@@ -285,7 +286,7 @@ def workflows(draw: st.DrawFn) -> Workflow:
 @FEW
 @given(workflows())
 def test_workflows_come_back(workflow: Workflow) -> None:
-    value = p.load(p.dump(workflow_to_json(workflow)), "it")
+    value = load(dump(workflow_to_json(workflow)), "it")
     back = workflow_from_json(value)
     assert back == workflow
     assert list(back.tasks) == list(workflow.tasks)

@@ -1,0 +1,160 @@
+"""How a request becomes bytes: the two forms that a request can have, and JSON as the wire carries it.
+
+A message is one frame of UTF-8 text, its arguments separated by the byte 0x01; there is no escaping. The verbs of the
+original API take positional arguments (`Positional`). The verbs that were added take one JSON object (`Structured`),
+in which a 0x01 cannot occur raw. Whatever cannot be read is one `ProtocolError`. Which requests there are, `protocol`
+says.
+"""
+
+import json
+import reprlib
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, dataclass, fields
+from types import UnionType
+from typing import Any, ClassVar, NoReturn, get_args, get_origin, get_type_hints
+
+from cdktr.errors import ProtocolError
+from cdktr.records import RunStatus
+
+SEPARATOR = "\x01"
+
+
+class Request:
+    """A request; `verb` is its first word on the wire."""
+
+    verb: ClassVar[str]
+
+    def encode(self) -> bytes:
+        """The frame. Raises ProtocolError for an argument that holds the separator."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Positional(Request):
+    """A request of the original API: text arguments in the order of the fields; more than those are ignored."""
+
+    def encode(self) -> bytes:
+        """See `Request`."""
+        words = [self.verb, *(str(getattr(self, f.name)) for f in _fields(type(self)))]
+        if any(SEPARATOR in word for word in words):
+            raise ProtocolError(f"An argument of {self.verb} holds the byte 0x01, which separates arguments")
+        return SEPARATOR.join(words).encode()
+
+    @classmethod
+    def parse(cls, words: Sequence[str]) -> "Positional":
+        """The request of its arguments' texts."""
+        names = _fields(cls)
+        needed = sum(f.default is MISSING for f in names)
+        if len(words) < needed:
+            expected = " ".join(f.name for f in names[:needed])
+            raise ProtocolError(f"{cls.verb} takes {needed} arguments ({expected}), got {len(words)}")
+        kinds = _types(cls)
+        return cls(**{f.name: _read(f.name, kinds[f.name], word) for f, word in zip(names, words, strict=False)})
+
+
+def _read(name: str, kind: Any, word: str) -> Any:
+    if kind is not RunStatus:
+        return word
+    try:
+        return RunStatus(word)
+    except ValueError:
+        raise ProtocolError(f"{word!r} is no {name}; expected one of {', '.join(RunStatus)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Structured(Request):
+    """An added request: its fields as one JSON object. Unknown keys are ignored, so that newer peers can add some."""
+
+    def encode(self) -> bytes:
+        """See `Request`."""
+        return (self.verb + SEPARATOR + dump({f.name: getattr(self, f.name) for f in _fields(type(self))})).encode()
+
+    @classmethod
+    def parse(cls, words: Sequence[str]) -> "Structured":
+        """The request of the one JSON argument."""
+        given = load(words[0], f"the argument of {cls.verb}") if words else {}
+        if not isinstance(given, dict):
+            raise ProtocolError(f"{cls.verb} takes one JSON object")
+        missing = [f.name for f in _fields(cls) if _is_required(f) and f.name not in given]
+        if missing:
+            raise ProtocolError(f"{cls.verb} needs {', '.join(missing)}")
+        kinds = _types(cls)
+        values = {name: _typed(cls.verb, name, kinds[name], value) for name, value in given.items() if name in kinds}
+        return cls(**values)
+
+
+#: Of every request that was met, by verb: its fields, and their types. Both are asked for with every message.
+_FIELDS: dict[str, tuple[Field[Any], ...]] = {}
+_TYPES: dict[str, dict[str, Any]] = {}
+
+
+def _fields(kind: type[Request]) -> tuple[Field[Any], ...]:
+    if kind.verb not in _FIELDS:
+        _FIELDS[kind.verb] = fields(kind)  # type: ignore[arg-type]
+    return _FIELDS[kind.verb]
+
+
+def _types(kind: type[Request]) -> dict[str, Any]:
+    if kind.verb not in _TYPES:
+        _TYPES[kind.verb] = get_type_hints(kind)
+    return _TYPES[kind.verb]
+
+
+def _is_required(f: Any) -> bool:
+    return f.default is MISSING and f.default_factory is MISSING
+
+
+def _typed(verb: str, name: str, kind: Any, value: Any) -> Any:
+    if not fits(value, kind) or not _is_text(value):
+        raise ProtocolError(f"{name} of {verb} cannot be {reprlib.repr(value)}")
+    return value
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Is a value that was read from JSON of this type? A whole number must also be one that the database can hold."""
+    if isinstance(kind, UnionType):
+        return any(fits(value, each) for each in get_args(kind))
+    if get_origin(kind) is dict:
+        _, inner = get_args(kind)
+        return isinstance(value, dict) and all(fits(each, inner) for each in value.values())
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+    return isinstance(value, get_origin(kind) or kind)
+
+
+def _is_text(value: Any) -> bool:
+    # JSON can write half a surrogate pair, which is no text: neither the database nor a process could be given it.
+    # Not asked of the records of a report, which may be long, and whose texts the database replaces.
+    if not isinstance(value, str | dict):
+        return True
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def dump(value: Any) -> str:
+    """Compact JSON, ASCII only: no separator, no raw control character, valid UTF-8 whatever the strings hold."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def load(text: str, what: str) -> Any:
+    """The value of a JSON text. Raises ProtocolError that names `what` was read."""
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise ProtocolError(f"{what} is not valid JSON") from None
+
+
+def _no_number(_name: str) -> NoReturn:
+    # Python's reader takes NaN and Infinity, which are no JSON.
+    raise ValueError
+
+
+def read_text(frame: bytes) -> str:
+    """The text of a frame. Raises ProtocolError."""
+    try:
+        return frame.decode()
+    except UnicodeDecodeError:
+        raise ProtocolError("A message must be UTF-8 text") from None
