@@ -71,13 +71,13 @@ class Agent:
     async def run(self) -> None:
         """Work until stopped. Raises UnreachableError when there is no principal at the start."""
         await self._register()
-        log.info("Agent %s ready for %d runs at once", self.id, self._settings.agent_max_concurrency)
         self._listen_for_stop()
+        log.info("Agent %s ready for %d runs at once", self.id, self._settings.agent_max_concurrency)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._outbox.run())
                 group.create_task(self._beat())
-                group.create_task(self._fetch(group))
+                self._fetching = group.create_task(self._fetch(group))
                 group.create_task(self._end_when_drained())
         except* _Stopped:
             log.info("Agent %s stopped", self.id)
@@ -100,6 +100,7 @@ class Agent:
 
     def _drain(self) -> None:
         self._draining.set()
+        self._changed.set()
         if self._resting is not None:
             self._resting.cancel()
 
@@ -245,6 +246,9 @@ class Agent:
 
     async def _end_when_drained(self) -> None:
         await self._draining.wait()
+        # It may be starting its last runs, and what it asks must not come after the farewell; but a principal that is
+        # away is not waited for.
+        await asyncio.wait([self._fetching], timeout=PAUSE_S)
         while self._drivers:
             self._changed.clear()
             await self._changed.wait()

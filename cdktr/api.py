@@ -36,7 +36,7 @@ MAX_LINES = 250_000
 MAX_PAGE = 10_000
 
 #: Characters of log lines in one page, but for its first line: JSON makes up to twelve bytes of one, and a message that
-#: is longer than `transport.MAX_MESSAGE` ends the connection.
+#: is longer than `caller.MAX_MESSAGE` ends the connection.
 MAX_PAGE_CHARS = 2_000_000
 
 #: Milliseconds that a request may rest.
@@ -250,6 +250,7 @@ class Api:
             if lines or left <= 0 or not was_open:
                 after = lines[-1]["sequence"] if lines else request.after
                 full = len(found) == limit or len(lines) < len(found)
+                was_open = was_open or self._hub.trouble is not None
                 return p.success({"lines": lines, "next": after, "full": full, "more": full or was_open})
             await asyncio.wait([news], timeout=left)
 

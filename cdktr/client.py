@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cdktr import protocol as p
+from cdktr.caller import Caller
 from cdktr.errors import CdktrError, NotFoundError, RefusedError, StoreError, UnreachableError
 from cdktr.messages import Request, load
-from cdktr.transport import Caller
 
-#: Milliseconds that one request rests at the principal at most; longer waits ask again. Short, because a request that
-#: a principal took with it when it ended is missed only when its time is over.
-REST_MS = 2_000
+#: Milliseconds that one request rests at the principal at most; longer waits ask again.
+REST_MS = 20_000
 
 #: Seconds that a query of the history may take beyond the time-out of a request.
 QUERY_S = 30.0

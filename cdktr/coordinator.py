@@ -33,6 +33,10 @@ log = logging.getLogger(__name__)
 JOURNAL = "journal"
 
 
+#: Milliseconds that the clock of one who triggers what is due may be ahead of this one.
+AHEAD_MS = 60_000
+
+
 @dataclass(slots=True)
 class _Waiter:
     """An agent whose request for work rests here."""
@@ -173,6 +177,11 @@ class Coordinator:
         if workflow is None:
             raise NotFoundError(f"No workflow exists with id {workflow_id}")
         bind_params(workflow, params)
+        if scheduled_ms is not None and scheduled_ms > now_ms() + AHEAD_MS:
+            # It would silence the schedule until then: each later time of it is taken for one that was accepted before.
+            raise RefusedError(
+                f"The scheduled time {scheduled_ms} lies in the future; only what is due can be triggered"
+            )
         run = self.dispatch.accept(
             workflow_id, now_ms=now_ms(), params=params, trigger=trigger, scheduled_ms=scheduled_ms
         )

@@ -251,8 +251,10 @@ class Dispatch:
     def bind(self, agent_id: str, workflow_id: str, alias: str, now_ms: int) -> str | None:
         """Our id of the run that an old agent calls `alias`, tied at its first mention to the oldest lease of that
         agent and workflow; a run that nobody handed out is adopted under its own name. None: it ended before."""
-        if alias in self._aliases and self._aliases[alias] in self.leases:
-            return self._aliases[alias]
+        for lease in self.leases_of(agent_id):
+            # Its own first: two agents may use one name.
+            if lease.legacy and lease.alias == alias:
+                return lease.run.id
         if alias in self.leases:
             # A lease with a token is another agent's: only the token speaks for it.
             return alias if self.leases[alias].legacy else None

@@ -68,7 +68,11 @@ class OldAgents:
         """A report on a task."""
         self._coordinator.heard(agent_id)
         run_id = self._dispatch.run_of(instance_id)
-        self._hub.take_task(TaskUpdate(task_id, task_instance_id, run_id, status, now_ms(), agent_id))
+        update = TaskUpdate(task_id, task_instance_id, run_id, status, now_ms(), agent_id)
+        if run_id in self._dispatch.finished:
+            self._coordinator.refuse(update, agent_id)
+        else:
+            self._hub.take_task(update)
 
     def log(self, record: LogRecord) -> None:
         """A log line, kept under our id of the run."""

@@ -10,10 +10,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from cdktr.batch import Batch
 from cdktr.errors import StoreError
 from cdktr.frames import encode_chunk, encode_log
 from cdktr.records import LogChunk, LogRecord, RunUpdate, TaskUpdate
-from cdktr.store import Batch, Store
+from cdktr.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -27,10 +27,11 @@ USAGE = 2
 
 
 class AgentProcess:
-    """Starts the agent with `arguments` (those after `start agent`) and keeps one running."""
+    """Keeps an agent running, started with `arguments`, those after `start agent`. `umask` as in `subprocess`."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], umask: int = -1) -> None:
         self._arguments = arguments
+        self._umask = umask
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe = -1
         self._stopping = False
@@ -58,7 +59,9 @@ class AgentProcess:
         reader, self._pipe = os.pipe()
         command = [*own_command(), "start", "agent", "--parent-fd", str(reader), *self._arguments]
         # A session of its own: Ctrl-C is the principal's, which tells the agent.
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(reader,), start_new_session=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, pass_fds=(reader,), start_new_session=True, umask=self._umask
+        )
         os.close(reader)
 
     async def _ended(self) -> int:

@@ -21,12 +21,13 @@ from cdktr.errors import CdktrError, ProtocolError, StartError, StoreError
 from cdktr.frames import decode_log
 from cdktr.journal import Journal
 from cdktr.legacy import OldAgents
+from cdktr.lock import take_lock
 from cdktr.logs import LogHub
 from cdktr.pair import AgentProcess
 from cdktr.protocol import Reply
 from cdktr.scheduler import Scheduler
 from cdktr.settings import ANY_ADDRESS, Settings
-from cdktr.store import Store, take_lock
+from cdktr.store import Store
 from cdktr.transport import Endpoints, Peer
 from cdktr.workflow import Workflow
 
@@ -51,13 +52,17 @@ class _Stopped(Exception):
 
 
 class Principal:
-    """One principal. `agent_arguments` are those of its own agent (see `pair`), None for none."""
+    """One principal. `agent_arguments` are those of its own agent (see `pair`), None for none; `agent_umask` as in
+    `subprocess`."""
 
-    def __init__(self, settings: Settings, *, with_scheduler: bool, agent_arguments: list[str] | None) -> None:
+    def __init__(
+        self, settings: Settings, *, with_scheduler: bool, agent_arguments: list[str] | None, agent_umask: int = -1
+    ) -> None:
         """Take the locks, open journal and database, bind the ports. Raises StartError."""
         self._settings = settings
         self._with_scheduler = with_scheduler
         self._agent_arguments = agent_arguments
+        self._agent_umask = agent_umask
         self._pair: AgentProcess | None = None
         self._stop = asyncio.Event()
         self._refresher = ThreadPoolExecutor(1, "catalog")
@@ -168,7 +173,7 @@ class Principal:
             loops.append(self._scheduler().run())
         if self._agent_arguments is not None:
             where = ["--principal-host", self._settings.connect_host, "--principal-port", str(port)]
-            self._pair = AgentProcess([*where, *self._agent_arguments])
+            self._pair = AgentProcess([*where, *self._agent_arguments], self._agent_umask)
             loops.append(self._pair.run())
         for each in loops:
             group.create_task(each)

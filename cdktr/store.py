@@ -5,18 +5,18 @@ fetch to the end. `sequence` orders everything by its arrival at the principal a
 What the original implementation wrote is carried on with: see `_adopt`.
 """
 
-import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from cdktr.batch import CHUNK, SCHEMA, Batch
 from cdktr.errors import StartError, StoreError
-from cdktr.records import FINAL_STATUSES, LogChunk, LogRecord, RunUpdate, TaskUpdate
+from cdktr.lock import take_lock
+from cdktr.records import FINAL_STATUSES, LogRecord
 
 MEMORY = ":memory:"
 
@@ -25,54 +25,6 @@ MEMORY_LIMIT = "256MB"
 
 #: Rows handed over at once: the interpreter stands still meanwhile.
 SLICE = 2048
-
-#: column -> type, in order. The first columns of a table are the original API's and keep their names.
-SCHEMA: Mapping[str, Mapping[str, str]] = {
-    "logstore": {
-        "workflow_id": "TEXT",
-        "workflow_name": "TEXT",
-        "workflow_instance_id": "TEXT",
-        "task_name": "TEXT",
-        "task_instance_id": "TEXT",
-        "timestamp_ms": "BIGINT",
-        "level": "TEXT",
-        "payload": "TEXT",
-        "sequence": "BIGINT",
-    },
-    "workflow_run_status": {
-        "workflow_id": "TEXT",
-        "workflow_instance_id": "TEXT",
-        "status": "TEXT",
-        "timestamp_ms": "BIGINT",
-        "agent_id": "TEXT",
-        "detail": "TEXT",
-        "trigger": "TEXT",
-        "params": "TEXT",
-        "sequence": "BIGINT",
-    },
-    "task_run_status": {
-        "task_id": "TEXT",
-        "task_instance_id": "TEXT",
-        "workflow_instance_id": "TEXT",
-        "status": "TEXT",
-        "timestamp_ms": "BIGINT",
-        "agent_id": "TEXT",
-        "attempt": "BIGINT",
-        "exit_code": "BIGINT",
-        "detail": "TEXT",
-        "sequence": "BIGINT",
-    },
-    # The last report taken from each agent process: what came before it is here already.
-    "report_cursor": {"source": "TEXT", "report": "BIGINT"},
-    # What was refused, and other facts about runs that are no status of theirs.
-    "run_event": {
-        "workflow_instance_id": "TEXT",
-        "timestamp_ms": "BIGINT",
-        "kind": "TEXT",
-        "detail": "TEXT",
-        "sequence": "BIGINT",
-    },
-}
 
 ORDERED = tuple(table for table, columns in SCHEMA.items() if "sequence" in columns)
 
@@ -120,12 +72,12 @@ _LOG_CONDITIONS = {
     "beyond": "sequence < $beyond",
 }
 
+#: Bytes of payload that a page of log lines loads at most, beside its last line.
+PAGE_BYTES = 16 * 1024 * 1024
+
 #: Sequence numbers that one look for a page of log lines spans at first; each further look spans more.
 _SPAN = 100_000
 _SPAN_GROWTH = 8
-
-#: A temporary table of chunks on their way into `logstore`: its columns, but the first line's number and all the lines.
-CHUNK = {"lines" if name == "payload" else name: kind for name, kind in SCHEMA["logstore"].items()}
 
 # The database splits the text itself, ten times as fast as rows can be handed over, and without the interpreter's lock.
 _UNPACK = """
@@ -136,63 +88,6 @@ FROM (SELECT *, string_split(lines, chr(10)) AS parts FROM chunk)
 """
 
 
-@dataclass(slots=True)
-class Batch:
-    """Rows for one transaction, each numbered when it came."""
-
-    logs: list[tuple[Any, ...]] = field(default_factory=list)
-    #: Lines that came together, as one text each.
-    chunks: list[tuple[Any, ...]] = field(default_factory=list)
-    #: How many lines those are.
-    chunk_lines: int = 0
-    runs: list[tuple[Any, ...]] = field(default_factory=list)
-    tasks: list[tuple[Any, ...]] = field(default_factory=list)
-    cursors: list[tuple[Any, ...]] = field(default_factory=list)
-    events: list[tuple[Any, ...]] = field(default_factory=list)
-
-    def add_logs(self, records: Iterable[LogRecord], first: int) -> int:
-        """Add log lines numbered from `first`; returns the next number."""
-        before = len(self.logs)
-        self.logs += [(*record, number) for number, record in enumerate(records, first)]
-        return first + len(self.logs) - before
-
-    def add_chunk(self, chunk: LogChunk, first: int) -> int:
-        """Add lines numbered from `first`; returns the next number."""
-        text = "\n".join(chunk.payloads)
-        count = len(chunk.payloads)
-        if text.count("\n") != count - 1:
-            # A line with a line end in it, which only a foreign client can make.
-            return self.add_logs(chunk.records(), first)
-        names = (chunk.workflow_id, chunk.workflow_name, chunk.workflow_instance_id, chunk.task_name)
-        self.chunks.append((*names, chunk.task_instance_id, chunk.timestamp_ms, chunk.level, text, first))
-        self.chunk_lines += count
-        return first + count
-
-    def add_run(self, update: RunUpdate, number: int) -> None:
-        """Add a run's change of status."""
-        self.runs.append((*_values(update), number))
-
-    def add_task(self, update: TaskUpdate, number: int) -> None:
-        """Add a task's change of status."""
-        self.tasks.append((*_values(update), number))
-
-    @property
-    def rows(self) -> Mapping[str, list[tuple[Any, ...]]]:
-        """The rows by table; chunks last."""
-        rows = (self.logs, self.runs, self.tasks, self.cursors, self.events, self.chunks)
-        return dict(zip((*SCHEMA, "chunk"), rows, strict=True))
-
-    def extend(self, other: "Batch") -> None:
-        """Add the rows of a later batch."""
-        for table, rows in self.rows.items():
-            rows.extend(other.rows[table])
-        self.chunk_lines += other.chunk_lines
-
-    def __len__(self) -> int:
-        """Rows in all, each line of a chunk counted."""
-        return sum(map(len, self.rows.values())) - len(self.chunks) + self.chunk_lines
-
-
 def _where(asked: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The WHERE of the log conditions that are asked for, and their values."""
     values = {name: value for name, value in asked.items() if value is not None}
@@ -201,10 +96,6 @@ def _where(asked: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def _definition(columns: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in columns.items())
-
-
-def _values(update: RunUpdate | TaskUpdate) -> list[Any]:
-    return [getattr(update, f.name) for f in fields(update)]
 
 
 class Store:
@@ -356,26 +247,37 @@ class Store:
     def log_page(self, filters: Mapping[str, Any], limit: int, *, newest: bool) -> list[dict[str, Any]]:
         """Log lines with their sequence, ascending: the first `limit` that match, or with `newest` the last.
 
-        `filters` has workflow, run, task, level, status, start, end, after; None matches all. Most pages lie close
-        together: the table is looked through piece by piece, from the side that is asked for.
+        `filters` has workflow, run, task, level, status, start, end, after; None matches all. No more than about
+        `PAGE_BYTES` are loaded, but at least one line. Most pages lie close together: the table is looked through piece
+        by piece, from the side that is asked for.
         """
         after = filters["after"]
         low = self._lowest if after is None else max(after + 1, self._lowest)
         beyond = self._highest() + 1
         asked = {name: value for name, value in filters.items() if name != "after"}
         found: list[dict[str, Any]] = []
-        span = _SPAN
-        while low < beyond and len(found) < limit:
+        span, room = _SPAN, PAGE_BYTES
+        while low < beyond and len(found) < limit and room > 0:
             piece = (max(beyond - span, low), beyond) if newest else (low, min(low + span, beyond))
-            found += self._piece(asked, piece, limit - len(found), "DESC" if newest else "ASC")
+            lines, room = self._piece(asked, piece, limit - len(found), room, "DESC" if newest else "ASC")
+            found += lines
             low, beyond = (low, piece[0]) if newest else (piece[1], beyond)
             span *= _SPAN_GROWTH
         return found[::-1] if newest else found
 
-    def _piece(self, asked: Mapping[str, Any], piece: tuple[int, int], limit: int, order: str) -> list[dict[str, Any]]:
+    def _piece(
+        self, asked: Mapping[str, Any], piece: tuple[int, int], limit: int, room: int, order: str
+    ) -> tuple[list[dict[str, Any]], int]:
+        """The lines of a piece of the table, and how many bytes of `room` they leave."""
         where, values = _where({**asked, "first": piece[0], "beyond": piece[1]})
-        sql = f"SELECT * FROM logstore {where} ORDER BY sequence {order} LIMIT $limit"
-        return self._objects(sql, {**values, "limit": limit})
+        rest = f"FROM logstore {where} ORDER BY sequence {order} LIMIT $limit"
+        count = 0
+        for (size,) in self._rows(f"SELECT strlen(payload) {rest}", {**values, "limit": limit}):
+            count += 1
+            room -= size
+            if room <= 0:
+                break
+        return self._objects(f"SELECT * {rest}", {**values, "limit": count}) if count else [], room
 
     def _highest(self) -> int:
         return int(self._one("SELECT coalesce(max(sequence), -1) FROM logstore"))
@@ -447,22 +349,3 @@ def _lock(path: str) -> int | None:
         return take_lock(Path(path + ".lock"), f"the database {path}", "CDKTR_DB_PATH")
     except OSError as error:
         raise StartError(f"The database {path} cannot be made: {error.strerror}; set CDKTR_DB_PATH") from error
-
-
-def take_lock(path: Path, what: str, setting: str) -> int:
-    """Lock a file for this process until the returned descriptor is closed.
-
-    Raises StartError that names who holds it, OSError when the file cannot be made.
-    """
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(lock, 100).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise StartError(
-            f"Another principal (process {holder}) holds {what}; stop it, or set {setting} to another place"
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
-    return lock

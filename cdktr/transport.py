@@ -1,4 +1,4 @@
-"""ZeroMQ sockets under asyncio, and one plain client. The law: nobody else imports zmq; nothing here reads a message.
+"""ZeroMQ sockets under asyncio. The law: nobody but this and `caller` imports zmq; nothing here reads a message.
 
 `zmq.asyncio` is left out: it costs 57 ms to import and a future a message. A ZeroMQ socket has one descriptor that
 becomes readable when its state may have changed, edge-triggered: after every receive and send the state must be looked
@@ -10,37 +10,18 @@ import errno
 import itertools
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from cdktr.caller import connect, new_socket
 from cdktr.errors import StartError, UnreachableError
-
-#: Bytes; a larger message ends the connection that sends it.
-MAX_MESSAGE = 32 * 1024 * 1024
 
 #: Messages taken from one socket before the event loop gets a turn.
 BURST = 64
 
-#: Milliseconds: how often a silent connection is tried, and how long it may stay silent.
-HEARTBEAT_MS = 2000
-HEARTBEAT_TIMEOUT_MS = 10000
-
 #: What a reply needs to find its way: the frames before the message, as they came.
 Peer = tuple[bytes, ...]
-
-
-def _new(context: zmq.Context[Any], kind: int, *, linger_ms: int = 0) -> zmq.Socket[bytes]:
-    raw: zmq.Socket[bytes] = context.socket(kind)
-    raw.setsockopt(zmq.LINGER, linger_ms)
-    raw.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
-    raw.setsockopt(zmq.HANDSHAKE_IVL, 5000)
-    raw.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-    raw.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-    raw.setsockopt(zmq.BACKLOG, 1024)
-    raw.setsockopt(zmq.IPV6, 1)
-    return raw
 
 
 class _Socket:
@@ -127,7 +108,7 @@ class Endpoints:
         self._watchers: set[int] = set()
         names = ("CDKTR_PRINCIPAL_PORT", "CDKTR_LOGS_LISTENING_PORT", "CDKTR_LOGS_PUBLISHING_PORT")
         kinds = (zmq.ROUTER, zmq.PULL, zmq.XPUB)
-        raws = [_new(self._context, kind, linger_ms=500) for kind in kinds]
+        raws = [new_socket(self._context, kind, linger_ms=500) for kind in kinds]
         raws[0].setsockopt(zmq.ROUTER_MANDATORY, 1)
         # Before it is bound, so that nobody connects unseen.
         monitor = raws[2].get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
@@ -182,7 +163,7 @@ class Requester:
 
     def __init__(self, host: str, port: int) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        raw = _new(self._context, zmq.DEALER, linger_ms=500)
+        raw = new_socket(self._context, zmq.DEALER, linger_ms=500)
         # Nothing is queued for a principal that is not there: the sender shall know.
         raw.setsockopt(zmq.IMMEDIATE, 1)
         raw.setsockopt(zmq.RECONNECT_IVL, 50)
@@ -195,7 +176,11 @@ class Requester:
         self._monitor = _Socket(monitor, self._monitored)
         self._dealer = _Socket(raw, self._reply)
         self._monitored_raw = raw
-        raw.connect(f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}")
+        try:
+            connect(raw, host, port)
+        except UnreachableError:
+            self.close()
+            raise
 
     async def connected(self) -> None:
         """Return when there is a connection."""
@@ -234,49 +219,4 @@ class Requester:
         self._monitored_raw.disable_monitor()
         self._monitor.close()
         self._dealer.close()
-        self._context.term()
-
-
-class Caller:
-    """A plain blocking client: one request at a time. For the command line and event listeners."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self.address = f"{host}:{port}"
-        self._host, self._port = host, port
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._raw: zmq.Socket[bytes] | None = None
-
-    def call(self, message: bytes, timeout_s: float) -> bytes:
-        """Ask and return the reply. Raises UnreachableError, at once where nothing listens."""
-        raw = self._raw = self._raw or self._connect(timeout_s)
-        raw.send(message)
-        if not raw.poll(int(timeout_s * 1000)):
-            # A REQ socket that got no answer cannot be used again.
-            self.close_socket()
-            raise UnreachableError(f"The principal at {self.address} did not answer in {timeout_s:g} s")
-        return raw.recv()
-
-    def _connect(self, timeout_s: float) -> zmq.Socket[bytes]:
-        # ZeroMQ connects in the background and says nothing of a refusal: ask TCP first.
-        try:
-            socket.create_connection((self._host, self._port), timeout_s).close()
-        except (OSError, UnicodeError) as error:
-            why = "no such address" if isinstance(error, UnicodeError) else error.strerror or "no answer"
-            raise UnreachableError(
-                f"No principal answers at {self.address} ({why}); start one with `cdktr start principal`, "
-                "or say where it is with --principal-host and --principal-port"
-            ) from None
-        raw = _new(self._context, zmq.REQ)
-        raw.connect(f"tcp://[{self._host}]:{self._port}" if ":" in self._host else f"tcp://{self._host}:{self._port}")
-        return raw
-
-    def close_socket(self) -> None:
-        """Drop the connection; the next call makes a new one."""
-        if self._raw is not None:
-            self._raw.close()
-            self._raw = None
-
-    def close(self) -> None:
-        """Drop everything."""
-        self.close_socket()
         self._context.term()

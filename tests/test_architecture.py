@@ -20,20 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The modules of cdktr/ by layer, as in ARCHITECTURE.md; a name may be a package, whose files are then one unit.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
-    "1 pure core": (
-        "workflow",
-        "dag",
-        "cron",
-        "text",
-        "parse",
-        "run",
-        "dispatch",
-        "codec",
-        "messages",
-        "protocol",
-        "frames",
-    ),
-    "2 edges": ("catalog", "journal", "store", "transport", "executor", "uv"),
+    "1 pure core": tuple("workflow dag cron text parse run dispatch codec messages protocol frames batch".split()),
+    "2 edges": ("catalog", "journal", "lock", "store", "caller", "transport", "executor", "uv"),
     "3 daemons": (
         *("logs", "coordinator", "legacy", "api", "scheduler", "pair", "principal"),
         *("outbox", "driver", "agent"),
@@ -52,6 +40,8 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "codec": frozenset({"workflow"}),
     "protocol": frozenset({"messages"}),
     "frames": frozenset({"messages"}),
+    "store": frozenset({"lock"}),
+    "transport": frozenset({"caller"}),
     "coordinator": frozenset({"logs"}),
     "legacy": frozenset({"logs", "coordinator"}),
     "api": frozenset({"logs", "coordinator", "legacy"}),
@@ -62,7 +52,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
 
 #: Which modules may import a library; one that is not named here may be imported nowhere.
 LIBRARIES: Mapping[str, frozenset[str]] = {
-    "zmq": frozenset({"transport"}),
+    "zmq": frozenset({"transport", "caller"}),
     "duckdb": frozenset({"store"}),
     "yaml": frozenset({"parse"}),
     "asciimatics": frozenset({"tui/screen"}),

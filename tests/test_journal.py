@@ -205,7 +205,7 @@ def test_a_waiter_that_goes_away_takes_nothing_with_it(tmp_path: Path, monkeypat
             leaving.cancel()
             gate.opened.set()
         assert leaving.cancelled()
-        assert staying.done()
+        assert not staying.cancelled()
 
     using(tmp_path, story)
     assert recovered(tmp_path) == [0, 1]
@@ -409,14 +409,14 @@ def failing_at(step: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tupl
     failed = False
     messages: set[str] = set()
 
-    async def insist(act: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        try:
-            await act()
-        except StoreError as error:
-            messages.add(str(error))
-            await act()
-
     async def story(writer: Writer) -> None:
+        async def insist(act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+            try:
+                await act()
+            except StoreError as error:
+                messages.add(str(error))
+                await writer.sync()
+
         def fail(name: str) -> None:
             nonlocal failed
             if steps.count == step and not failed:
@@ -448,7 +448,6 @@ def test_a_disk_that_fails_once_at_any_step(tmp_path: Path, monkeypatch: pytest.
         folder = tmp_path / str(step)
         writer, failed = failing_at(step, folder, monkeypatch)
         assert recovered(folder) == writer.written == list(range(6)), f"failed at step {step}"
-        assert not list(folder.glob("*.new"))
         if not failed:
             break
         step += 1
@@ -517,6 +516,9 @@ def test_a_full_disk_and_its_end(small_disk: Path) -> None:
                 await writer.journal.sync()
 
         with pytest.raises(StoreError, match="No space left on device"):
+            await writer.journal.compact(lambda: text * 60)
+        assert [path.name for path in (small_disk / "journal").iterdir()] == ["events.1"], "failures leave no litter"
+        with pytest.raises(StoreError, match="No space left on device"):
             await write_on()
         for _ in range(5):
             with pytest.raises(StoreError):
@@ -529,4 +531,3 @@ def test_a_full_disk_and_its_end(small_disk: Path) -> None:
     written: list[int] = []
     using(small_disk / "journal", story)
     assert [number for number, _ in recovered(small_disk / "journal")] == written
-    assert len(list((small_disk / "journal").iterdir())) <= 3, "failures leave no litter"

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from cdktr import logs
+from cdktr.batch import Batch
 from cdktr.errors import StoreError
 from cdktr.frames import decode_log
 from cdktr.logs import LogHub
 from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
-from cdktr.store import MEMORY, Batch, Store
+from cdktr.store import MEMORY, Store
 
 #: Longer than any test: what is not urgent never comes.
 NEVER_S = 3600.0
@@ -211,6 +212,10 @@ def test_stored_means_everything_taken_before_not_what_is_on_its_way() -> None:
         async with asyncio.TaskGroup() as group:
             early = group.create_task(hub.flush(NEVER_S))
             await entered(hub.store.entered)
+            last = group.create_task(hub.stored())
+            for _ in range(9):
+                await asyncio.sleep(0)
+            assert not last.done(), "the first is not stored yet"
             hub.take_log(record("second"))
             late = group.create_task(hub.flush(NEVER_S))
             assert hub.unstored == 2

@@ -332,7 +332,13 @@ def test_the_reading_stops_while_there_is_too_much(monkeypatch: pytest.MonkeyPat
         assert fullness == [True]
         box.add(status(11))
         assert fullness == [True], "said once"
+        network.replies = 1
         network.up.set()
+        await until(lambda: network.replies == 0)
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert fullness == [True], "a little room is not enough"
+        network.answer(100)
         await box.emptied()
         assert fullness == [True, False]
         for number in range(20):

@@ -1,6 +1,5 @@
 """The history: what is written is found again, by whoever asks, in a file that the original could have made."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -11,9 +10,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from cdktr.batch import SCHEMA, Batch
 from cdktr.errors import StartError, StoreError
 from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
-from cdktr.store import MEMORY, SCHEMA, SLICE, Batch, Store, take_lock
+from cdktr.store import MEMORY, SLICE, Store
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -576,16 +576,6 @@ def test_a_second_opener_in_this_process_is_refused_too(path: str) -> None:
         Store(path)
     store.close()
     Store(path).close()
-
-
-def test_a_lock_names_its_last_holder(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    path.write_text("a very long number of another time")
-    lock = take_lock(path, "the folder", "CDKTR_X")
-    with pytest.raises(StartError, match=r"process \d+\) holds the folder; stop it, or set CDKTR_X"):
-        take_lock(path, "the folder", "CDKTR_X")
-    os.close(lock)
-    os.close(take_lock(path, "the folder", "CDKTR_X"))
 
 
 def test_memory_is_everybodys_own() -> None:

@@ -1,8 +1,5 @@
 import asyncio
-import errno
-import os
 import socket
-import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +7,9 @@ from typing import Any
 import pytest
 import zmq
 
+from cdktr.caller import MAX_MESSAGE
 from cdktr.errors import StartError, UnreachableError
-from cdktr.transport import BURST, MAX_MESSAGE, Caller, Endpoints, Peer, Requester
+from cdktr.transport import BURST, Endpoints, Peer, Requester
 from tests.integration.wire import Tcp
 
 #: Seconds: a limit for a hanging test, not a measure.
@@ -318,60 +316,3 @@ def test_nothing_is_kept_for_a_principal_that_is_not_there() -> None:
 
 
 # The plain client.
-
-
-@contextmanager
-def answering(answer: Callable[[list[bytes]], bytes | None]) -> Iterator[int]:
-    """Endpoints in a thread of their own; gives the port."""
-    ports: list[int] = []
-    ready, stop = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        desk = Desk(answer)
-        ports.append(desk.api)
-        ready.set()
-        await until(stop.is_set)
-        desk.endpoints.close()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert ready.wait(PATIENCE_S)
-        yield ports[0]
-    finally:
-        stop.set()
-        thread.join()
-
-
-def test_a_caller_asks_again_and_again() -> None:
-    with answering(lambda frames: b"to " + frames[0]) as port:
-        caller = Caller("127.0.0.1", port)
-        assert [caller.call(b"%d" % number, PATIENCE_S) for number in range(20)] == [b"to %d" % n for n in range(20)]
-        caller.close()
-        assert caller.address == f"127.0.0.1:{port}"
-
-
-def test_a_caller_can_be_used_after_a_silence() -> None:
-    with answering(lambda frames: None if frames == [b"hush"] else b"reply") as port:
-        caller = Caller("127.0.0.1", port)
-        with pytest.raises(UnreachableError, match=r"did not answer in 0\.05 s"):
-            caller.call(b"hush", 0.05)
-        assert caller.call(b"hello", PATIENCE_S) == b"reply"
-        caller.close()
-
-
-def test_a_caller_with_an_address_that_is_none() -> None:
-    caller = Caller("no..host", 5561)
-    with pytest.raises(UnreachableError, match=r"No principal answers at no\.\.host:5561 \("):
-        caller.call(b"hello", 3600)
-    caller.close()
-
-
-def test_a_caller_says_at_once_that_nobody_is_there() -> None:
-    caller = Caller("127.0.0.1", free_port())
-    refused = os.strerror(errno.ECONNREFUSED)
-    with pytest.raises(
-        UnreachableError, match=rf"{caller.address} \({refused}\); start one with `cdktr start principal`"
-    ):
-        caller.call(b"hello", 3600)
-    caller.close()

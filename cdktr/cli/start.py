@@ -14,7 +14,7 @@ from cdktr.errors import SettingError
 from cdktr.settings import Settings
 from cdktr.text import printable
 
-#: For what daemons write: journal, database, log buffers belong to their user alone.
+#: For what a principal writes: journal and database belong to their user alone.
 UMASK = 0o077
 
 
@@ -26,12 +26,17 @@ def principal(arguments: Namespace) -> int:
     if concurrency is not None and not arguments.with_agent:
         raise SettingError("--max-concurrent is for the agent of --with-agent; give both, or neither")
     settings = _prepare(arguments)
+    # The agent of --with-agent gets back what its user set: it writes nothing, but its tasks do.
+    agent_umask = os.umask(UMASK)
     raise_file_limit()
     of_agent = ["--max-concurrent", str(concurrency)] if concurrency is not None else []
 
     async def serve() -> None:
         agent_arguments = of_agent if arguments.with_agent else None
-        await Principal(settings, with_scheduler=not arguments.no_scheduler, agent_arguments=agent_arguments).run()
+        with_scheduler = not arguments.no_scheduler
+        await Principal(
+            settings, with_scheduler=with_scheduler, agent_arguments=agent_arguments, agent_umask=agent_umask
+        ).run()
 
     asyncio.run(serve())
     return Exit.DONE
@@ -52,7 +57,6 @@ def agent(arguments: Namespace) -> int:
 
 def _prepare(arguments: Namespace) -> Settings:
     settings = settings_of(arguments)
-    os.umask(UMASK)
     _set_up_logging(settings.log_level)
     return settings
 

@@ -1,0 +1,22 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from cdktr.errors import StartError
+from cdktr.lock import take_lock
+
+
+def test_a_lock_names_its_last_holder(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text("a very long number of another time")
+    lock = take_lock(path, "the folder", "CDKTR_X")
+    with pytest.raises(StartError, match=r"process \d+\) holds the folder; stop it, or set CDKTR_X"):
+        take_lock(path, "the folder", "CDKTR_X")
+    os.close(lock)
+    os.close(take_lock(path, "the folder", "CDKTR_X"))
+
+
+def test_a_place_where_no_lock_can_be(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        take_lock(tmp_path / "missing" / "lock", "the folder", "CDKTR_X")
