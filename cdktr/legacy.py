@@ -69,7 +69,7 @@ class OldAgents:
         self._coordinator.heard(agent_id)
         run_id = self._dispatch.run_of(instance_id)
         update = TaskUpdate(task_id, task_instance_id, run_id, status, now_ms(), agent_id)
-        if run_id in self._dispatch.finished:
+        if self._dispatch.finished.get(run_id) is RunStatus.CRASHED:
             self._coordinator.refuse(update, agent_id)
         else:
             self._hub.take_task(update)

@@ -266,16 +266,16 @@ def test_any_text_comes_back_as_it_was(store: Store, text: str) -> None:
 )
 def test_a_chunk_is_stored_as_its_lines(store: Store, lines: list[str]) -> None:
     chunk = LogChunk("w", "W", "run-1", "t", "t-1", 5, "INFO", tuple(lines))
-    batch, other = Batch(), Batch()
-    assert batch.add_chunk(chunk, 3) == 3 + len(lines)
-    assert other.add_chunk(chunk, 10_000) == 10_000 + len(lines)
+    batch, other, later = Batch(), Batch(), Batch()
+    for each, first in ((batch, 3), (other, 10_000), (later, 20_000)):
+        assert each.add_chunk(chunk, first) == first + len(lines)
     batch.extend(other)
     assert len(batch) == 2 * len(lines)
     store.write(batch)
-    store.write(Batch())
-    assert store.logs(0, 10, None, None, 10**6) == [*chunk.records(), *chunk.records()]
+    store.write(later)
+    assert store.logs(0, 10, None, None, 10**6) == 3 * chunk.records()
     numbers = [row["sequence"] for row in store.log_page(NO_FILTER, 10**6, newest=False)]
-    assert numbers == [*range(3, 3 + len(lines)), *range(10_000, 10_000 + len(lines))]
+    assert numbers == [first + n for first in (3, 10_000, 20_000) for n in range(len(lines))]
 
 
 def test_a_chunk_that_no_database_takes(store: Store) -> None:
@@ -354,6 +354,8 @@ def test_the_latest_status_is_the_last_that_came_whatever_the_clocks_say(store: 
     write(store, run(P, 500), run(R, 400), run(C, 300))
     assert [r["status"] for r in store.runs()] == ["COMPLETED"]
     assert [(r["status"], r["timestamp_ms"]) for r in store.latest(1)] == [("COMPLETED", 300)]
+    write(store, run(P, 100, "run-2"))
+    assert [r["workflow_instance_id"] for r in store.runs()] == ["run-2", "run-1"]
 
 
 def test_a_run_that_waits_again_is_with_no_agent(store: Store) -> None:
