@@ -185,8 +185,20 @@ class Coordinator:
         run = self.dispatch.accept(
             workflow_id, now_ms=now_ms(), params=params, trigger=trigger, scheduled_ms=scheduled_ms
         )
-        await self.durably()
+        try:
+            await self.durably()
+        except StoreError:
+            if run is not None:
+                self._withdraw(run.id)
+            raise
         return None if run is None else run.id
+
+    def _withdraw(self, run_id: str) -> None:
+        """Who triggered it is told that it was not accepted: then it must not run later."""
+        lease = self.dispatch.leases.get(run_id)
+        if run_id in self.dispatch.queued or (lease is not None and not lease.started):
+            self.dispatch.finish(run_id, RunStatus.CANCELLED, now_ms(), "the trigger could not be made durable")
+            self.settle()
 
     def _check_open(self) -> None:
         if self.is_stopping:
@@ -296,9 +308,11 @@ class Coordinator:
     async def report(self, request: Report) -> dict[str, Any]:
         """Take a report, once; returns when it is stored. Raises RefusedError when one before it is missing."""
         self.heard(request.agent_id)
-        last = self._reports.get(request.source, 0)
         if request.sequence < 1:
             raise RefusedError(f"Reports are numbered from 1, not {request.sequence}")
+        # An agent sends first what it has longest. Who is unknown here, and begins later than with 1, has outlived the
+        # database that had the rest.
+        last = self._reports.get(request.source, request.sequence - 1)
         if request.sequence > last + 1:
             raise RefusedError(f"Report {last + 1} of {request.source} is missing; send it first")
         if request.sequence == last + 1:

@@ -170,8 +170,12 @@ class Dispatch:
         )
 
     def requeue(self, lease: Lease, now_ms: int, detail: str) -> None:
-        """A run that was handed out and never started waits again, in its old place."""
+        """A run that was handed out and never started waits again, in its old place; too often, and it is given up."""
         run = lease.run
+        if run.deliveries + 1 >= MAX_DELIVERIES:
+            why = f"{detail}; it was handed out {MAX_DELIVERIES} times"
+            self.finish(run.id, RunStatus.CRASHED, now_ms, why)
+            return
         self._do("requeued", id=run.id, workflow_id=run.workflow_id, at_ms=now_ms, detail=detail)
 
     def holds(self, run_id: str, token: str) -> bool:
@@ -233,7 +237,7 @@ class Dispatch:
 
     def drop(self, lease: Lease, now_ms: int, why: str) -> None:
         """The agent of a lease is lost: queue the run again if it surely never started, else it CRASHED."""
-        if lease.started is False and lease.run.deliveries + 1 < MAX_DELIVERIES:
+        if lease.started is False:
             self.requeue(lease, now_ms, f"{why} before it started the run")
         else:
             self.finish(lease.run.id, RunStatus.CRASHED, now_ms, why)

@@ -1,7 +1,9 @@
 """The queue at work, with a real journal and a database in memory."""
 
 import asyncio
+import errno
 import json
+import os
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -221,6 +223,35 @@ def test_a_report_counts_once_and_none_is_left_out(tmp_path: Path) -> None:
             await world.report(3, line)
         assert missing.group_contains(RefusedError, match="Report 2 of a1/x is missing")
         assert len(world.store.logs(0, 9, None, None, 9)) == 1
+
+    in_world(story, tmp_path)
+
+
+def test_an_agent_outlives_the_database(tmp_path: Path) -> None:
+    """Its next report is not its first, and there is nothing that knows of those before."""
+
+    async def story(world: World) -> None:
+        line = LogChunk("etl", "ETL", "run", "A", "t-1", 4, "INFO", ("STDOUT x",))
+        assert await world.report(7, line) == {"stored": 7}
+        assert await world.report(8, line) == {"stored": 8}
+        assert len(world.store.logs(0, 9, None, None, 9)) == 2
+
+    in_world(story, tmp_path)
+
+
+def test_a_trigger_that_could_not_be_made_durable_never_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(world: World) -> None:
+        def full(_fd: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", full)
+            with pytest.raises(StoreError, match="cannot be written"):
+                await world.trigger()
+        assert await world.lease() == []
+        await world.hub.write()
+        [run] = world.store.runs()
+        assert (run["status"], run["detail"]) == ("CANCELLED", "the trigger could not be made durable")
 
     in_world(story, tmp_path)
 
