@@ -12,13 +12,12 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from cdktr import __version__
-from cdktr.codec import workflow_from_json
-from cdktr.driver import Assignment, Driver
+from cdktr.codec import assignment_from_json
+from cdktr.driver import Driver
 from cdktr.errors import ProtocolError, RefusedError, UnreachableError
 from cdktr.executor import Executor, base_environment
 from cdktr.frames import Reported
@@ -28,6 +27,7 @@ from cdktr.protocol import Heartbeat, LeaseWork, StartRuns, decode_reply
 from cdktr.records import RunStatus, RunUpdate
 from cdktr.settings import Settings
 from cdktr.transport import Requester
+from cdktr.workflow import Assignment
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class Agent:
         answer = await self._rest(LeaseWork(self.id, free, REST_MS, dict(self._holding)))
         self._let_go(answer["lost"])
         if answer["leases"] and not self._draining.is_set():
-            await self._start([_assignment(lease) for lease in answer["leases"]], group)
+            await self._start([assignment_from_json(lease) for lease in answer["leases"]], group)
 
     async def _rest(self, request: LeaseWork) -> Any:
         """Ask for work; an empty answer as soon as the agent shall stop."""
@@ -266,14 +266,3 @@ class Agent:
             await self._ask(Heartbeat(self.id, 0, __version__, {}, leaving=True))
         except (UnreachableError, RefusedError):
             pass
-
-
-def _assignment(lease: Mapping[str, Any]) -> Assignment:
-    """Raises ProtocolError."""
-    try:
-        workflow = workflow_from_json(lease["workflow"])
-        return Assignment(
-            workflow, lease["workflow_instance_id"], lease["token"], lease["first_number"], lease["params"]
-        )
-    except (KeyError, TypeError) as error:
-        raise ProtocolError(f"A lease cannot be read: {error!r}") from None

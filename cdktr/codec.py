@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from cdktr.errors import ProtocolError
-from cdktr.workflow import Retry, RunIf, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import Assignment, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 #: Stands for "no start time": existing agents refuse a Workflow without one.
 NO_START_TIME = "1970-01-01T00:00:00+00:00"
@@ -95,6 +95,27 @@ def workflow_from_json(value: Mapping[str, Any]) -> Workflow:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProtocolError(f"A workflow cannot be read from its JSON: {error!r}") from None
+
+
+def assignment_to_json(job: Assignment) -> dict[str, Any]:
+    """The JSON object of a run that is handed to an agent."""
+    return {
+        "workflow": workflow_to_json(job.workflow),
+        "workflow_instance_id": job.run_id,
+        "token": job.token,
+        "first_number": job.first_number,
+        "params": dict(job.params),
+    }
+
+
+def assignment_from_json(value: Mapping[str, Any]) -> Assignment:
+    """The run of a JSON object. Raises ProtocolError."""
+    try:
+        workflow = workflow_from_json(value["workflow"])
+        names = ("workflow_instance_id", "token", "first_number", "params")
+        return Assignment(workflow, *(value[name] for name in names))
+    except (KeyError, TypeError) as error:
+        raise ProtocolError(f"An assignment cannot be read from its JSON: {error!r}") from None
 
 
 def _task_from_json(value: Mapping[str, Any]) -> Task:

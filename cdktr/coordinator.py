@@ -17,15 +17,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cdktr.codec import workflow_to_json
-from cdktr.dispatch import Change, Dispatch, Lease, QueuedRun
+from cdktr.codec import assignment_to_json
+from cdktr.dispatch import Change, Dispatch, QueuedRun
 from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StoreError
 from cdktr.frames import Reported, unpack
 from cdktr.journal import Journal
 from cdktr.logs import LogHub
 from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns
 from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
-from cdktr.workflow import Workflow, bind_params
+from cdktr.workflow import Assignment, Workflow, bind_params
 
 log = logging.getLogger(__name__)
 
@@ -270,7 +270,8 @@ class Coordinator:
         while len(granted) < count and (found := self.next_run()) is not None:
             _, workflow, params = found
             lease = self.dispatch.lease(agent_id, secrets.token_hex(8), len(workflow.tasks))
-            granted.append(_lease_to_json(lease, workflow, params))
+            job = Assignment(workflow, lease.run.id, lease.token, lease.first_number, params)
+            granted.append(assignment_to_json(job))
         return granted
 
     def next_run(self) -> tuple[QueuedRun, Workflow, dict[str, str]] | None:
@@ -386,16 +387,6 @@ _STATUS = {"started": RunStatus.RUNNING, "requeued": RunStatus.PENDING, "finishe
 def _pending(run: QueuedRun) -> RunUpdate:
     params = json.dumps(run.params) if run.params else None
     return RunUpdate(run.workflow_id, run.id, RunStatus.PENDING, run.queued_ms, trigger=run.trigger, params=params)
-
-
-def _lease_to_json(lease: Lease, workflow: Workflow, params: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "workflow": workflow_to_json(workflow),
-        "workflow_instance_id": lease.run.id,
-        "token": lease.token,
-        "first_number": lease.first_number,
-        "params": params,
-    }
 
 
 def now_ms() -> int:

@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from cdktr.errors import CdktrError
 from cdktr.executor import Command, Executor
@@ -16,21 +15,9 @@ from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
 from cdktr.run import Outcome, Run, TaskState
 from cdktr.text import format_duration, slug
 from cdktr.uv import find_uv, uv_argv
-from cdktr.workflow import Subprocess, Task, Workflow, resolve
+from cdktr.workflow import Assignment, Subprocess, Task, resolve
 
 LEVELS = {"STDOUT": "INFO", "STDERR": "ERROR"}
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """A run as the principal leased it to this agent."""
-
-    workflow: Workflow
-    run_id: str
-    token: str
-    #: The run's tasks are numbered from here, in the order of the file.
-    first_number: int
-    params: Mapping[str, str]
 
 
 class Driver:

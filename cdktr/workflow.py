@@ -104,6 +104,19 @@ class Workflow:
     timeout_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A run as it is handed to an agent, with its definition as that was at the time."""
+
+    workflow: Workflow
+    run_id: str
+    #: The secret of the lease.
+    token: str
+    #: The run's tasks are numbered from here, in the order of the file.
+    first_number: int
+    params: Mapping[str, str]
+
+
 def scalar_text(value: Scalar) -> str:
     """A parameter as tasks see it: booleans as YAML writes them."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -5,9 +5,15 @@ from typing import Any
 
 import pytest
 
-from cdktr.codec import NO_START_TIME, workflow_from_json, workflow_to_json
+from cdktr.codec import (
+    NO_START_TIME,
+    assignment_from_json,
+    assignment_to_json,
+    workflow_from_json,
+    workflow_to_json,
+)
 from cdktr.errors import ProtocolError
-from cdktr.workflow import Retry, RunIf, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import Assignment, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 DAILY = Workflow(
     id="etl.daily",
@@ -183,3 +189,18 @@ def without(key: str) -> dict[str, Any]:
 def test_what_is_no_workflow(value: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError, match="A workflow cannot be read"):
         workflow_from_json(value)
+
+
+def test_an_assignment_both_ways() -> None:
+    workflow = Workflow("etl", "ETL", {"a": Task("A", Subprocess("true"))})
+    job = Assignment(workflow, "calm-otter-1", "secret", 7, {"day": "monday"})
+    assert assignment_from_json(assignment_to_json(job)) == job
+
+
+@pytest.mark.parametrize("missing", ["workflow", "workflow_instance_id", "token", "first_number", "params"])
+def test_an_assignment_with_something_missing(missing: str) -> None:
+    workflow = Workflow("etl", "ETL", {"a": Task("A", Subprocess("true"))})
+    value = assignment_to_json(Assignment(workflow, "calm-otter-1", "secret", 7, {}))
+    del value[missing]
+    with pytest.raises(ProtocolError, match=missing):
+        assignment_from_json(value)

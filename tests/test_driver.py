@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from cdktr.driver import Assignment, Driver
+from cdktr.driver import Driver
 from cdktr.executor import Executor, base_environment
 from cdktr.frames import Reported
 from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
-from cdktr.workflow import Retry, RunIf, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import Assignment, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 Record = LogChunk | Reported
 
