@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import secrets
-import signal
 import socket
 import time
 from functools import partial
@@ -23,6 +22,7 @@ from cdktr.executor import Executor, base_environment
 from cdktr.frames import Reported
 from cdktr.messages import Structured, load
 from cdktr.outbox import Outbox
+from cdktr.process import stop_signals
 from cdktr.protocol import Heartbeat, LeaseWork, StartRuns, decode_reply
 from cdktr.records import RunStatus, RunUpdate
 from cdktr.settings import Settings
@@ -40,8 +40,8 @@ REST_MS = 20_000
 #: Seconds before the next attempt after the principal refused or was away.
 PAUSE_S = 0.5
 
-#: Seconds that a stopping agent waits for a principal that is away to take what is left.
-DELIVER_S = 10.0
+#: Seconds that a stopping agent waits for a principal that is away to take what is left; a second signal ends that.
+DELIVER_S = 600.0
 
 
 class _Stopped(Exception):
@@ -64,6 +64,7 @@ class Agent:
         self._drivers: dict[str, Driver] = {}
         self._draining = asyncio.Event()
         self._changed = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._parent = parent
         #: The task whose request for work rests at the principal now.
         self._resting: asyncio.Task[Any] | None = None
@@ -86,7 +87,7 @@ class Agent:
 
     def _listen_for_stop(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in stop_signals():
             loop.add_signal_handler(number, self.stop)
         if self._parent is not None:
             loop.add_reader(self._parent, self._orphaned)
@@ -111,6 +112,7 @@ class Agent:
             self._drain()
             return
         log.warning("Ending %d runs", len(self._drivers))
+        self._hurried.set()
         for driver in list(self._drivers.values()):
             driver.end(RunStatus.CRASHED, f"agent {self.id} was stopped while the run was under way")
 
@@ -139,7 +141,8 @@ class Agent:
         return load(reply.payload or "", f"the reply to {request.verb}")
 
     def _heartbeat(self) -> Heartbeat:
-        return Heartbeat(self.id, self._settings.agent_max_concurrency, __version__, dict(self._holding))
+        slots = 0 if self._draining.is_set() else self._settings.agent_max_concurrency
+        return Heartbeat(self.id, slots, __version__, dict(self._holding))
 
     async def _beat(self) -> None:
         """Heartbeats, at least three in a timeout; at once after the connection came back."""
@@ -188,8 +191,21 @@ class Agent:
     async def _take(self, free: int, group: asyncio.TaskGroup) -> None:
         answer = await self._rest(LeaseWork(self.id, free, REST_MS, dict(self._holding)))
         self._let_go(answer["lost"])
-        if answer["leases"] and not self._draining.is_set():
-            await self._start([assignment_from_json(lease) for lease in answer["leases"]], group)
+        jobs = [job for lease in answer["leases"] if (job := self._read(lease)) is not None]
+        if jobs and not self._draining.is_set():
+            await self._start(jobs, group)
+
+    def _read(self, lease: dict[str, Any]) -> Assignment | None:
+        """None, and the run has FAILED, for what only another version can read: the others are not to suffer."""
+        try:
+            return assignment_from_json(lease)
+        except ProtocolError as error:
+            log.error("%s", error)
+            now_ms = time.time_ns() // 1_000_000
+            run_id, token = str(lease.get("workflow_instance_id")), str(lease.get("token"))
+            update = RunUpdate("", run_id, RunStatus.FAILED, now_ms, self.id, f"agent {self.id}: {error}")
+            self._outbox.add(Reported(token, update))
+            return None
 
     async def _rest(self, request: LeaseWork) -> Any:
         """Ask for work; an empty answer as soon as the agent shall stop."""
@@ -248,17 +264,25 @@ class Agent:
         await self._draining.wait()
         # It may be starting its last runs, and what it asks must not come after the farewell; but a principal that is
         # away is not waited for.
-        await asyncio.wait([self._fetching], timeout=PAUSE_S)
+        await asyncio.wait([self._fetching], timeout=self._settings.timeout_s)
         while self._drivers:
             self._changed.clear()
             await self._changed.wait()
         try:
             async with asyncio.timeout(DELIVER_S):
-                await self._outbox.emptied()
+                await self._delivered()
         except TimeoutError:
             log.error("The principal at %s is away: the end of what ran could not be delivered", self._address)
         await self._leave()
         raise _Stopped
+
+    async def _delivered(self) -> None:
+        """Return when everything is stored, or a second signal says not to wait for it."""
+        async with asyncio.TaskGroup() as group:
+            waiting = {group.create_task(self._outbox.emptied()), group.create_task(self._hurried.wait())}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for each in waiting:
+                each.cancel()
 
     async def _leave(self) -> None:
         """Tell the principal that this agent is gone, so that nobody waits for its heartbeat."""

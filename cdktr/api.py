@@ -10,6 +10,8 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from cdktr import __version__
@@ -20,7 +22,7 @@ from cdktr.coordinator import Coordinator
 from cdktr.errors import CdktrError, NotFoundError, ProtocolError, StoreError, UnprocessableError
 from cdktr.legacy import OldAgents
 from cdktr.logs import LogHub
-from cdktr.messages import Request, load
+from cdktr.messages import Request
 from cdktr.store import Store
 from cdktr.text import format_log
 
@@ -50,6 +52,14 @@ RECENT = 10
 
 T = TypeVar("T")
 Send = Callable[[p.Reply], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOut:
+    """A reply that hands something out, which is taken back when its peer is gone."""
+
+    reply: p.Reply
+    take_back: Callable[[], None]
 
 
 class Api:
@@ -83,13 +93,12 @@ class Api:
         try:
             request = self._decode(frames)
             result = HANDLERS[type(request)](self, request)
+            if not isinstance(result, p.Reply):
+                group.create_task(self._later(result, send))
+                return
         except Exception as error:
-            send(_error_reply(error))
-            return
-        if isinstance(result, p.Reply):
-            send(result)
-        else:
-            group.create_task(self._later(request, result, send))
+            result = _error_reply(error)
+        send(result)
 
     @staticmethod
     def _decode(frames: list[bytes]) -> Request:
@@ -97,13 +106,16 @@ class Api:
             raise ProtocolError(f"A request is one frame, not {len(frames)}")
         return p.decode(frames[0])
 
-    async def _later(self, request: Request, result: Awaitable[p.Reply], send: Send) -> None:
+    @staticmethod
+    async def _later(result: Awaitable[p.Reply | HandedOut], send: Send) -> None:
         try:
             reply = await result
         except Exception as error:
             reply = _error_reply(error)
-        if not send(reply) and isinstance(request, p.LeaseWork) and reply.kind == "SUCCESS":
-            self._coordinator.undelivered(request, load(reply.payload or "", "a lease")["leases"])
+        if isinstance(reply, p.Reply):
+            send(reply)
+        elif not send(reply.reply):
+            reply.take_back()
 
     # The original API.
 
@@ -111,11 +123,12 @@ class Api:
         """Alive."""
         return p.PONG
 
-    def list_workflows(self, _: p.ListWorkflows) -> p.Reply:
-        """All definitions in force; the text is made once for each state of the folder."""
+    async def list_workflows(self, _: p.ListWorkflows) -> p.Reply:
+        """All definitions in force; the text is made once for each state of the folder, beside the event loop."""
         workflows = self._catalog.workflows
         if self._listing[0] is not workflows:
-            self._listing = (workflows, p.success({w.id: workflow_to_json(w) for w in workflows.values()}))
+            reply = await self._in_thread(lambda: p.success({w.id: workflow_to_json(w) for w in workflows.values()}))
+            self._listing = (workflows, reply)
         return self._listing[1]
 
     async def run_task(self, request: p.RunTask) -> p.Reply:
@@ -128,10 +141,14 @@ class Api:
         self._old.register(_named(request.agent_id, "agent_id"))
         return p.OK
 
-    async def fetch_workflow(self, request: p.FetchWorkflow) -> p.Reply:
+    async def fetch_workflow(self, request: p.FetchWorkflow) -> p.Reply | HandedOut:
         """Work for an old agent, or OK."""
-        workflow = await self._old.fetch(_named(request.agent_id, "agent_id"))
-        return p.OK if workflow is None else p.success(workflow_to_json(workflow))
+        fetched = await self._old.fetch(_named(request.agent_id, "agent_id"))
+        if fetched is None:
+            return p.OK
+        run_id, workflow = fetched
+        take_back = partial(self._coordinator.undelivered, request.agent_id, [run_id])
+        return HandedOut(p.success(workflow_to_json(workflow)), take_back)
 
     async def agent_workflow_status(self, request: p.AgentWorkflowStatus) -> p.Reply:
         """An old agent reports on a run."""
@@ -203,9 +220,11 @@ class Api:
         """An agent is alive."""
         return p.success(self._coordinator.heartbeat(request))
 
-    async def lease(self, request: p.LeaseWork) -> p.Reply:
+    async def lease(self, request: p.LeaseWork) -> p.Reply | HandedOut:
         """Work for an agent; rests."""
-        return p.success(await self._coordinator.lease(request))
+        answer = await self._coordinator.lease(request)
+        run_ids = [lease["workflow_instance_id"] for lease in answer["leases"]]
+        return HandedOut(p.success(answer), partial(self._coordinator.undelivered, request.agent_id, run_ids))
 
     def start(self, request: p.StartRuns) -> p.Reply:
         """An agent is about to start runs."""
@@ -243,8 +262,8 @@ class Api:
         limit = _page(request.limit)
         deadline = time.monotonic() + min(request.wait_ms, MAX_REST_MS) / 1000
         while True:
-            news, was_open = self._hub.news(), self._may_grow(request)
-            found = await self._fresh(lambda: self._store.log_page(_filters(request), limit, newest=request.tail))
+            news, was_open, edge = self._hub.news(), self._may_grow(request), self._hub.last_number
+            found = await self._fresh(partial(self._store.log_page, _filters(request), limit, newest=request.tail))
             lines = _cut(found, request.tail)
             left = deadline - time.monotonic()
             if lines or left <= 0 or not was_open:
@@ -252,6 +271,9 @@ class Api:
                 full = len(found) == limit or len(lines) < len(found)
                 was_open = was_open or self._hub.trouble is not None
                 return p.success({"lines": lines, "next": after, "full": full, "more": full or was_open})
+            if self._hub.trouble is None and not request.tail:
+                # All that there was has been looked through.
+                request = replace(request, after=max(edge, request.after or edge))
             await asyncio.wait([news], timeout=left)
 
     def _may_grow(self, request: p.ListLogs) -> bool:
@@ -274,6 +296,7 @@ class Api:
                 "free_slots": _free_slots(dispatch.agent_infos()),
                 "unstored_rows": self._hub.unstored,
                 "database_trouble": self._hub.trouble,
+                "dropped_lines": self._hub.dropped,
                 "stopping": self._coordinator.is_stopping,
                 **self._facts,
             }
@@ -293,7 +316,10 @@ class Api:
     async def _fresh(self, query: Callable[[], T]) -> T:
         """The result of a query, which sees whatever was received before it."""
         await self._hub.flush(FLUSH_S)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, query)
+        return await self._in_thread(query)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
     def close(self) -> None:
         """End the readers' threads."""
@@ -301,7 +327,7 @@ class Api:
 
 
 #: Every request's handler; a test holds it against `protocol.VERBS`.
-HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | Awaitable[p.Reply]"]] = {
+HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | Awaitable[p.Reply | HandedOut]"]] = {
     p.Ping: Api.ping,
     p.ListWorkflows: Api.list_workflows,
     p.RunTask: Api.run_task,

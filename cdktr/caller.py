@@ -10,8 +10,10 @@ import zmq
 
 from cdktr.errors import UnreachableError
 
-#: Bytes; a larger message ends the connection that sends it.
+#: Bytes; a larger message ends the connection that sends it. A principal takes less from anybody than a client takes
+#: from its principal: libzmq does not connect again after such a message.
 MAX_MESSAGE = 32 * 1024 * 1024
+MAX_REPLY = 1024 * 1024 * 1024
 
 #: Milliseconds: how often a silent connection is tried, and how long it may stay silent.
 HEARTBEAT_MS = 2000
@@ -27,12 +29,13 @@ def new_socket(context: zmq.Context[Any], kind: int, *, linger_ms: int = 0) -> z
     raw.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
     raw.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
     raw.setsockopt(zmq.BACKLOG, 1024)
-    raw.setsockopt(zmq.IPV6, 1)
     return raw
 
 
 def connect(raw: zmq.Socket[bytes], host: str, port: int) -> None:
-    """Connect in the background. Raises UnreachableError for what is no address."""
+    """Connect in the background, as a client. Raises UnreachableError for what is no address."""
+    raw.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY)
+    raw.setsockopt(zmq.IPV6, ":" in host)
     try:
         raw.connect(f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}")
     except zmq.ZMQError as error:

@@ -12,13 +12,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
 
-from cdktr.errors import NotFoundError
 from cdktr.parse import ID, ID_RULE, MAX_BYTES, Problem, WorkflowProblems, parse_workflow
 from cdktr.text import printable
 from cdktr.workflow import Workflow
@@ -97,23 +95,6 @@ class Catalog:
     def file_count(self) -> int:
         """How many workflow files there are, good or bad."""
         return self._state.file_count
-
-    def find(self, workflow_id: str) -> Workflow:
-        """Raises NotFoundError, which says what is wrong with the file or which names are near."""
-        state = self._state
-        if workflow_id in state.workflows:
-            return state.workflows[workflow_id]
-        if workflow_id in state.failed:
-            raise NotFoundError(f"The file of workflow {workflow_id} is wrong: {state.failed[workflow_id]}")
-        near = self.suggest(workflow_id)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`cdktr task list` shows all"
-        raise NotFoundError(f"There is no workflow {workflow_id[:200]!r}; {hint}")
-
-    def suggest(self, workflow_id: str) -> list[str]:
-        """Up to three ids that may have been meant: the same name in another folder, or one like it."""
-        ids = list(self._state.workflows)
-        ends = [known for known in ids if known.endswith(f".{workflow_id}")]
-        return list(dict.fromkeys(ends + get_close_matches(workflow_id[:200], ids, 3)))[:3]
 
     def refresh(self) -> Changes:
         """Look at every file, and read those that changed."""

@@ -5,7 +5,7 @@ uses, which returns the value or raises.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,9 +39,17 @@ class Result:
 class Principal:
     """A connection to a principal. Not for several threads at once."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 5561, timeout_s: float = 3.0) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 5561,
+        timeout_s: float = 3.0,
+        on_away: Callable[[bool], None] | None = None,
+    ) -> None:
+        """`on_away` is told True when the principal is waited for, and False when it is back."""
         self._caller = Caller(host, port)
         self._timeout_s = timeout_s
+        self._on_away = on_away
 
     def __enter__(self) -> "Principal":
         return self
@@ -117,13 +125,23 @@ class Principal:
         deadline = None
         while True:
             try:
-                return self.ask(request, rest_s)
+                value = self.ask(request, rest_s)
             except UnreachableError:
                 now = time.monotonic()
-                deadline = deadline or now + PATIENCE_S
+                if deadline is None:
+                    deadline = now + PATIENCE_S
+                    self._tell_away(True)
                 if now >= deadline:
                     raise
                 time.sleep(PAUSE_S)
+            else:
+                if deadline is not None:
+                    self._tell_away(False)
+                return value
+
+    def _tell_away(self, away: bool) -> None:
+        if self._on_away is not None:
+            self._on_away(away)
 
     def await_run(self, run_id: str) -> Any:
         """The summary of a run once it has ended, however long that takes, and through restarts of the principal."""

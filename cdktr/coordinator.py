@@ -12,14 +12,14 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cdktr.codec import assignment_to_json
-from cdktr.dispatch import Change, Dispatch, QueuedRun
-from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StoreError
+from cdktr.dispatch import AHEAD_MS, Change, Dispatch, QueuedRun
+from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StartError, StoreError
 from cdktr.frames import Reported, unpack
 from cdktr.journal import Journal
 from cdktr.logs import LogHub
@@ -29,12 +29,14 @@ from cdktr.workflow import Assignment, Workflow, bind_params
 
 log = logging.getLogger(__name__)
 
+#: Events in the journal below which it is not worth a snapshot.
+LEAST_EVENTS = 1_000
+
+#: Tasks in all that one answer hands out, at least one run: what is larger goes out in several answers.
+GRANT_TASKS = 1_000
+
 #: The name under which the database remembers the journal's last event that it has.
 JOURNAL = "journal"
-
-
-#: Milliseconds that the clock of one who triggers what is due may be ahead of this one.
-AHEAD_MS = 60_000
 
 
 @dataclass(slots=True)
@@ -68,7 +70,8 @@ class Coordinator:
         #: Events that the database may not have yet, with their numbers.
         self._unstored: deque[tuple[int, Change]] = deque()
         self._waiters: dict[str, _Waiter] = {}
-        self._ends: dict[str, list[asyncio.Future[None]]] = {}
+        #: Of each open run that somebody waits for.
+        self._ends: dict[str, asyncio.Future[None]] = {}
         self.is_stopping = False
         self._restore(cursors.get(JOURNAL, -1), first_number)
 
@@ -86,12 +89,19 @@ class Coordinator:
             self._number = snapshot["number"]
             for number, kind, facts in snapshot["unstored"]:
                 self._again(number, Change(kind, facts), stored)
-        self.dispatch.resume([change for _, change in events], time.monotonic(), now_ms())
+        try:
+            self.dispatch.resume([change for _, change in events], time.monotonic(), now_ms())
+        except RefusedError as error:
+            raise StartError(
+                f"The journal in {self._journal.folder} does not fit together, it is damaged: {error}; "
+                "restore it from a backup, or move the folder aside to start with an empty queue"
+            ) from error
         for number, change in events:
             self._again(number, change, stored)
             self._number = number + 1
         self._hub.mark(JOURNAL, self._number - 1)
-        log.info("Restored %d queued and %d leased runs", len(self.dispatch.queued), len(self.dispatch.leases))
+        if self.dispatch.queued or self.dispatch.leases:
+            log.info("Restored %d queued and %d leased runs", len(self.dispatch.queued), len(self.dispatch.leases))
 
     def _again(self, number: int, change: Change, stored: int) -> None:
         if number > stored:
@@ -104,8 +114,10 @@ class Coordinator:
         return {"dispatch": self.dispatch.snapshot(), "number": self._number, "unstored": unstored}
 
     async def persist(self) -> None:
-        """Fold the journal into a snapshot, if it grew. Raises StoreError."""
-        if self._journal.has_grown:
+        """Fold the journal into a snapshot, once it holds more than that would. Raises StoreError."""
+        dispatch = self.dispatch
+        size = len(dispatch.queued) + len(dispatch.leases) + len(dispatch.finished) + len(self._unstored)
+        if self._journal.grown > max(size, LEAST_EVENTS):
             await self._hub.flush(1.0)
             await self._journal.compact(self.snapshot)
 
@@ -143,9 +155,8 @@ class Coordinator:
                 self._tell_end(facts["id"])
 
     def _tell_end(self, run_id: str) -> None:
-        for waiting in self._ends.pop(run_id, ()):
-            if not waiting.done():
-                waiting.set_result(None)
+        if (waiting := self._ends.pop(run_id, None)) is not None:
+            waiting.set_result(None)
 
     async def forget_stored(self) -> None:
         """Drop, for ever, what the database has got meanwhile from the list of what it may miss."""
@@ -207,9 +218,9 @@ class Coordinator:
     async def ended(self, run_id: str, timeout_s: float) -> None:
         """Return when the run has ended, or after `timeout_s`. A run that is unknown has ended."""
         if run_id in self.dispatch.queued or run_id in self.dispatch.leases:
-            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._ends.setdefault(run_id, []).append(waiting)
-            await asyncio.wait([waiting], timeout=timeout_s)
+            if run_id not in self._ends:
+                self._ends[run_id] = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._ends[run_id]], timeout=timeout_s)
 
     def is_open(self, run_id: str) -> bool:
         """True while the run is queued or in the hands of an agent."""
@@ -242,7 +253,11 @@ class Coordinator:
         leases: list[dict[str, Any]] = []
         if request.count > 0 and not self.is_stopping:
             leases = await self._wait_for_work(request)
-        await self.durably()
+        try:
+            await self.durably()
+        except StoreError:
+            self.undelivered(request.agent_id, [lease["workflow_instance_id"] for lease in leases])
+            raise
         return {"leases": leases, "lost": lost}
 
     async def _wait_for_work(self, request: LeaseWork) -> list[dict[str, Any]]:
@@ -267,11 +282,13 @@ class Coordinator:
 
     def _grant(self, agent_id: str, count: int) -> list[dict[str, Any]]:
         granted: list[dict[str, Any]] = []
-        while len(granted) < count and (found := self.next_run()) is not None:
+        room = GRANT_TASKS
+        while len(granted) < count and room > 0 and (found := self.next_run()) is not None:
             _, workflow, params = found
             lease = self.dispatch.lease(agent_id, secrets.token_hex(8), len(workflow.tasks))
             job = Assignment(workflow, lease.run.id, lease.token, lease.first_number, params)
             granted.append(assignment_to_json(job))
+            room -= len(workflow.tasks)
         return granted
 
     def next_run(self) -> tuple[QueuedRun, Workflow, dict[str, str]] | None:
@@ -287,13 +304,13 @@ class Coordinator:
                 self.dispatch.finish(run.id, RunStatus.FAILED, now_ms(), str(error))
         return None
 
-    def undelivered(self, request: LeaseWork, leases: list[dict[str, Any]]) -> None:
-        """The agent was gone when its leases were sent: they wait again."""
-        for run_id in (lease["workflow_instance_id"] for lease in leases):
+    def undelivered(self, agent_id: str, run_ids: Iterable[str]) -> None:
+        """What was handed out could not be sent to its agent: it waits again."""
+        for run_id in run_ids:
             lease = self.dispatch.leases.get(run_id)
-            if lease is not None and lease.agent_id == request.agent_id and lease.started is False:
-                self.dispatch.requeue(lease, now_ms(), f"agent {request.agent_id} was gone before it got the run")
-        self.settle()
+            if lease is not None and lease.agent_id == agent_id and lease.started is False:
+                self.dispatch.requeue(lease, now_ms(), f"the assignment could not be sent to agent {agent_id}")
+        self._take_changes()
 
     def start(self, request: StartRuns) -> dict[str, Any]:
         """Which of the runs the agent may start. In memory is enough: see `Dispatch.resume`."""
@@ -323,6 +340,8 @@ class Coordinator:
                 self._take(record, request.agent_id)
             self.settle()
             self._hub.mark(request.source, request.sequence)
+        # It may rest here for as long as the database is in trouble, and come again meanwhile.
+        request.records.clear()
         await self._hub.stored()
         return {"stored": request.sequence}
 

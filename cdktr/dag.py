@@ -72,16 +72,6 @@ class Dag:
         """What waits for `task`, itself."""
         return self._dependents[task]
 
-    def descendants(self, task: str) -> tuple[str, ...]:
-        """What waits for `task`, itself or by way of others: the nearest first, each once."""
-        found: dict[str, None] = dict.fromkeys(self._dependents[task])
-        queue = list(found)
-        for near in queue:
-            fresh = [far for far in self._dependents[near] if far not in found]
-            found.update(dict.fromkeys(fresh))
-            queue += fresh
-        return tuple(queue)
-
     def layers(self) -> list[list[str]]:
         """The tasks in rows: each stands one row below the lowest of its dependencies."""
         rows: list[list[str]] = [[] for _ in range(max(self._levels.values(), default=-1) + 1)]

@@ -22,8 +22,11 @@ from cdktr.text import slug
 #: Ended runs whose verdict is remembered, to refuse late reports about them.
 REMEMBERED = 10_000
 
-#: A run that was handed out this often and never started is given up: it may be what kills its agents.
+#: A run is given up when this many agents were lost between taking and starting it: it may be what kills them.
 MAX_DELIVERIES = 5
+
+#: Milliseconds that the clock of one who triggers what is due may be ahead of this one.
+AHEAD_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class QueuedRun:
     #: The scheduled time that it is for, milliseconds; None for any other trigger.
     scheduled_ms: int | None = None
     queued_ms: int = 0
-    #: How often it was handed out without being started.
+    #: How many agents were lost that had it and had not started it.
     deliveries: int = 0
     #: Its place in the queue, which it keeps: the order of acceptance.
     number: int = 0
@@ -108,7 +111,9 @@ class Dispatch:
         scheduled_ms: int | None = None,
     ) -> QueuedRun | None:
         """Queue a new run. None when its scheduled time, or a later one, was accepted before."""
-        if scheduled_ms is not None and scheduled_ms <= self.cursor.get(workflow_id, -1):
+        last = self.cursor.get(workflow_id, -1)
+        # What was accepted while the clock was wrong must not silence the schedule until that time comes again.
+        if scheduled_ms is not None and scheduled_ms <= last <= now_ms + AHEAD_MS:
             return None
         number = self._free_number()
         run = QueuedRun(slug(number), workflow_id, dict(params or {}), trigger, scheduled_ms, now_ms, number=number)
@@ -169,14 +174,11 @@ class Dispatch:
             token=token,
         )
 
-    def requeue(self, lease: Lease, now_ms: int, detail: str) -> None:
-        """A run that was handed out and never started waits again, in its old place; too often, and it is given up."""
+    def requeue(self, lease: Lease, now_ms: int, detail: str, *, counted: bool = False) -> None:
+        """A run that was handed out and never started waits again in its old place; `counted` if it may be to blame."""
         run = lease.run
-        if run.deliveries + 1 >= MAX_DELIVERIES:
-            why = f"{detail}; it was handed out {MAX_DELIVERIES} times"
-            self.finish(run.id, RunStatus.CRASHED, now_ms, why)
-            return
-        self._do("requeued", id=run.id, workflow_id=run.workflow_id, at_ms=now_ms, detail=detail)
+        facts = {"workflow_id": run.workflow_id, "at_ms": now_ms, "detail": detail, "counted": counted}
+        self._do("requeued", id=run.id, **facts)
 
     def holds(self, run_id: str, token: str) -> bool:
         """Does this token still speak for the run?"""
@@ -236,11 +238,16 @@ class Dispatch:
         return [lease for lease in self.leases.values() if lease.agent_id == agent_id]
 
     def drop(self, lease: Lease, now_ms: int, why: str) -> None:
-        """The agent of a lease is lost: queue the run again if it surely never started, else it CRASHED."""
-        if lease.started is False:
-            self.requeue(lease, now_ms, f"{why} before it started the run")
+        """The agent of a lease is lost: queue the run again if it surely never started, else it CRASHED. When too many
+        agents were lost over it, it is given up."""
+        run = lease.run
+        if lease.started is not False:
+            self.finish(run.id, RunStatus.CRASHED, now_ms, why)
+        elif run.deliveries + 1 >= MAX_DELIVERIES:
+            reason = f"{why}; {MAX_DELIVERIES} agents were lost before they started it"
+            self.finish(run.id, RunStatus.CRASHED, now_ms, reason)
         else:
-            self.finish(lease.run.id, RunStatus.CRASHED, now_ms, why)
+            self.requeue(lease, now_ms, f"{why} before it started the run", counted=True)
 
     def agent_infos(self) -> list[AgentInfo]:
         """The registered agents and how many runs each holds."""
@@ -342,9 +349,9 @@ class Dispatch:
     def _started(self, id: str, **_: Any) -> None:
         self.leases[id] = replace(self.leases[id], started=True)
 
-    def _requeued(self, id: str, **_: Any) -> None:
+    def _requeued(self, id: str, counted: bool = False, **_: Any) -> None:
         run = self.leases.pop(id).run
-        again = replace(run, deliveries=run.deliveries + 1)
+        again = replace(run, deliveries=run.deliveries + counted)
         before = {key: other for key, other in self.queued.items() if other.number < run.number}
         self.queued = before | {id: again} | self.queued
 

@@ -11,9 +11,10 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cdktr.errors import CdktrError
 from cdktr.text import LineSplitter, format_duration
@@ -26,6 +27,9 @@ DRAIN_S = 1.0
 
 #: How many such waits a pipe gets whose unknown holder goes on writing.
 DRAIN_ROUNDS = 30
+
+#: Seconds after SIGKILL until what is still there is left alone: a zombie that nobody collects, another user's process.
+UNKILLABLE_S = 2.0
 
 #: Seconds between looks at whether ended descendants are gone.
 SWEEP_INTERVAL_S = 0.02
@@ -128,12 +132,15 @@ class Executor:
                 # The end of a pipeline may outlive the command by a moment.
                 await _wait(process.drained, DRAIN_S)
         except asyncio.CancelledError:
-            await self._end(process)
+            await _to_the_end(self._end(process))
             raise
         finally:
-            await self._sweep(process, marker)
-            await self._drain(process)
+            await _to_the_end(self._clear(process, marker))
         return Exited(process.code, timed_out)
+
+    async def _clear(self, process: "_Process", marker: str) -> None:
+        await self._sweep(process, marker)
+        await self._drain(process)
 
     async def _drain(self, process: "_Process") -> None:
         """Read the pipes to their end, or until whoever escaped and still holds them has been silent for a while."""
@@ -155,6 +162,9 @@ class Executor:
         """End what the command left running: its group, and those who left it but still carry its marker."""
         waited = 0.0
         while survivors := self._survivors(process, marker):
+            if waited > self._grace + UNKILLABLE_S:
+                process.say(f"cdktr: cannot end what this task left running: {', '.join(map(str, survivors))}")
+                return
             number = signal.SIGTERM if waited < self._grace else signal.SIGKILL
             if waited == 0.0 or number is signal.SIGKILL:
                 for pid in survivors:
@@ -179,12 +189,6 @@ class Executor:
         for pid in _children():
             if pid not in own:
                 _reaped(pid)
-
-    def kill_all(self) -> None:
-        """The second signal: no grace for anybody."""
-        self._grace = 0.0
-        for process in self._processes:
-            process.kill_group(signal.SIGKILL)
 
 
 class _Process:
@@ -260,6 +264,10 @@ class _Process:
         if not self._pipes:
             self.drained.set()
 
+    def say(self, line: str) -> None:
+        """Add a line of ours to what the command wrote on stderr."""
+        self._on_lines("STDERR", [line])
+
     def kill_group(self, number: signal.Signals) -> None:
         """Send a signal to the command and all that stayed in its group."""
         _kill(-self.pid, number)
@@ -300,11 +308,25 @@ def _why_not(command: Command, error: OSError | ValueError) -> str:
     if folder is not None and not os.path.isdir(folder):
         return f"The working directory {folder!r} does not exist on this agent's host"
     if error.errno == errno.ENOENT:
-        where = "there is no such file" if "/" in name else f"it is not on the PATH ({command.env.get('PATH', '')})"
+        where = "there is no such file" if "/" in name else "it is not on the agent's PATH"
         return f"Cannot start {name!r}: {where}"
     if error.errno == errno.ENOEXEC:
         return f"Cannot start {name!r}: it is no program, and has no #! line"
     return f"Cannot start {name!r}: {error.strerror}"
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await `work` whole; a cancellation meanwhile is passed on only then, or processes would be left behind."""
+    task = asyncio.ensure_future(work)  # noqa: TID251 - awaited here
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def _wait(event: asyncio.Event, timeout_s: float | None) -> bool:

@@ -28,14 +28,16 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         """Open or create. Raises StartError when the folder cannot be used or a snapshot in it is damaged."""
-        self._folder = folder
+        self.folder = folder
         self._thread = ThreadPoolExecutor(1, "journal")
         self._buffer: list[bytes] = []
         self._synced = 0
         self._appended = 0
         self._flushing: asyncio.Future[None] | None = None
-        #: True when events were written since the last snapshot.
-        self.has_grown = False
+        #: Events taken since the last snapshot.
+        self.grown = 0
+        #: The state that the next flush is to write as a snapshot.
+        self._wanted: Callable[[], Any] | None = None
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._generation = max(self._generations("snapshot"), default=0)
@@ -51,11 +53,11 @@ class Journal:
             ) from error
 
     def _generations(self, kind: str) -> list[int]:
-        names = (path.name.removeprefix(f"{kind}.") for path in self._folder.glob(f"{kind}.*"))
+        names = (path.name.removeprefix(f"{kind}.") for path in self.folder.glob(f"{kind}.*"))
         return sorted(int(name) for name in names if name.isdigit())
 
     def _read_snapshot(self) -> Any:
-        path = self._folder / f"snapshot.{self._generation}"
+        path = self.folder / f"snapshot.{self._generation}"
         if not path.exists():
             return None
         try:
@@ -72,7 +74,7 @@ class Journal:
         for generation in self._generations("events"):
             if generation < self._generation:
                 continue
-            events += _parse_lines(self._folder / f"events.{generation}")
+            events += _parse_lines(self.folder / f"events.{generation}")
         return events
 
     def _open_next(self) -> int:
@@ -80,9 +82,9 @@ class Journal:
         number = max([*self._generations("events"), self._generation], default=0) + 1
         self._current = number
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL | os.O_CLOEXEC
-        file = os.open(self._folder / f"events.{number}", flags, 0o600)
+        file = os.open(self.folder / f"events.{number}", flags, 0o600)
         try:
-            _sync_folder(self._folder)
+            _sync_folder(self.folder)
         except OSError:
             os.close(file)
             raise
@@ -92,7 +94,7 @@ class Journal:
         """Take an event for the next `sync`."""
         self._buffer.append(_line(event))
         self._appended += 1
-        self.has_grown = True
+        self.grown += 1
 
     async def sync(self) -> None:
         """Return when everything appended before the call is on the disk. Raises StoreError when it cannot be."""
@@ -107,34 +109,34 @@ class Journal:
 
     async def compact(self, state: Callable[[], Any]) -> None:
         """Replace everything appended so far by `state()`, called at that moment. Raises StoreError."""
-        while self._flushing is not None:
+        self._wanted = state
+        if self._flushing is not None:
+            # That one began without it. The next takes it along, whoever starts it.
             await asyncio.wait([self._flushing])
-        await self._flush_together(state)
+        await self._flush_together()
 
-    async def _flush_together(self, state: Callable[[], Any] | None = None) -> None:
+    async def _flush_together(self) -> None:
         if self._flushing is None:
             # Not in a TaskGroup: whoever waits for it awaits it, and one waiter's end must not end it.
-            self._flushing = asyncio.ensure_future(self._flush(state))  # noqa: TID251
+            self._flushing = asyncio.ensure_future(self._flush())  # noqa: TID251
         await asyncio.shield(self._flushing)
 
-    async def _flush(self, state: Callable[[], Any] | None) -> None:
+    async def _flush(self) -> None:
         loop = asyncio.get_running_loop()
         lines: list[bytes] = []
-        grown = False
+        grown, (state, self._wanted) = self.grown, (self._wanted, None)
         try:
             # The state and the events that made it are taken at one moment.
             snapshot = None if state is None else _line(state())
             (lines, self._buffer), count = (self._buffer, []), self._appended
-            if snapshot is not None:
-                grown, self.has_grown = self.has_grown, False
             await loop.run_in_executor(self._thread, self._write_events, b"".join(lines))
             lines, self._synced = [], count
             if snapshot is not None:
                 await loop.run_in_executor(self._thread, self._write_snapshot, snapshot)
+                self.grown -= grown
         except OSError as error:
             self._buffer = lines + self._buffer
-            self.has_grown = self.has_grown or grown
-            raise StoreError(f"The journal in {self._folder} cannot be written: {error.strerror}") from error
+            raise StoreError(f"The journal in {self.folder} cannot be written: {error.strerror}") from error
         finally:
             self._flushing = None
 
@@ -154,17 +156,17 @@ class Journal:
 
     def _write_snapshot(self, line: bytes) -> None:
         # Under a name of its own until it is whole and what follows it has a file: a failure leaves things as they are.
-        beside = self._folder / "snapshot.new"
+        beside = self.folder / "snapshot.new"
         _write_durably(beside, line)
         old, self._file = self._file, self._open_next()
         os.close(old)
-        beside.rename(self._folder / f"snapshot.{self._current}")
-        _sync_folder(self._folder)
+        beside.rename(self.folder / f"snapshot.{self._current}")
+        _sync_folder(self.folder)
         self._generation = self._current
         for kind in ("snapshot", "events"):
             for number in self._generations(kind):
                 if number < self._generation:
-                    (self._folder / f"{kind}.{number}").unlink(missing_ok=True)
+                    (self.folder / f"{kind}.{number}").unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the files; call `sync` first."""

@@ -8,6 +8,7 @@ import secrets
 from dataclasses import replace
 
 from cdktr.coordinator import Coordinator, now_ms
+from cdktr.errors import StoreError
 from cdktr.logs import LogHub
 from cdktr.records import LogRecord, RunStatus, RunUpdate, TaskUpdate
 from cdktr.workflow import Workflow, resolve
@@ -25,16 +26,21 @@ class OldAgents:
         """Registration or heartbeat."""
         self._coordinator.heard(agent_id)
 
-    async def fetch(self, agent_id: str) -> Workflow | None:
-        """A run, its parameters filled in; None when there is none. Raises StoreError."""
+    async def fetch(self, agent_id: str) -> tuple[str, Workflow] | None:
+        """A run and its definition, parameters filled in; None when there is none. Raises StoreError."""
         self._coordinator.heard(agent_id)
         if self._coordinator.is_stopping or (found := self._coordinator.next_run()) is None:
             self._coordinator.settle()
             return None
-        _, workflow, params = found
+        run, workflow, params = found
         self._dispatch.lease(agent_id, secrets.token_hex(8), len(workflow.tasks), legacy=True)
-        await self._coordinator.durably()
-        return replace(workflow, tasks={task_id: resolve(workflow, task_id, params) for task_id in workflow.tasks})
+        try:
+            await self._coordinator.durably()
+        except StoreError:
+            self._coordinator.undelivered(agent_id, [run.id])
+            raise
+        tasks = {task_id: resolve(workflow, task_id, params) for task_id in workflow.tasks}
+        return run.id, replace(workflow, tasks=tasks)
 
     async def run_status(self, agent_id: str, workflow_id: str, instance_id: str, status: RunStatus) -> None:
         """A report on the run that the agent calls `instance_id`. One without right is kept as an event."""

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 #: Seconds a record may wait for company before it is written; the database's commit costs milliseconds.
 GATHER_S = 0.1
 
+#: Rows that wait for a database in trouble beyond which lines of agents that cannot keep them are given up.
+MAX_UNSTORED = 1_000_000
+
 #: Seconds between attempts to write to a database in trouble: first, and at most.
 RETRY_S = (0.5, 15.0)
 
@@ -46,6 +49,8 @@ class LogHub:
         self.before_write: Callable[[], Awaitable[None]] | None = None
         #: What the database is being given.
         self._under_way: Batch | None = None
+        #: Lines of agents of the old API that were given up while the database could not be written.
+        self.dropped = 0
         #: Why the database cannot be written, None while it can.
         self.trouble: str | None = None
 
@@ -60,6 +65,12 @@ class LogHub:
         """A line of an agent of the old API."""
         if self._is_watched():
             self._publish([encode_log(record)])
+        if self.trouble is not None and self.unstored >= MAX_UNSTORED:
+            # Such an agent keeps nothing and hears nothing: this is the only place where it can give way.
+            self.dropped += 1
+            if self.dropped == 1:
+                log.error("%d rows wait for the database: lines on the log port are dropped", self.unstored)
+            return
         self._next = self._batch.add_logs([record], self._next)
         self._noted()
 
@@ -89,6 +100,11 @@ class LogHub:
         self._wake.set()
         if not self._news.done():
             self._news.set_result(None)
+
+    @property
+    def last_number(self) -> int:
+        """The number of what was taken last."""
+        return self._next - 1
 
     @property
     def unstored(self) -> int:

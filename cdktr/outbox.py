@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cdktr.errors import UnreachableError
+from cdktr.errors import ProtocolError, UnreachableError
 from cdktr.frames import Reported, pack
 from cdktr.messages import load
 from cdktr.protocol import Report, decode_reply
@@ -148,11 +148,15 @@ class Outbox:
         return frame
 
     async def _send(self, frame: bytes) -> None:
-        reply = decode_reply(await self._requester.request(frame, REPORT_TIMEOUT_S))
-        if reply.kind != "SUCCESS":
-            log.warning("The principal did not take a report, it is sent again: %s", reply.payload)
-            raise UnreachableError(reply.payload)
-        self._settle(load(reply.payload or "", "the reply to REPORT")["stored"])
+        answer = await self._requester.request(frame, REPORT_TIMEOUT_S)
+        try:
+            reply = decode_reply(answer)
+            if reply.kind != "SUCCESS":
+                log.warning("The principal did not take a report, it is sent again: %s", reply.payload)
+                raise UnreachableError(reply.payload)
+            self._settle(int(load(reply.payload or "", "the reply to REPORT")["stored"]))
+        except (ProtocolError, TypeError, KeyError, ValueError) as error:
+            raise UnreachableError(f"The principal's answer to a report cannot be read: {error!r}") from error
 
     def _settle(self, stored: int) -> None:
         while self._unstored and self._unstored[0].number <= stored:

@@ -18,9 +18,8 @@ log = logging.getLogger(__name__)
 #: Seconds before the agent is started again after it died: first, and at most.
 RESTART_S = (1.0, 30.0)
 
-#: Seconds that a stopping pair gives its running tasks before they are ended, and then its agent to report that.
-FINISH_S = 10.0
-REPORT_S = 15.0
+#: Seconds that an agent which ends its tasks has to do so and to report it: more than the grace of a task by default.
+REPORT_S = 20.0
 
 #: Exit code of an agent whose settings are wrong: starting it again would not help.
 USAGE = 2
@@ -36,16 +35,23 @@ class AgentProcess:
         self._pipe = -1
         self._stopping = False
         self._over = asyncio.Event()
+        self._hurried = asyncio.Event()
 
     async def run(self) -> None:
         """Keep an agent running until `stop`."""
         wait = RESTART_S[0]
         while not self._told():
             began = asyncio.get_running_loop().time()
-            self._start()
-            code = await self._ended()
+            try:
+                self._start()
+                code: int | str = await self._ended()
+            except OSError as error:
+                code = f"it cannot be started: {error.strerror}"
             if self._told():
                 self._over.set()
+                return
+            if code == USAGE:
+                log.error("The agent of this principal cannot work with these settings; mend them and start again")
                 return
             log.error("The agent of this principal ended with code %s; starting another in %g s", code, wait)
             await asyncio.sleep(wait)
@@ -78,14 +84,22 @@ class AgentProcess:
         else:
             self._process.send_signal(number)
 
-    async def stop(self) -> None:
-        """Let it finish for a while, then end its tasks, then end it."""
+    def hurry(self) -> None:
+        """End the tasks of a stopping agent."""
+        self._hurried.set()
         self.signal()
-        for seconds, number in ((FINISH_S, signal.SIGTERM), (REPORT_S, signal.SIGKILL)):
-            if await self._gone(seconds):
-                return
-            self.signal(number)
-        await self._gone(REPORT_S)
+
+    async def stop(self) -> None:
+        """Let it finish what it runs, however long that takes, until `hurry`; then it has a while to end its tasks."""
+        self.signal()
+        async with asyncio.TaskGroup() as group:
+            waiting = [group.create_task(event.wait()) for event in (self._over, self._hurried)]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for each in waiting:
+                each.cancel()
+        if not await self._gone(REPORT_S):
+            self.signal(signal.SIGKILL)
+            await self._gone(REPORT_S)
 
     async def _gone(self, seconds: float) -> bool:
         try:

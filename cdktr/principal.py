@@ -6,8 +6,6 @@ One event loop does all of it; the disk and the database have threads. The death
 import asyncio
 import logging
 import os
-import resource
-import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,13 +15,14 @@ from typing import Protocol, TypeVar
 from cdktr.api import Api
 from cdktr.catalog import Catalog, Changes
 from cdktr.coordinator import Coordinator
-from cdktr.errors import CdktrError, ProtocolError, StartError, StoreError
+from cdktr.errors import ProtocolError, StartError, StoreError
 from cdktr.frames import decode_log
 from cdktr.journal import Journal
 from cdktr.legacy import OldAgents
 from cdktr.lock import take_lock
 from cdktr.logs import LogHub
 from cdktr.pair import AgentProcess
+from cdktr.process import stop_signals
 from cdktr.protocol import Reply
 from cdktr.scheduler import Scheduler
 from cdktr.settings import ANY_ADDRESS, Settings
@@ -149,7 +148,7 @@ class Principal:
     async def run(self) -> None:
         """Serve until a signal says stop."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in stop_signals():
             loop.add_signal_handler(number, self._on_stop)
         try:
             async with asyncio.TaskGroup() as self._group:
@@ -230,7 +229,7 @@ class Principal:
 
     def _on_stop(self) -> None:
         if self._stop.is_set() and self._pair is not None:
-            self._pair.signal()
+            self._pair.hurry()
         self._stop.set()
 
     async def _end_when_told(self) -> None:
@@ -238,6 +237,7 @@ class Principal:
         log.info("Stopping")
         self._coordinator.stop()
         if self._pair is not None:
+            log.info("The agent finishes what it runs; a second signal ends that")
             await self._pair.stop()
         try:
             async with asyncio.timeout(STOP_S):
@@ -251,12 +251,6 @@ class Principal:
         while self._closers:
             try:
                 self._closers.pop()()
-            except (CdktrError, OSError) as error:
+            except Exception as error:
+                # Whatever it is, the others must still be closed.
                 log.error("%s", error)
-
-
-def raise_file_limit() -> None:
-    """As many open files as this user may have: each connection of an agent or client takes one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

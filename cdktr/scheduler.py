@@ -127,11 +127,16 @@ class Scheduler:
     async def look(self, now: datetime) -> None:
         """Trigger all that is due at `now`."""
         self._agenda.update(self._workflows(), now)
-        for workflow_id, time in self._agenda.due(now):
-            if now - time > MISSED:
-                log.warning("%s was due at %s and is not run: it is %s too late", workflow_id, time, now - time)
-                continue
-            try:
-                await self._trigger(workflow_id, int(time.timestamp() * 1000))
-            except CdktrError as error:
-                log.error("%s was due at %s and was not triggered: %s", workflow_id, time, error)
+        # All at once: many that are due together share one write to the disk.
+        async with asyncio.TaskGroup() as group:
+            for workflow_id, time in self._agenda.due(now):
+                if now - time > MISSED:
+                    log.warning("%s was due at %s and is not run: it is %s too late", workflow_id, time, now - time)
+                else:
+                    group.create_task(self._fire(workflow_id, time))
+
+    async def _fire(self, workflow_id: str, time: datetime) -> None:
+        try:
+            await self._trigger(workflow_id, int(time.timestamp() * 1000))
+        except CdktrError as error:
+            log.error("%s was due at %s and was not triggered: %s", workflow_id, time, error)

@@ -105,7 +105,7 @@ class Settings:
         "500", _whole(10), "The scheduler looks at the clock at least this often (milliseconds)"
     )
     q_persistence_interval_ms: int = _setting(
-        "1000", _whole(10), "How often the journal of the queue is folded into a snapshot, if it grew (milliseconds)"
+        "1000", _whole(10), "How often to see whether the journal of the queue is worth a snapshot (milliseconds)"
     )
     app_data_directory: str = _setting("$HOME/.cdktr", PATH, "Folder for what cdktr keeps: journal, lock, database")
     db_path: str = _setting(
@@ -208,7 +208,8 @@ def read_dotenv(path: Path) -> dict[str, str]:
     """The `CDKTR_` variables of a `.env` file; none when there is no file.
 
     Lines are `NAME=value`, optionally after `export`; a value may stand in single or double quotes; `#` begins
-    a comment. Raises SettingError for a line that is none of these, or a file that cannot be read.
+    a comment. Lines of others are not looked at. Raises SettingError for a line of ours that is none of these, or
+    for a file that cannot be read.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -219,13 +220,14 @@ def read_dotenv(path: Path) -> dict[str, str]:
     values: dict[str, str] = {}
     for number, raw in enumerate(lines, 1):
         line = raw.strip().removeprefix("export ").strip()
-        if not line or line.startswith("#"):
-            continue
         name, equals, value = line.partition("=")
+        if not line.startswith(PREFIX):
+            # Somebody else's, in whatever form that has.
+            continue
         if not equals or not name.strip().isidentifier():
             raise SettingError(f"{path}:{number}: expected NAME=value, found {raw.strip()!r}")
         values[name.strip()] = _unquoted(value)
-    return {name: value for name, value in values.items() if name.startswith(PREFIX)}
+    return values
 
 
 def _unquoted(raw: str) -> str:

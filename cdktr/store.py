@@ -7,14 +7,15 @@ What the original implementation wrote is carried on with: see `_adopt`.
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from cdktr.batch import CHUNK, SCHEMA, Batch
-from cdktr.errors import StartError, StoreError
+from cdktr.errors import StartError, StoreError, UnprocessableError
 from cdktr.lock import take_lock
 from cdktr.records import FINAL_STATUSES, LogRecord
 
@@ -42,13 +43,23 @@ GROUP BY ALL HAVING $status IS NULL OR arg_max(status, sequence) = $status
 ORDER BY min(sequence) DESC LIMIT $limit OFFSET $offset
 """
 
+# Whoever reported on the tasks of a CRASHED run is gone: what it left open ended with the run.
 _TASKS = f"""
-SELECT task_id, task_instance_id, arg_max(status, sequence) AS status,
-       min(timestamp_ms) FILTER (status = 'RUNNING') AS started_ms,
-       max(timestamp_ms) FILTER (status IN ({_FINAL})) AS ended_ms,
-       max(attempt) AS attempt, arg_max_null(exit_code, sequence) AS exit_code,
-       arg_max_null(detail, sequence) AS detail
-FROM task_run_status WHERE workflow_instance_id = $run GROUP BY ALL ORDER BY min(sequence)
+WITH run AS (
+    SELECT arg_max(status, sequence) AS verdict, max(timestamp_ms) AS at_ms
+    FROM workflow_run_status WHERE workflow_instance_id = $run
+), task AS (
+    SELECT task_id, task_instance_id, arg_max(status, sequence) AS last,
+           min(timestamp_ms) FILTER (status = 'RUNNING') AS started_ms,
+           max(timestamp_ms) FILTER (status IN ({_FINAL})) AS ended_ms,
+           max(attempt) AS attempt, arg_max_null(exit_code, sequence) AS exit_code,
+           arg_max_null(detail, sequence) AS detail, min(sequence) AS place
+    FROM task_run_status WHERE workflow_instance_id = $run GROUP BY task_id, task_instance_id
+), seen AS (SELECT *, coalesce(verdict = 'CRASHED', false) AND last NOT IN ({_FINAL}) AS is_left FROM task, run)
+SELECT task_id, task_instance_id,
+       CASE WHEN NOT is_left THEN last WHEN last = 'RUNNING' THEN 'CRASHED' ELSE 'CANCELLED' END AS status,
+       started_ms, CASE WHEN is_left THEN at_ms ELSE ended_ms END AS ended_ms, attempt, exit_code, detail
+FROM seen ORDER BY place
 """
 
 _LATEST = """
@@ -71,6 +82,12 @@ _LOG_CONDITIONS = {
     "first": "sequence >= $first",
     "beyond": "sequence < $beyond",
 }
+
+#: Bytes of payload that one answer without pages holds at most.
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+#: The columns of a log line.
+LINE = ", ".join(LogRecord._fields)
 
 #: Bytes of payload that a page of log lines loads at most, beside its last line.
 PAGE_BYTES = 16 * 1024 * 1024
@@ -239,9 +256,12 @@ class Store:
     def logs(
         self, start_ms: int, end_ms: int, workflow_id: str | None, run_id: str | None, limit: int
     ) -> list[LogRecord]:
-        """Log lines of start <= t < end, oldest first."""
+        """Log lines of start <= t < end, oldest first. Raises UnprocessableError for more than fits into an answer."""
         where, values = _where({"start": start_ms, "end": end_ms, "workflow": workflow_id, "run": run_id})
-        sql = f"SELECT * EXCLUDE (sequence) FROM logstore {where} ORDER BY timestamp_ms, sequence LIMIT $limit"
+        size = self._rows(f"SELECT coalesce(sum(strlen(payload)), 0) FROM logstore {where}", values)[0][0]
+        if size > MAX_ANSWER_BYTES:
+            raise UnprocessableError(f"{size} bytes of lines match; narrow the window or name a run")
+        sql = f"SELECT {LINE} FROM logstore {where} ORDER BY timestamp_ms, sequence LIMIT $limit"
         return [LogRecord(*row) for row in self._rows(sql, {**values, "limit": limit})]
 
     def log_page(self, filters: Mapping[str, Any], limit: int, *, newest: bool) -> list[dict[str, Any]]:
@@ -289,14 +309,22 @@ class Store:
         return int(self._one(f"SELECT coalesce(max({number}), -1) FROM ({' UNION ALL '.join(ids)})"))
 
     def _objects(self, sql: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-        with self._connection.cursor() as cursor:
+        with self._reading() as cursor:
             cursor.execute(sql, values)
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _rows(self, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        with self._connection.cursor() as cursor:
+        with self._reading() as cursor:
             return cursor.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            with self._connection.cursor() as cursor:
+                yield cursor
+        except duckdb.Error as error:
+            raise StoreError(f"The database {self._path} cannot be read: {_first_line(error)}") from error
 
     def _one(self, sql: str) -> Any:
         return self._rows(sql)[0][0]

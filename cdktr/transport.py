@@ -20,6 +20,9 @@ from cdktr.errors import StartError, UnreachableError
 #: Messages taken from one socket before the event loop gets a turn.
 BURST = 64
 
+#: Messages that a subscriber may be behind before it loses some: several of the largest reports of an agent.
+MAX_UNREAD = 100_000
+
 #: What a reply needs to find its way: the frames before the message, as they came.
 Peer = tuple[bytes, ...]
 
@@ -58,7 +61,12 @@ class _Socket:
                 frames = self._raw.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            self._on_frames(frames)
+            try:
+                self._on_frames(frames)
+            except BaseException:
+                # The edge was taken: what is left would wait for the next message.
+                self._again()
+                raise
         self._again()
 
     def _send(self, frames: Sequence[bytes]) -> bool:
@@ -76,6 +84,7 @@ class _Socket:
 
 def _bind(raw: zmq.Socket[bytes], host: str, port: int, setting: str) -> int:
     """Bind and return the port; 0 takes any free one. Raises StartError that names the setting to change."""
+    raw.setsockopt(zmq.IPV6, ":" in host)
     try:
         address = "*" if host in ("*", "0.0.0.0", "") else f"[{host}]" if ":" in host else socket.gethostbyname(host)
         raw.bind(f"tcp://{address}:{port or '*'}")
@@ -110,6 +119,7 @@ class Endpoints:
         kinds = (zmq.ROUTER, zmq.PULL, zmq.XPUB)
         raws = [new_socket(self._context, kind, linger_ms=500) for kind in kinds]
         raws[0].setsockopt(zmq.ROUTER_MANDATORY, 1)
+        raws[2].setsockopt(zmq.SNDHWM, MAX_UNREAD)
         # Before it is bound, so that nobody connects unseen.
         monitor = raws[2].get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         try:

@@ -3,6 +3,7 @@
 `parse` builds these from YAML, `protocol` from JSON. Nothing here opens a file or knows a clock.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,10 @@ from cdktr.errors import DefinitionError
 
 #: `${{ params.NAME }}` in `args` and in the values of `env`.
 PLACEHOLDER = re.compile(r"\$\{\{\s*params\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+
+#: A given value for a parameter whose default is a number.
+WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
+NUMBER = re.compile(r"[-+]?[0-9]{1,300}(\.[0-9]{1,300})?([eE][-+]?[0-9]{1,3})?")
 
 #: Seconds: the longest wait between two attempts unless `retry_backoff.cap` says otherwise.
 DEFAULT_RETRY_CAP_S = 3600.0
@@ -149,9 +154,17 @@ def _checked(workflow_id: str, name: str, text: str, default: Scalar | None) -> 
     try:
         if isinstance(default, bool):
             return {"true": "true", "false": "false"}[text.lower()]
-        return str(int(text) if isinstance(default, int) else float(text))
+        return _number(text, default)
     except (KeyError, ValueError):
         raise DefinitionError(f"Parameter {name} of workflow {workflow_id} must be {kind}, not {text!r}") from None
+
+
+def _number(text: str, default: Scalar | None) -> str:
+    """Raises ValueError for what a file could not say either: `1_000`, `nan`, digits of other scripts."""
+    pattern, kind = (WHOLE, int) if isinstance(default, int) else (NUMBER, float)
+    if not pattern.fullmatch(text) or not math.isfinite(kind(text)):
+        raise ValueError
+    return str(kind(text))
 
 
 def fill(text: str, params: Mapping[str, str]) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from cdktr.catalog import Catalog, Changes, validate_paths
-from cdktr.errors import NotFoundError
 from cdktr.parse import MAX_BYTES, parse_workflow
 from cdktr.workflow import Workflow
 
@@ -63,7 +62,7 @@ def test_folders_make_ids(tmp_path: Path, catalog: Catalog) -> None:
     ids = ("a.b", "data.ingestion.api", "etl.daily", "example")
     assert catalog.refresh() == Changes(added=ids)
     assert sorted(catalog.workflows) == list(ids)
-    assert catalog.find("etl.daily").path == str(tmp_path / "etl/daily.yaml")
+    assert catalog.workflows["etl.daily"].path == str(tmp_path / "etl/daily.yaml")
     assert catalog.file_count == 4
 
 
@@ -325,25 +324,6 @@ def test_other_threads_see_all_or_nothing(tmp_path: Path) -> None:
         thread.join()
     assert seen == {0}
     assert len(read) == len(catalog.workflows) == 40
-
-
-def test_find_says_what_may_have_been_meant(tmp_path: Path, catalog: Catalog) -> None:
-    write(tmp_path / "etl/daily.yml", GOOD.format("A"))
-    write(tmp_path / "etl/hourly.yml", GOOD.format("A"))
-    write(tmp_path / "warehouse/customers/nightly.yml", GOOD.format("A"))
-    write(tmp_path / "bad.yml", BAD)
-    catalog.refresh()
-    assert catalog.find("etl.daily").name == "A"
-    assert catalog.suggest("daily") == ["etl.daily"]
-    assert catalog.suggest("nightly") == ["warehouse.customers.nightly"]
-    assert catalog.suggest("etl.dayly")[0] == "etl.daily"
-    assert catalog.suggest("zzz") == []
-    with pytest.raises(NotFoundError, match=r"There is no workflow 'etl.dayly'; did you mean etl.daily"):
-        catalog.find("etl.dayly")
-    with pytest.raises(NotFoundError, match=r"There is no workflow 'zzz'; `cdktr task list` shows all"):
-        catalog.find("zzz")
-    with pytest.raises(NotFoundError, match=r"The file of workflow bad is wrong: .*bad.yml:1:1: "):
-        catalog.find("bad")
 
 
 def test_validate_takes_files_and_folders(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cdktr.batch import Batch
 from cdktr.coordinator import Coordinator
 from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StoreError
 from cdktr.frames import Reported, pack
@@ -195,7 +196,7 @@ def test_a_lease_that_could_not_be_delivered_waits_again(tmp_path: Path) -> None
     async def story(world: World) -> None:
         run_id = await world.trigger()
         leases = await world.lease()
-        world.coordinator.undelivered(LeaseWork("a1", 1), leases)
+        world.coordinator.undelivered("a1", [lease["workflow_instance_id"] for lease in leases])
         assert list(world.coordinator.dispatch.queued) == [run_id]
 
     in_world(story, tmp_path)
@@ -410,3 +411,91 @@ def test_a_lease_from_before_a_restart_is_neither_started_nor_not(tmp_path: Path
 
     in_world(before, tmp_path / "j", database)
     in_world(after, tmp_path / "j", database)
+
+
+def test_a_journal_in_trouble_condemns_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be handed out durably waits again, however often."""
+
+    async def story(world: World) -> None:
+        run_id = await world.trigger()
+
+        def full(_fd: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", full)
+            for _ in range(10):
+                with pytest.raises(StoreError):
+                    await world.lease()
+                assert list(world.coordinator.dispatch.queued) == [run_id]
+        [lease] = await world.lease()
+        assert lease["workflow_instance_id"] == run_id
+
+    in_world(story, tmp_path)
+
+
+def test_one_answer_does_not_hand_out_more_than_it_can_carry(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        tasks = {f"t{n}": Task("T", Subprocess("true")) for n in range(600)}
+        world.workflows["etl"] = Workflow("etl", "ETL", tasks)
+        for _ in range(4):
+            await world.trigger()
+        first = await world.lease(count=10)
+        held = {lease["workflow_instance_id"]: lease["token"] for lease in first}
+        assert len(first) == 2
+        assert len(await world.lease(count=10, holding=held)) == 2
+
+    in_world(story, tmp_path)
+
+
+def test_the_database_hears_of_a_report_only_after_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(world: World) -> None:
+        run_id, token = await world.started()
+        order: list[str] = []
+        sync, write = world.hub.before_write, world.store.write
+
+        async def synced() -> None:
+            order.append("journal")
+            assert sync is not None
+            await sync()
+
+        def written(batch: Batch) -> None:
+            order.append("database")
+            write(batch)
+
+        world.hub.before_write = synced
+        monkeypatch.setattr(world.store, "write", written)
+        assert sync == world.journal.sync
+        await world.report(1, Reported(token, ended(run_id)))
+        assert order == ["journal", "database"]
+
+    in_world(story, tmp_path)
+
+
+def test_a_report_is_known_after_a_restart(tmp_path: Path) -> None:
+    database = str(tmp_path / "app.db")
+    line = LogChunk("etl", "ETL", "run", "A", "t-1", 4, "INFO", ("STDOUT x",))
+
+    async def story(world: World) -> None:
+        assert await world.report(1, line) == {"stored": 1}
+        assert len(world.store.logs(0, 9, None, None, 9)) == 1
+
+    in_world(story, tmp_path / "j", database)
+    in_world(story, tmp_path / "j", database)
+
+
+def test_the_tasks_of_a_crashed_run_do_not_run_for_ever(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        run_id, token = await world.started()
+        going = TaskUpdate("a", "t-1", run_id, RunStatus.RUNNING, 4)
+        waiting = TaskUpdate("b", "t-2", run_id, RunStatus.PENDING, 4)
+        done = TaskUpdate("c", "t-3", run_id, RunStatus.COMPLETED, 4)
+        await world.report(1, *(Reported(token, task) for task in (going, waiting, done)))
+        assert [task["status"] for task in world.store.tasks(run_id)] == ["RUNNING", "PENDING", "COMPLETED"]
+        world.coordinator.heartbeat(Heartbeat("a1", 5, "1", {}, leaving=True))
+        await world.hub.write()
+        tasks = world.store.tasks(run_id)
+        assert [task["status"] for task in tasks] == ["CRASHED", "CANCELLED", "COMPLETED"]
+        assert tasks[0]["ended_ms"] == world.store.runs()[0]["ended_ms"]
+
+    in_world(story, tmp_path)

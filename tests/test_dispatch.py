@@ -185,7 +185,8 @@ def test_a_run_that_is_queued_again_keeps_its_place() -> None:
     for lease in reversed(again):
         dispatch.requeue(lease, 0, "lost")
     assert workflows(dispatch) == ["a", "b", "c", "d", "e"]
-    assert [run.deliveries for run in dispatch.queued.values()] == [2, 2, 2, 0, 0]
+    # Nobody was lost over them: nothing speaks against handing them out again.
+    assert {run.deliveries for run in dispatch.queued.values()} == {0}
 
 
 def test_a_requeued_run_has_another_lease() -> None:

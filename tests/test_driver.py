@@ -185,7 +185,7 @@ def test_environment_precedence_and_parameters(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (Subprocess("no-such-command"), "it is not on the PATH"),
+        (Subprocess("no-such-command"), "it is not on the agent's PATH"),
         (UvPython("x.py", uv_path="/no/such/uv"), "There is no uv at /no/such/uv"),
     ],
 )
@@ -202,3 +202,18 @@ def test_ended_from_outside_everything_stops_and_is_told() -> None:
     driven = drive(workflow(tasks), end=lambda driver: driver.end(RunStatus.CRASHED, "the agent was stopped"))
     assert (driven.run.status, driven.run.detail) == (RunStatus.CRASHED, "the agent was stopped")
     assert {driven.last(t).status for t in tasks} == {RunStatus.CANCELLED}
+
+
+def test_times_stand_still_while_the_clock_goes_back() -> None:
+    clock = iter([10.0, 9.0, 8.0, 11.0, *([5.0] * 50)])
+    records: list[Record] = []
+
+    async def main() -> None:
+        job = Assignment(workflow({"a": sh("echo x")}), "jumping-monkey-7", "token", 8, {})
+        executor = Executor(65536, 0.3)
+        await Driver(job, "agent-1", 5, executor, base_environment(), records.append, lambda: next(clock)).drive()
+
+    asyncio.run(main())
+    times = [r.timestamp_ms if isinstance(r, LogChunk) else r.update.timestamp_ms for r in records]
+    assert times[:4] == [10_000, 10_000, 10_000, 11_000]
+    assert times == sorted(times)

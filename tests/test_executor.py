@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cdktr import executor as executor_module
 from cdktr.executor import CannotStart, Command, Executor, Exited, base_environment
 from cdktr.text import CUT_MARK
 
@@ -171,7 +172,7 @@ def test_reading_can_be_stopped_and_goes_on_without_loss() -> None:
 @pytest.mark.parametrize(
     ("argv", "folder", "message"),
     [
-        (["no-such-command-anywhere"], None, "it is not on the PATH"),
+        (["no-such-command-anywhere"], None, "it is not on the agent's PATH"),
         (["/no/such/file"], None, "there is no such file"),
         (["true"], "/no/such/folder", "The working directory '/no/such/folder' does not exist"),
         (["/etc/passwd"], None, "Permission denied"),
@@ -201,3 +202,55 @@ def test_nothing_of_the_loader_reaches_a_task() -> None:
     del frozen["LD_LIBRARY_PATH_ORIG"]
     assert base_environment(frozen) == {"A": "1"}
     assert base_environment({"LD_LIBRARY_PATH": "/own"}) == {"LD_LIBRARY_PATH": "/own"}
+
+
+def test_cancelled_while_it_clears_up_it_still_clears_up() -> None:
+    """The command has ended, what it left ignores SIGTERM, and then its run is ended."""
+    pids: list[int] = []
+
+    async def main() -> None:
+        executor = Executor(LIMIT, GRACE_S)
+        script = "(trap '' TERM; exec >/dev/null 2>&1; while :; do sleep 0.05; done) & echo $!"
+        async with asyncio.TaskGroup() as group:
+            said = asyncio.Event()
+
+            def on_lines(_stream: str, lines: list[str]) -> None:
+                pids.append(int(lines[0]))
+                said.set()
+
+            task = group.create_task(executor.run(command("sh", "-c", script), MARKER, on_lines, lambda _pid: None))
+            await said.wait()
+            await asyncio.sleep(0.1)
+            task.cancel()
+
+    asyncio.run(main())
+    assert not is_alive(pids[0])
+
+
+def test_what_cannot_be_ended_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor_module, "UNKILLABLE_S", 0.1)
+    monkeypatch.setattr(executor_module, "_group_exists", lambda _pgid: True)
+    exited, lines = shell("true")
+    assert exited.ok
+    assert next(line for _, line in lines).startswith("cdktr: cannot end what this task left running: -")
+
+
+def test_nothing_to_read_from() -> None:
+    """Another test has a standard input, of which a task must see nothing."""
+    read, write = os.pipe()
+    os.write(write, b"secret\n")
+    os.close(write)
+    before = os.dup(0)
+    os.dup2(read, 0)
+    try:
+        assert run(command("cat"))[1] == []
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(read)
+
+
+def test_who_stays_in_the_group_without_the_marker_is_ended() -> None:
+    exited, lines = shell("env -i sleep 1000 >/dev/null 2>&1 & echo $!")
+    assert exited.ok
+    assert not is_alive(int(lines[0][1]))

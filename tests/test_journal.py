@@ -121,11 +121,11 @@ def test_what_was_only_appended_is_not_promised(tmp_path: Path) -> None:
 
 def test_a_snapshot_replaces_the_events(tmp_path: Path) -> None:
     async def story(writer: Writer) -> None:
-        grown = [writer.journal.has_grown]
+        grown = [bool(writer.journal.grown)]
         await writer.sync(5)
-        grown.append(writer.journal.has_grown)
+        grown.append(bool(writer.journal.grown))
         await writer.compact()
-        grown.append(writer.journal.has_grown)
+        grown.append(bool(writer.journal.grown))
         assert grown == [False, True, False]
         writer.append()
         await writer.compact()
@@ -261,7 +261,7 @@ def test_a_state_that_cannot_be_told_harms_nothing(tmp_path: Path) -> None:
         for state in (broken, object):
             with pytest.raises((LookupError, TypeError)):
                 await writer.journal.compact(state)
-        assert writer.journal.has_grown
+        assert writer.journal.grown
         await writer.sync(1)
 
     using(tmp_path, story)
@@ -471,7 +471,7 @@ def test_who_waits_is_told_only_of_what_concerns_him(tmp_path: Path, monkeypatch
             gate.opened.set()
         assert compaction.result()
         assert waiter.exception() is None
-        assert writer.journal.has_grown
+        assert writer.journal.grown
 
     async def refused(writer: Writer) -> bool:
         with pytest.raises(StoreError):

@@ -32,8 +32,9 @@ def line(instance_id: str) -> LogRecord:
 def test_a_run_is_kept_under_our_id(tmp_path: Path) -> None:
     async def story(world: World, old: OldAgents) -> None:
         run_id = await world.trigger()
-        workflow = await old.fetch("old")
-        assert workflow is not None
+        fetched = await old.fetch("old")
+        assert fetched is not None
+        workflow = fetched[1]
         assert workflow.id == "etl"
         for status in (RunStatus.RUNNING, RunStatus.COMPLETED):
             await old.run_status("old", "etl", "jumping-monkey-0", status)
@@ -64,8 +65,9 @@ def test_parameters_are_filled_in_for_agents_that_know_none(tmp_path: Path) -> N
     async def story(world: World, old: OldAgents) -> None:
         world.workflows["p"] = PARAMETERED
         await world.coordinator.trigger("p", {"day": "friday"}, "manual", None)
-        workflow = await old.fetch("old")
-        assert workflow is not None
+        fetched = await old.fetch("old")
+        assert fetched is not None
+        workflow = fetched[1]
         config = workflow.tasks["a"].config
         assert isinstance(config, Subprocess)
         assert config.args == ("friday",)
@@ -126,5 +128,19 @@ def test_a_fetch_waits_for_the_journal(tmp_path: Path) -> None:
         assert not fetching.done()
         await fetching
         assert '"leased"' in journaled(tmp_path)
+
+    tell(story, tmp_path)
+
+
+def test_a_fetch_that_could_not_be_delivered_waits_again(tmp_path: Path) -> None:
+    async def story(world: World, old: OldAgents) -> None:
+        run_id = await world.trigger()
+        fetched = await old.fetch("old")
+        assert fetched is not None
+        assert fetched[0] == run_id
+        world.coordinator.undelivered("old", [run_id])
+        again = await old.fetch("old")
+        assert again is not None
+        assert again[0] == run_id
 
     tell(story, tmp_path)

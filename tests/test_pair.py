@@ -1,6 +1,8 @@
 """The agent process of a principal: started again when it dies, ended with it."""
 
 import asyncio
+import errno
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -44,7 +46,6 @@ class Fake:
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     monkeypatch.setattr(pair, "RESTART_S", (0.01, 0.02))
-    monkeypatch.setattr(pair, "FINISH_S", 0.3)
     monkeypatch.setattr(pair, "REPORT_S", 0.3)
     return Fake(tmp_path, monkeypatch)
 
@@ -79,7 +80,14 @@ def test_it_is_told_once_then_again_then_killed(fake: Fake) -> None:
         async with asyncio.timeout(30):
             while not (fake.folder / "ready").exists():
                 await asyncio.sleep(0.01)
-        await agent.stop()
+        async with asyncio.TaskGroup() as group:
+            stopping = group.create_task(agent.stop())
+            while not (fake.folder / "terms").exists():
+                await asyncio.sleep(0.01)
+            # It has as long as it wants, until it is told again.
+            await asyncio.sleep(0.5)
+            assert not stopping.done()
+            agent.hurry()
         assert agent._process is not None
         assert agent._process.returncode == -signal.SIGKILL
 
@@ -94,8 +102,6 @@ def test_its_pipe_ends_with_the_principal(fake: Fake) -> None:
 
     async def story(agent: AgentProcess) -> None:
         await fake.until_started(1)
-        import os
-
         os.close(os.dup(agent._pipe))
         assert not (fake.folder / "saw").exists()
         os.dup2(os.open("/dev/null", os.O_RDONLY), agent._pipe)
@@ -105,3 +111,38 @@ def test_its_pipe_ends_with_the_principal(fake: Fake) -> None:
         await agent.stop()
 
     with_agent(story)
+
+
+def test_an_agent_that_cannot_be_started_is_no_end_of_its_principal(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.does("time.sleep(1000)")
+    tries: list[int] = []
+    start = AgentProcess._start
+
+    def failing(self: AgentProcess) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        start(self)
+
+    monkeypatch.setattr(AgentProcess, "_start", failing)
+
+    async def story(agent: AgentProcess) -> None:
+        await fake.until_started(1)
+        await agent.stop()
+
+    with_agent(story)
+    assert len(tries) == 3
+    assert "it cannot be started: Resource temporarily unavailable" in caplog.text
+
+
+def test_wrong_settings_are_not_tried_again(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
+    fake.does("sys.exit(2)")
+
+    async def story(agent: AgentProcess) -> None:
+        await fake.until_started(1)
+
+    with_agent(story)
+    assert len(fake.starts()) == 1
+    assert "cannot work with these settings" in caplog.text

@@ -248,10 +248,10 @@ def test_lines_of_a_dotenv_file(tmp_path: Path, line: str, text: str) -> None:
 
 
 def test_other_programs_variables_are_left_alone(tmp_path: Path) -> None:
-    assert read_dotenv(env_file(tmp_path, "PATH=/bin\nSECRET=x y\n")) == {}
+    assert read_dotenv(env_file(tmp_path, 'PATH=/bin\nKEY="one\nabc"\nMY-VAR=x y\n=\n')) == {}
 
 
-@pytest.mark.parametrize("line", ["CDKTR_X", "CDKTR X=1", "=1", "1X=1", "CDKTR-X=1"])
+@pytest.mark.parametrize("line", ["CDKTR_X", "CDKTR_X Y=1", "CDKTR_A-B=1", "CDKTR_"])
 def test_lines_that_are_none(tmp_path: Path, line: str) -> None:
     path = env_file(tmp_path, f"CDKTR_Y=1\n{line}\n")
     with pytest.raises(SettingError) as caught:

@@ -23,6 +23,22 @@ class Parser(argparse.ArgumentParser):
             Exit.USAGE, f"{self.prog}: {message.rstrip('.')}. See `{self.prog} --help`.\n".replace("?. See", "? See")
         )
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse has it, but the command itself refuses what it does not know, and not the top."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self._refuse(rest)
+        return found, rest
+
+    def _refuse(self, rest: list[str]) -> NoReturn:
+        # The value of an unknown option may be among them: it is the option that is wrong.
+        option = next((word.partition("=")[0] for word in rest if word.startswith("-")), None)
+        if option is None:
+            self.error(f"{rest[0]!r} is one argument too many")
+        known = [name for action in self._actions if action.help != argparse.SUPPRESS for name in action.option_strings]
+        near = nearest(option.lstrip("-"), [name.removeprefix("--") for name in known if name.startswith("--")])
+        self.error(f"{option!r} is not known" + (f"; did you mean --{near}?" if near else ""))
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             raise argparse.ArgumentError(action, unknown(str(value), list(map(str, action.choices))))
@@ -30,11 +46,19 @@ class Parser(argparse.ArgumentParser):
 
 def unknown(word: str, known: list[str]) -> str:
     """A sentence on a word that is none of `known`."""
+    hint = nearest(word, known)
+    return f"{word!r} is not known; " + (f"did you mean {hint}?" if hint else f"expected one of {', '.join(known)}")
+
+
+def nearest(word: str, known: list[str]) -> str | None:
+    """What was meant: what `word` begins alone, else what looks like it."""
     from difflib import get_close_matches
 
+    begun = [each for each in known if each.lower().startswith(word.lower())]
+    if len(begun) == 1:
+        return begun[0]
     near = get_close_matches(word.lower(), [each.lower() for each in known], 1)
-    hint = next((each for each in known if each.lower() in near), None)
-    return f"{word!r} is not known; " + (f"did you mean {hint}?" if hint else f"expected one of {', '.join(known)}")
+    return next((each for each in known if each.lower() in near), None)
 
 
 def show_help(shown: argparse.ArgumentParser) -> int:

@@ -32,7 +32,13 @@ def connect(arguments: Namespace) -> "Principal":
     settings = settings_of(arguments)
     if not settings.principal_port:
         raise SettingError("CDKTR_PRINCIPAL_PORT is 0, which is no port to connect to; give --principal-port")
-    return Principal(settings.connect_host, settings.principal_port, settings.timeout_s)
+    host, port = settings.connect_host, settings.principal_port
+
+    def tell(away: bool) -> None:
+        what = f"no principal answers at {host}:{port}; waiting for it" if away else "the principal is back"
+        say(f"cdktr: {what}")
+
+    return Principal(host, port, settings.timeout_s, tell)
 
 
 def say(text: str) -> None:

@@ -39,13 +39,21 @@ def query(arguments: Namespace) -> int:
             end_ms=end_ms,
             limit=PAGE,
         )
-        count = 0
-        for lines in principal.pages(request, arguments.limit):
-            write(lines)
-            count += len(lines)
-        if not count:
+        if not _write_pages(principal, request, arguments.limit, write):
             _explain_nothing(principal, arguments)
     return Exit.DONE
+
+
+def _write_pages(principal: Principal, request: ListLogs, limit: int | None, write: Write) -> int:
+    """Print the lines, at most `limit`, and tell if there are more; how many there were."""
+    count = 0
+    # One more than wanted tells whether there are more.
+    for lines in principal.pages(request, None if limit is None else limit + 1):
+        write(lines if limit is None else lines[: limit - count])
+        count += len(lines)
+    if limit is not None and count > limit:
+        say(f"These are the first {limit}, there are more; `cdktr logs tail -n {limit}` shows the last.")
+    return count
 
 
 def window(arguments: Namespace, now: datetime) -> tuple[int | None, int | None]:

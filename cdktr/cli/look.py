@@ -3,14 +3,14 @@
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from cdktr.cli import Exit
 from cdktr.cli.common import connect, is_terminal, plural, say, show, show_json
 from cdktr.cli.names import check_run, check_workflow, find_workflow, problem_line
-from cdktr.cli.show import fit, history_table, run_lines, workflow_lines, workflows_table
+from cdktr.cli.show import history_table, run_lines, workflow_lines, workflows_table
 from cdktr.cli.times import next_run, schedule_in_words
 from cdktr.client import Principal
 from cdktr.codec import workflow_from_json
@@ -34,7 +34,7 @@ def list_workflows(arguments: Namespace) -> int:
         show_json({"workflows": [_facts(w, latest.get(w.id), now) for w in workflows], "problems": problems})
         return Exit.DONE
     if workflows:
-        show(_fit(workflows_table(workflows, latest, now)))
+        show(workflows_table(workflows, latest, now, _columns()))
     else:
         say("The workflow folder holds no workflow; `cdktr init` writes an example.")
     _tell_problems(problems)
@@ -57,9 +57,9 @@ def _facts(workflow: Workflow, latest: Any, now: datetime) -> dict[str, Any]:
     }
 
 
-def _fit(lines: Iterable[str]) -> Iterable[str]:
-    """Lines for a person are cut at the edge of the terminal, those for a program never."""
-    return fit(lines, shutil.get_terminal_size().columns) if is_terminal(sys.stdout) else lines
+def _columns() -> int | None:
+    """Those of the terminal; None where there is none, and nothing is to be cut."""
+    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
 
 
 def _tell_problems(problems: list[dict[str, Any]]) -> None:
@@ -104,8 +104,7 @@ def _show_run(principal: Principal, arguments: Namespace) -> int:
 def _canvas() -> tuple[int, bool]:
     """The columns there are to draw on, and whether box characters can be shown."""
     encoding: str = getattr(sys.stdout, "encoding", None) or "ascii"
-    columns = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else UNLIMITED
-    return columns, encoding.lower().replace("-", "").startswith("utf")
+    return _columns() or UNLIMITED, encoding.lower().replace("-", "").startswith("utf")
 
 
 def history(arguments: Namespace) -> int:
@@ -118,7 +117,7 @@ def history(arguments: Namespace) -> int:
     if arguments.json:
         show_json(found)
     elif found:
-        show(_fit(history_table(found, datetime.now(UTC))))
+        show(history_table(found, datetime.now(UTC), _columns()))
     else:
         say("No run matches.")
     return Exit.DONE

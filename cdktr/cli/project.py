@@ -13,6 +13,9 @@ from cdktr.cli.common import is_terminal, plural, say, settings_of, show, show_j
 from cdktr.errors import StartError
 from cdktr.settings import Entry, load
 
+#: How the hints begin for files that the catalog does not count, as they have no id of their own.
+NOT_COUNTED = ("rename the file", "this file is ignored")
+
 #: The name of the example is the id that the help texts use.
 EXAMPLE = "hello.yml"
 
@@ -77,20 +80,28 @@ def validate(arguments: Namespace) -> int:
     from cdktr.catalog import validate_paths
 
     paths = [Path(path) for path in arguments.paths] or [Path(settings_of(arguments).workflow_dir)]
-    count, problems = validate_paths(paths)
+    checks = [(path, *validate_paths([path])) for path in paths]
+    problems = [problem for _, _, found in checks for problem in found]
+    empty = [f"no workflow files in {path}" for path, count, found in checks if not count and not found]
+    count = sum(count for _, count, _ in checks) + sum(problem.hint.startswith(NOT_COUNTED) for problem in problems)
     if arguments.json:
-        show_json({"files": count, "problems": [asdict(problem) for problem in problems]})
-    else:
-        show(map(str, problems))
-        say(summary(count, [problem.path for problem in problems]))
-    return Exit.ENDED_BADLY if problems else Exit.DONE
+        found = [asdict(problem) for problem in problems]
+        found += [{"path": "", "line": 0, "column": 0, "message": message, "hint": ""} for message in empty]
+        show_json({"files": count, "problems": found})
+        return Exit.ENDED_BADLY if found else Exit.DONE
+    show(map(str, problems))
+    for message in empty:
+        say(message)
+    if count or problems:
+        say(summary(count, [problem.path for problem in problems if not Path(problem.path).is_dir()], len(problems)))
+    return Exit.ENDED_BADLY if problems or empty else Exit.DONE
 
 
-def summary(count: int, paths: Sequence[str]) -> str:
-    """`2 problems in 1 of 3 files.`"""
-    if not paths:
+def summary(count: int, paths: Sequence[str], problems: int) -> str:
+    """`2 problems in 1 of 3 files.` `paths` are those of the wrong files."""
+    if not problems:
         return f"{plural(count, 'file')} checked, all in order."
-    return f"{plural(len(paths), 'problem')} in {len(set(paths))} of {plural(count, 'file')}."
+    return f"{plural(problems, 'problem')} in {len(set(paths))} of {plural(count, 'file')}."
 
 
 def config(arguments: Namespace) -> int:

@@ -13,8 +13,10 @@ from cdktr.cli.logs import PAGE, writer
 from cdktr.cli.names import refuse_workflow
 from cdktr.cli.show import outcome
 from cdktr.client import REST_MS, Principal
-from cdktr.errors import NotFoundError, SettingError
+from cdktr.codec import workflow_from_json
+from cdktr.errors import DefinitionError, NotFoundError, RefusedError, SettingError
 from cdktr.protocol import ListLogs, ListTaskRuns, ListWorkflows, Trigger
+from cdktr.workflow import bind_params
 
 
 def run(arguments: Namespace) -> int:
@@ -67,8 +69,20 @@ def _trigger(principal: Principal, workflow_id: str, params: dict[str, Any]) -> 
         answer = principal.ask(Trigger(workflow_id, params))
     except NotFoundError:
         refuse_workflow(principal, workflow_id, list(principal.ask(ListWorkflows())))
+    except RefusedError:
+        _blame_params(principal.ask(ListWorkflows()).get(workflow_id), params)
+        raise
     run_id: str = answer["workflow_instance_id"]
     return run_id
+
+
+def _blame_params(found: Any, params: dict[str, Any]) -> None:
+    """Raises SettingError if it was the parameters that the principal refused."""
+    try:
+        if found:
+            bind_params(workflow_from_json(found), params)
+    except DefinitionError as error:
+        raise SettingError(str(error)) from None
 
 
 def _tell(run_id: str, as_json: bool) -> None:

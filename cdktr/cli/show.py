@@ -5,15 +5,28 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cdktr.cli.graph import draw
-from cdktr.cli.times import ago, due_text, next_run, schedule_in_words, took, when
-from cdktr.text import format_duration, table, width
-from cdktr.workflow import Subprocess, Task, Workflow
+from cdktr.cli.times import (
+    ago,
+    ago_short,
+    due_short,
+    due_text,
+    next_run,
+    schedule_in_words,
+    took,
+    when,
+    when_short,
+)
+from cdktr.text import format_duration, printable, table, width
+from cdktr.workflow import Subprocess, Task, Workflow, scalar_text
 
 #: A run or a task whose status is one of these needs a look.
 BAD = ("FAILED", "CRASHED", "CANCELLED")
 
 #: A graph that would be wider is told in words.
 GRAPH_COLUMNS = 60
+
+#: Of a schedule in words, where columns are short; `cdktr task show` has all of it.
+SCHEDULE_COLUMNS = 24
 
 Summary = Mapping[str, Any]
 
@@ -29,44 +42,58 @@ def _cut(line: str, columns: int) -> str:
     return line
 
 
-def workflows_table(workflows: Sequence[Workflow], latest: Mapping[str, Any], now: datetime) -> list[str]:
-    """One row a workflow."""
-    rows = [
-        (
-            workflow.id,
-            schedule_in_words(workflow) or "-",
-            due_text(next_run(workflow, now), now),
-            latest_text(latest.get(workflow.id), now),
-            workflow.name,
-        )
-        for workflow in workflows
-    ]
-    return table(("ID", "SCHEDULE", "NEXT RUN", "LAST RUN", "NAME"), rows).split("\n")
+def _fitted(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int) -> list[str]:
+    """A table of which the last column gets the room that is left, and is cut there. No other column is cut."""
+    taken = max(map(width, table(head[:-1], [row[:-1] for row in rows]).split("\n")))
+    room = max(columns - taken - 2, width(head[-1]))
+    return table(head, [(*row[:-1], *fit([printable(row[-1])], room)) for row in rows]).split("\n")
 
 
-def latest_text(latest: Mapping[str, Any] | None, now: datetime) -> str:
+def workflows_table(
+    workflows: Sequence[Workflow], latest: Mapping[str, Any], now: datetime, columns: int | None = None
+) -> list[str]:
+    """One row a workflow; shorter where there are not so many columns. None: no terminal sets an end."""
+    head = ("ID", "SCHEDULE", "NEXT RUN", "LAST RUN", "NAME")
+    due = {workflow.id: next_run(workflow, now) for workflow in workflows}
+
+    def rows(short: bool) -> list[tuple[str, ...]]:
+        in_words = [(schedule_in_words(workflow) or "-").replace("\t", " ") for workflow in workflows]
+        return [
+            (
+                workflow.id,
+                *(fit([schedule], SCHEDULE_COLUMNS) if short else [schedule]),
+                (due_short if short else due_text)(due[workflow.id], now),
+                latest_text(latest.get(workflow.id), now, short),
+                workflow.name,
+            )
+            for workflow, schedule in zip(workflows, in_words, strict=True)
+        ]
+
+    lines = table(head, rows(short=False)).split("\n")
+    return lines if columns is None or max(map(width, lines)) <= columns else _fitted(head, rows(short=True), columns)
+
+
+def latest_text(latest: Mapping[str, Any] | None, now: datetime, short: bool = False) -> str:
     """`COMPLETED 3m05s ago`."""
-    return f"{latest['status']} {ago(latest['timestamp_ms'], now)}" if latest else "never"
+    return f"{latest['status']} {(ago_short if short else ago)(latest['timestamp_ms'], now)}" if latest else "never"
 
 
-def history_table(runs: Sequence[Summary], now: datetime) -> list[str]:
-    """One row a run."""
-    rows = [
-        (
-            run["workflow_instance_id"],
-            run["workflow_id"],
-            run["status"],
-            when(run["queued_ms"]),
-            when(run["started_ms"]),
-            took(run, now),
-            run["agent_id"] or "-",
-            run["trigger"] or "-",
-            run["detail"] or "",
-        )
-        for run in runs
-    ]
-    head = ("RUN", "WORKFLOW", "STATUS", "QUEUED", "STARTED", "DURATION", "AGENT", "TRIGGER", "DETAIL")
-    return table(head, rows).split("\n")
+def history_table(runs: Sequence[Summary], now: datetime, columns: int | None = None) -> list[str]:
+    """One row a run; shorter where there are not so many columns. None: no terminal sets an end."""
+
+    def row(run: Summary) -> tuple[str, ...]:
+        ids = (run["workflow_instance_id"], run["workflow_id"], run["status"])
+        began = run["queued_ms"] if run["started_ms"] is None else run["started_ms"]
+        time = when(began) if columns is None or began is None else when_short(began, now)
+        return (*ids, time, took(run, now), run["agent_id"] or "-", run["trigger"] or "-", run["detail"] or "")
+
+    head = ("RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "AGENT", "TRIGGER", "DETAIL")
+    rows = [row(run) for run in runs]
+    lines = table(head, rows).split("\n")
+    if columns is None or max(map(width, lines)) <= columns:
+        return lines
+    # Without agent and trigger.
+    return _fitted((*head[:5], head[7]), [(*cells[:5], cells[7]) for cells in rows], columns)
 
 
 def agents_table(agents: Sequence[Mapping[str, Any]], now_s: float) -> list[str]:
@@ -165,7 +192,7 @@ def _latest_with_id(latest: Mapping[str, Any] | None, now: datetime) -> str:
 
 def _params_text(workflow: Workflow) -> str:
     return ", ".join(
-        f"{name} (must be given)" if default is None else f"{name}={default}"
+        f"{name} (must be given)" if default is None else f"{name}={scalar_text(default)}"
         for name, default in workflow.params.items()
     )
 

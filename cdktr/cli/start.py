@@ -20,7 +20,8 @@ UMASK = 0o077
 
 def principal(arguments: Namespace) -> int:
     """Run a principal until it is told to stop."""
-    from cdktr.principal import Principal, raise_file_limit
+    from cdktr.principal import Principal
+    from cdktr.process import raise_file_limit
 
     concurrency = arguments.agent_max_concurrency
     if concurrency is not None and not arguments.with_agent:

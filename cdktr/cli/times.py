@@ -1,5 +1,6 @@
 """Times as the command line shows them: local, or in a workflow's zone. Pure: the present is handed in."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,6 +9,9 @@ from cdktr.cron import Schedule
 from cdktr.errors import DefinitionError
 from cdktr.text import format_duration
 from cdktr.workflow import Workflow
+
+#: The first unit of a duration.
+_UNIT = re.compile(r"\d+(?:\.\d+)?[a-z]")
 
 
 def when(ms: int | None) -> str:
@@ -20,10 +24,29 @@ def when(ms: int | None) -> str:
         return f"{ms}ms"
 
 
+def when_short(ms: int, now: datetime) -> str:
+    """`22:45:10` today, `11-23 22:45` this year, else with the year; local."""
+    try:
+        at = datetime.fromtimestamp(ms / 1000).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return when(ms)
+    today = now.astimezone()
+    if at.date() == today.date():
+        return at.strftime("%H:%M:%S")
+    return at.strftime("%m-%d %H:%M" if at.year == today.year else "%Y-%m-%d %H:%M")
+
+
 def ago(ms: int, now: datetime) -> str:
     """`3m05s ago`; what the clocks of two hosts disagree about is `now`."""
     seconds = now.timestamp() - ms / 1000
     return f"{format_duration(seconds)} ago" if seconds >= 1 else "now"
+
+
+def ago_short(ms: int, now: datetime) -> str:
+    """As `ago`, in one unit: `3m ago`."""
+    long = ago(ms, now)
+    found = _UNIT.match(long)
+    return f"{found[0]} ago" if found else long
 
 
 def took(summary: Mapping[str, Any], now: datetime) -> str:
@@ -76,6 +99,11 @@ def due_text(due: datetime | None, now: datetime) -> str:
     if local.utcoffset() != due.utcoffset():
         also = f" ({_clock(local, day=local.date() != due.date())})"
     return f"{_clock(due, day=True)}{also}, in {format_duration((due - now).total_seconds())}"
+
+
+def due_short(due: datetime | None, now: datetime) -> str:
+    """`in 3h10m`."""
+    return f"in {format_duration((due - now).total_seconds())}" if due else "-"
 
 
 def _clock(at: datetime, day: bool) -> str:

@@ -14,6 +14,8 @@ LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "WARNI
 
 TIMES = "a time such as 2026-01-31T02:00 (local unless it says otherwise), or how long ago, such as 90m"
 
+FIRST = "print the first N that match; `logs tail -n N` shows the last"
+
 #: Log lines that one page of the API holds at most.
 MAX_TAIL = 10_000
 
@@ -214,7 +216,7 @@ def _add_logs_query(verbs: Any) -> None:
     window.add_argument("--last", metavar="1h", help="how far to look back")
     window.add_argument("--since", metavar="T", help=TIMES)
     made.add_argument("--until", metavar="T", help="the same, for the end")
-    made.add_argument("--limit", metavar="N", type=whole(1, 10**9, "a whole number"), help="at most so many lines")
+    made.add_argument("--limit", metavar="N", type=whole(1, 10**9, "a whole number"), help=FIRST)
     add_client(made)
 
 
