@@ -42,6 +42,7 @@ PAUSE_S = 0.5
 
 #: Seconds that a stopping agent waits for a principal that is away to take what is left; a second signal ends that.
 DELIVER_S = 600.0
+HURRY_S = 5.0
 
 
 class _Stopped(Exception):
@@ -268,21 +269,21 @@ class Agent:
         while self._drivers:
             self._changed.clear()
             await self._changed.wait()
-        try:
-            async with asyncio.timeout(DELIVER_S):
-                await self._delivered()
-        except TimeoutError:
-            log.error("The principal at %s is away: the end of what ran could not be delivered", self._address)
+        await self._deliver()
         await self._leave()
         raise _Stopped
 
-    async def _delivered(self) -> None:
-        """Return when everything is stored, or a second signal says not to wait for it."""
+    async def _deliver(self) -> None:
+        """Have the principal take what is left: for long when it is away, for a moment after a second signal."""
         async with asyncio.TaskGroup() as group:
-            waiting = {group.create_task(self._outbox.emptied()), group.create_task(self._hurried.wait())}
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for each in waiting:
-                each.cancel()
+            emptied = group.create_task(self._outbox.emptied())
+            hurried = group.create_task(self._hurried.wait())
+            await asyncio.wait({emptied, hurried}, timeout=DELIVER_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({emptied}, timeout=HURRY_S)
+            hurried.cancel()
+            if not emptied.done():
+                log.error("The principal at %s is away: the end of what ran could not be delivered", self._address)
+                emptied.cancel()
 
     async def _leave(self) -> None:
         """Tell the principal that this agent is gone, so that nobody waits for its heartbeat."""

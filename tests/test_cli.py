@@ -71,7 +71,20 @@ def test_nothing_heavy_is_loaded_for_the_version_or_a_help_text() -> None:
         (["tsk"], 2, "cdktr: argument COMMAND: 'tsk' is not known; did you mean task? See `cdktr --help`.\n"),
         (["task", "zzz"], 2, "'zzz' is not known; expected one of list, run, show, history, reload. See `cdktr task "),
         (["task", "run"], 2, "the following arguments are required: WORKFLOW. See `cdktr task run --help`.\n"),
-        (["task", "list", "--jso"], 2, "unrecognized arguments: --jso"),
+        (["task", "list", "--jso"], 2, "cdktr task list: '--jso' is not known; did you mean --json? See `cdktr task l"),
+        (
+            ["task", "run", "--parm", "x", "hello"],
+            2,
+            "cdktr task run: '--parm' is not known; did you mean --param? See",
+        ),
+        (
+            ["task", "run", "--zzz=1", "hello"],
+            2,
+            "cdktr task run: '--zzz' is not known. See `cdktr task run --help`.\n",
+        ),
+        (["task", "run", "hello", "you"], 2, "cdktr task run: 'you' is one argument too many. See `cdktr task run -"),
+        (["--jso", "task", "list"], 2, "cdktr: '--jso' is not known. See `cdktr --help`.\n"),
+        (["stat"], 2, "'stat' is not known; did you mean status?"),
         (["start", "principal", "-p", "99999"], 2, "'99999' is not a port number from 0 to 65535"),
         (["start", "agent", "--max-concurrent", "0"], 2, "'0' is not a whole number from 1 to 10000"),
         (["start", "agent", "--max-concurrent", "0000000000001"], 2, "is not a whole number"),
@@ -329,7 +342,8 @@ def test_a_schedule_in_words() -> None:
 
 def test_times_that_no_clock_shows() -> None:
     assert times.when(None) == "-"
-    assert times.when(2**62) == f"{2**62}ms"
+    assert times.when(2**62) == times.when_short(2**62, NOW) == f"{2**62}ms"
+    assert times.ago_short(NOW_MS + 5000, NOW) == "now"
     assert times.ago(NOW_MS + 5000, NOW) == "now"
     assert times.ago(NOW_MS - 185_000, NOW) == "3m05s ago"
 
@@ -380,11 +394,44 @@ def test_the_table_of_runs() -> None:
     waiting = RUN | {"started_ms": None, "ended_ms": None, "status": "PENDING", "agent_id": None, "detail": "\x1b"}
     assert show.history_table([RUN, waiting], NOW) == lines(
         r"""
-        RUN         WORKFLOW   STATUS   QUEUED               STARTED              DURATION  AGENT      TRIGGER   DETAIL
-        calm-owl-7  etl.daily  FAILED   2026-01-30 19:00:00  2026-01-30 19:00:01  12s       web1-4f2a  schedule  failed: load
-        calm-owl-7  etl.daily  PENDING  2026-01-30 19:00:00  -                    -         -          schedule  \x1b
-        """  # noqa: E501
+        RUN         WORKFLOW   STATUS   STARTED              TOOK  AGENT      TRIGGER   DETAIL
+        calm-owl-7  etl.daily  FAILED   2026-01-30 19:00:01  12s   web1-4f2a  schedule  failed: load
+        calm-owl-7  etl.daily  PENDING  2026-01-30 19:00:00  -     -          schedule  \x1b
+        """
     )
+    assert show.history_table([RUN, waiting], NOW, 81) == lines(
+        r"""
+        RUN         WORKFLOW   STATUS   STARTED   TOOK  AGENT      TRIGGER   DETAIL
+        calm-owl-7  etl.daily  FAILED   19:00:01  12s   web1-4f2a  schedule  failed: load
+        calm-owl-7  etl.daily  PENDING  19:00:00  -     -          schedule  \x1b
+        """
+    )
+    assert show.history_table([RUN, waiting], NOW, 58) == lines(
+        r"""
+        RUN         WORKFLOW   STATUS   STARTED   TOOK  DETAIL
+        calm-owl-7  etl.daily  FAILED   19:00:01  12s   failed: l…
+        calm-owl-7  etl.daily  PENDING  19:00:00  -     \x1b
+        """
+    )
+
+
+@pytest.mark.usefixtures("local_zone")
+def test_tables_fit_a_terminal_of_80_columns() -> None:
+    run = RUN | {"workflow_instance_id": "jumping-monkey-123", "detail": "failed: " + "load, " * 20}
+    latest = {"etl.daily": {"status": "COMPLETED", "timestamp_ms": NOW_MS - 60_000}}
+    berlin = workflow(id="etl.daily", name="Every night " * 9, cron="0 0 2 * * *", timezone="Europe/Berlin")
+    for table in (show.history_table([run], NOW, 80), show.workflows_table([berlin], latest, NOW, 80)):
+        assert max(map(len, table)) == 80
+        assert table[1].endswith("…")
+    assert not any("…" in row for row in show.history_table([run], NOW))
+
+
+@pytest.mark.usefixtures("local_zone")
+@pytest.mark.parametrize(
+    ("back_h", "text"), [(0, "19:00:00"), (19, "00:00:00"), (20, "01-29 23:00"), (800, "2025-12-28 11:00")]
+)
+def test_a_short_time(back_h: int, text: str) -> None:
+    assert times.when_short(NOW_MS - back_h * HOUR_MS, NOW) == text
 
 
 @pytest.mark.usefixtures("local_zone")
@@ -395,6 +442,13 @@ def test_the_table_of_workflows() -> None:
         ID         SCHEDULE        NEXT RUN                                               LAST RUN             NAME
         w          -               -                                                      COMPLETED 1m00s ago  W
         etl.daily  daily at 02:00  2026-01-31 02:00 UTC (2026-01-30 21:00 EST), in 2h00m  never                ETL
+        """
+    )
+    assert show.workflows_table([workflow(), ETL], latest, NOW, 80) == lines(
+        """
+        ID         SCHEDULE        NEXT RUN  LAST RUN          NAME
+        w          -               -         COMPLETED 1m ago  W
+        etl.daily  daily at 02:00  in 2h00m  never             ETL
         """
     )
 
@@ -410,7 +464,7 @@ def test_a_workflow_is_shown() -> None:
           schedule    daily at 02:00
           next run    2026-01-31 02:00 UTC (2026-01-30 21:00 EST), in 2h00m
           last run    never
-          parameters  day (must be given), full=False
+          parameters  day (must be given), full=false
 
            TASK  RULES                     COMMAND
         ○  get                             curl -sS https://x
@@ -504,9 +558,47 @@ def test_settings_are_a_list_or_where_there_is_room_a_table() -> None:
     assert project.config_lines(entries, 200)[1].split() == ["CDKTR_A", "1", "default", "1", "Short"]
 
 
+def test_wrong_settings_are_marked_among_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CDKTR_PRINCIPAL_PORT", "many")
+    (tmp_path / ".env").write_text("CDKTR_RETRY_ATTEMPTS=few\nCDKTR_WORKFLOW_DIR=w\n")
+    assert main(["config", "list"]) == 2
+    said = capsys.readouterr()
+    assert "CDKTR_PRINCIPAL_PORT = WRONG: is 'many' in the environment; expected a port number from" in said.out
+    assert "CDKTR_RETRY_ATTEMPTS = WRONG: is 'few' in .env; expected" in said.out
+    assert "CDKTR_WORKFLOW_DIR = w  (.env; default: workflows)" in said.out
+    assert said.err.count("\n") == 2
+    assert "cdktr: CDKTR_PRINCIPAL_PORT is 'many' in the environment" in said.err
+    (tmp_path / ".env").write_text("nonsense\n")
+    assert main(["config", "list"]) == 2
+    assert capsys.readouterr().out == ""
+
+
 def test_the_summary_of_a_check() -> None:
-    assert project.summary(1, []) == "1 file checked, all in order."
-    assert project.summary(3, ["a", "a"]) == "2 problems in 1 of 3 files."
+    assert project.summary(1, [], 0) == "1 file checked, all in order."
+    assert project.summary(3, ["a", "a"], 2) == "2 problems in 1 of 3 files."
+
+
+def validated(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What a check of a folder with something wrong says on stderr."""
+    assert main(["validate", str(folder)]) == 1
+    return capsys.readouterr().err
+
+
+def test_every_wrong_file_is_counted_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.yml", "a.yaml", "not an id.yml"):
+        (tmp_path / name).write_text("name: [\n")
+    assert validated(tmp_path, capsys) == "3 problems in 3 of 3 files.\n"
+    (tmp_path / "good.yml").write_text(project.EXAMPLE_TEXT)
+    assert validated(tmp_path, capsys) == "3 problems in 3 of 4 files.\n"
+
+
+def test_a_folder_without_workflow_files_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert validated(tmp_path, capsys) == f"no workflow files in {tmp_path}\n"
+    assert main(["validate", "--json", str(tmp_path)]) == 1
+    assert f"no workflow files in {tmp_path}" in capsys.readouterr().out
 
 
 def test_the_example_is_in_order() -> None:

@@ -148,6 +148,16 @@ def test_following_ends_with_the_run_and_outlives_a_restart(principal: Principal
     assert set(script.time_outs) == {3.0}
 
 
+@pytest.mark.usefixtures("clock")
+def test_a_principal_that_goes_away_is_told_once(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "Caller", lambda host, port: script)
+    away, told = errors.UnreachableError("Away."), list[bool]()
+    with Principal(on_away=told.append) as principal:
+        script.answers = [p.PONG, away, away, p.PONG, p.PONG]
+        assert [principal.ask_patiently(p.Ping()) for _ in range(3)] == [None] * 3
+    assert told == [True, False]
+
+
 def test_patience_ends(principal: Principal, script: Script, clock: Clock) -> None:
     script.answers = [errors.UnreachableError("Away.")] * 1000
     with pytest.raises(errors.UnreachableError):

@@ -52,7 +52,7 @@ def _write_pages(principal: Principal, request: ListLogs, limit: int | None, wri
         write(lines if limit is None else lines[: limit - count])
         count += len(lines)
     if limit is not None and count > limit:
-        say(f"These are the first {limit}, there are more; `cdktr logs tail -n {limit}` shows the last.")
+        say(f"These are the first {limit}, there are more; `cdktr logs tail` shows the last.")
     return count
 
 

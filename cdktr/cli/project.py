@@ -4,14 +4,14 @@ import shutil
 import sys
 import textwrap
 from argparse import Namespace
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from cdktr.cli import Exit
 from cdktr.cli.common import is_terminal, plural, say, settings_of, show, show_json
-from cdktr.errors import StartError
-from cdktr.settings import Entry, load
+from cdktr.errors import SettingError, StartError
+from cdktr.settings import PREFIX, Entry, Loaded, Settings, load
 
 #: How the hints begin for files that the catalog does not count, as they have no id of their own.
 NOT_COUNTED = ("rename the file", "this file is ignored")
@@ -106,15 +106,41 @@ def summary(count: int, paths: Sequence[str], problems: int) -> str:
 
 def config(arguments: Namespace) -> int:
     """List the settings."""
-    loaded = load()
+    loaded, wrong = load_tolerantly()
     for warning in loaded.warnings:
         say(f"cdktr: {warning}")
+    entries = [_marked(entry, wrong) for entry in loaded.entries]
     if arguments.json:
-        show_json([asdict(entry) for entry in loaded.entries])
+        show_json([asdict(entry) for entry in entries])
     else:
         columns = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else 80
-        show(config_lines(loaded.entries, columns))
-    return Exit.DONE
+        show(config_lines(entries, columns))
+    for sentence in wrong.values():
+        say(f"cdktr: {sentence}")
+    return Exit.USAGE if wrong else Exit.DONE
+
+
+def load_tolerantly() -> tuple[Loaded, dict[str, str]]:
+    """The settings, with the default for those that are wrong; and by their names what is wrong with them."""
+    defaults = {PREFIX + each.name.upper(): each for each in fields(Settings)}
+    wrong: dict[str, str] = {}
+    while True:
+        try:
+            return load({defaults[name].name: defaults[name].metadata["default"] for name in wrong}), wrong
+        except SettingError as error:
+            # It names the variable first, unless it is the file .env that cannot be read.
+            name = str(error).partition(" ")[0]
+            if name not in defaults or name in wrong:
+                raise
+            wrong[name] = str(error)
+
+
+def _marked(entry: Entry, wrong: Mapping[str, str]) -> Entry:
+    """A wrong setting has its error for its value."""
+    if entry.name not in wrong:
+        return entry
+    sentence = wrong[entry.name].removeprefix(entry.name).strip()
+    return replace(entry, value=f"WRONG: {sentence}", source=".env" if " in .env; " in sentence else "environment")
 
 
 def config_lines(entries: Sequence[Entry], columns: int) -> list[str]:

@@ -187,7 +187,7 @@ def test_a_wrong_workflow_is_named_with_what_was_meant(ready: Cluster) -> None:
     ("arguments", "code", "sentence"),
     [
         (("task", "run", "hello", "--param", "who"), 2, "expected something like --param day=2026-01-31"),
-        (("task", "run", "hello", "--param", "x=1"), 6, "Workflow hello has no parameter x; it has: who"),
+        (("task", "run", "hello", "--param", "x=1"), 2, "Workflow hello has no parameter x; it has: who"),
         (("task", "run", "hello", "--params-file", "none.json"), 2, "none.json cannot be read: No such file"),
         (("task", "show", "nope"), 4, "There is no workflow 'nope'"),
         (("task", "show"), 2, "--run"),
@@ -234,7 +234,7 @@ def test_task_history(ready: Cluster) -> None:
     run_id = run_id_of(ready.cli("task", "run", "etl.failing", "--wait"))
     done = ready.cli("task", "history", "--limit", "1", "etl.failing", "--status", "failed")
     head, row = done.stdout.splitlines()
-    assert head.split() == "RUN WORKFLOW STATUS QUEUED STARTED DURATION AGENT TRIGGER DETAIL".split()
+    assert head.split() == "RUN WORKFLOW STATUS STARTED TOOK AGENT TRIGGER DETAIL".split()
     assert row.split()[:3] == [run_id, "etl.failing", "FAILED"]
     assert " manual" in row
     [found] = json.loads(ready.cli("task", "history", "--limit", "1", "--json", "etl.failing").stdout)
@@ -269,6 +269,10 @@ def test_logs_query_filters(ready: Cluster) -> None:
     assert payloads("--task", "tell", "--limit", "1") == ["STDOUT out"]
     assert payloads("--task", "Tell it", "--status", "COMPLETED", "--last", "1h") == ["STDOUT out", "STDERR err"]
     assert payloads("--status", "FAILED") == []
+    assert payloads("--limit", "2") == ["STDOUT Hello, world!", "STDOUT out"]
+    more = "These are the first 2, there are more; `cdktr logs tail` shows the last.\n"
+    assert ready.cli("logs", "query", "--run", run_id, "--limit", "2").stderr == more
+    assert ready.cli("logs", "query", "--run", run_id, "--limit", "3").stderr == ""
     assert len(payloads("--since", "2000-01-01", "--until", "2999-01-01T00:00Z")) == 3
     text = ready.cli("logs", "query", "--run", run_id, "--verbose").stdout.splitlines()[0]
     assert re.fullmatch(rf"\[\S+ INFO\] \[Hello={run_id} / Greet=\S+\] STDOUT Hello, world!", text)
@@ -373,9 +377,12 @@ def test_following_outlives_a_restart_of_the_principal(new_cluster: NewCluster) 
     daemon.wait_for("begun")
     principal.signal(signal.SIGTERM)
     assert principal.wait() == 0
+    daemon.wait_for(f"^cdktr: no principal answers at 127.0.0.1:{cluster.port}; waiting for it$")
     cluster.start_principal()
+    daemon.wait_for("^cdktr: the principal is back$")
     end.touch()
     assert daemon.wait() == 0
+    assert sum(line.startswith("cdktr: ") for line in daemon.lines) == 2
     assert [line.rpartition(" ")[2] for line in daemon.lines if "STDOUT" in line] == ["begun", "done"]
     assert " COMPLETED after " in daemon.lines[-1]
 
