@@ -571,7 +571,7 @@ def test_wrong_settings_are_marked_among_the_others(
     assert "CDKTR_WORKFLOW_DIR = w  (.env; default: workflows)" in said.out
     assert said.err.count("\n") == 2
     assert "cdktr: CDKTR_PRINCIPAL_PORT is 'many' in the environment" in said.err
-    (tmp_path / ".env").write_text("nonsense\n")
+    (tmp_path / ".env").write_text("CDKTR_nonsense\n")
     assert main(["config", "list"]) == 2
     assert capsys.readouterr().out == ""
 
