@@ -12,7 +12,7 @@ Every run is in exactly one of `queued`, `leases`, `finished` (until it is forgo
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from cdktr.errors import RefusedError
@@ -117,7 +117,7 @@ class Dispatch:
             return None
         number = self._free_number()
         run = QueuedRun(slug(number), workflow_id, dict(params or {}), trigger, scheduled_ms, now_ms, number=number)
-        self._do("queued", run=asdict(run), number=number + 1)
+        self._do("queued", run=_plain(run), number=number + 1)
         return run
 
     def _free_number(self) -> int:
@@ -276,7 +276,7 @@ class Dispatch:
         if alias in self.finished or alias in self._aliases or alias in self.queued:
             return None
         run = QueuedRun(alias, workflow_id, trigger="agent", queued_ms=now_ms)
-        self._do("adopted", run=asdict(run), agent_id=agent_id)
+        self._do("adopted", run=_plain(run), agent_id=agent_id)
         return alias
 
     def run_of(self, instance_id: str) -> str:
@@ -288,8 +288,8 @@ class Dispatch:
     def snapshot(self) -> dict[str, Any]:
         """Everything that must survive a restart, JSON-able."""
         return {
-            "queued": [asdict(run) for run in self.queued.values()],
-            "leases": [asdict(lease) for lease in self.leases.values()],
+            "queued": [_plain(run) for run in self.queued.values()],
+            "leases": [_plain(lease) | {"run": _plain(lease.run)} for lease in self.leases.values()],
             "finished": {run_id: status.value for run_id, status in self.finished.items()},
             "ended_by": dict(self._ended_by),
             "aliases": dict(self._aliases),
@@ -374,6 +374,14 @@ class Dispatch:
     def _adopted(self, run: Mapping[str, Any], agent_id: str) -> None:
         adopted = QueuedRun(**run)
         self.leases[adopted.id] = Lease(adopted, agent_id, "", 0, started=True, legacy=True, alias=adopted.id)
+
+
+_FIELDS = {kind: tuple(f.name for f in fields(kind)) for kind in (QueuedRun, Lease)}
+
+
+def _plain(value: QueuedRun | Lease) -> dict[str, Any]:
+    """The fields by name. Not `asdict`, which copies what is in them: a snapshot has thousands of these."""
+    return {name: getattr(value, name) for name in _FIELDS[type(value)]}
 
 
 #: Every event and its one effect.

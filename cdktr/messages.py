@@ -125,13 +125,13 @@ def fits(value: Any, kind: Any) -> bool:
 def _is_text(value: Any) -> bool:
     # JSON can write half a surrogate pair, which is no text: neither the database nor a process could be given it.
     # Not asked of the records of a report, which may be long, and whose texts the database replaces.
-    if not isinstance(value, str | dict):
+    if not value or not isinstance(value, str | dict):
         return True
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def dump(value: Any) -> str:
