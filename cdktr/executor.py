@@ -131,9 +131,6 @@ class Executor:
             if self._survivors(process, marker):
                 # The end of a pipeline may outlive the command by a moment.
                 await _wait(process.drained, DRAIN_S)
-        except asyncio.CancelledError:
-            await _to_the_end(self._end(process))
-            raise
         finally:
             await _to_the_end(self._clear(process, marker))
         return Exited(process.code, timed_out)

@@ -433,3 +433,11 @@ def test_changes_are_taken_once() -> None:
     dispatch.accept("w", now_ms=0)
     assert kinds(dispatch) == ["queued"]
     assert kinds(dispatch) == []
+
+
+def test_a_clock_that_was_ahead_does_not_silence_the_schedule() -> None:
+    dispatch = Dispatch(30)
+    year = 365 * 24 * 3600 * 1000
+    assert dispatch.accept("w", now_ms=2 * year, scheduled_ms=2 * year) is not None
+    assert dispatch.accept("w", now_ms=year, scheduled_ms=year) is not None
+    assert dispatch.accept("w", now_ms=year, scheduled_ms=year) is None
