@@ -158,16 +158,26 @@ class Executor:
     async def _sweep(self, process: "_Process", marker: str) -> None:
         """End what the command left running: its group, and those who left it but still carry its marker."""
         waited = 0.0
-        while survivors := self._survivors(process, marker):
+        told: set[int] = set()
+        while survivors := self._survivors(process, marker) or await self._late(process, marker):
             if waited > self._grace + UNKILLABLE_S:
                 process.say(f"cdktr: cannot end what this task left running: {', '.join(map(str, survivors))}")
                 return
             number = signal.SIGTERM if waited < self._grace else signal.SIGKILL
-            if waited == 0.0 or number is signal.SIGKILL:
-                for pid in survivors:
+            for pid in survivors:
+                if number is signal.SIGKILL or pid not in told:
                     _kill(pid, number)
+            told.update(survivors)
             await asyncio.sleep(SWEEP_INTERVAL_S)
             waited += SWEEP_INTERVAL_S
+
+    async def _late(self, process: "_Process", marker: str) -> list[int]:
+        """Survivors that could not be known: while a process becomes another program, it shows no environment."""
+        own = {each.pid for each in self._processes}
+        if all(pid in own or _environment(pid) for pid in _children()):
+            return []
+        await asyncio.sleep(SWEEP_INTERVAL_S)
+        return self._survivors(process, marker)
 
     def _survivors(self, process: "_Process", marker: str) -> list[int]:
         own = {each.pid for each in self._processes}
@@ -360,10 +370,14 @@ def _reaped(pid: int) -> bool:
 
 
 def _has_marker(pid: int, marker: str) -> bool:
+    return marker.encode() in _environment(pid).split(b"\0")
+
+
+def _environment(pid: int) -> bytes:
     try:
-        return marker.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
-        return False
+        return b""
 
 
 def _group_exists(pgid: int) -> bool:
