@@ -23,6 +23,7 @@ from cdktr.errors import CdktrError, NotFoundError, ProtocolError, StoreError, U
 from cdktr.legacy import OldAgents
 from cdktr.logs import LogHub
 from cdktr.messages import Request
+from cdktr.pages import cut, log_filters, page_size
 from cdktr.store import Store
 from cdktr.text import format_log
 
@@ -33,13 +34,6 @@ DEFAULT_WINDOW_MS = 24 * 3600 * 1000
 
 #: Lines that one QUERYLOGS answers; more is refused, not cut.
 MAX_LINES = 250_000
-
-#: Rows that one page of the added queries holds at most.
-MAX_PAGE = 10_000
-
-#: Characters of log lines in one page, but for its first line: JSON makes up to twelve bytes of one, and a message that
-#: is longer than `caller.MAX_MESSAGE` ends the connection.
-MAX_PAGE_CHARS = 2_000_000
 
 #: Milliseconds that a request may rest.
 MAX_REST_MS = 60_000
@@ -245,7 +239,7 @@ class Api:
     async def list_runs(self, request: p.ListRuns) -> p.Reply:
         """The history of runs."""
         filters = (request.workflow_id, request.workflow_instance_id, request.status)
-        page = (_page(request.limit), max(request.offset, 0))
+        page = (page_size(request.limit), max(request.offset, 0))
         return await self._fresh(lambda: p.success(self._store.runs(*filters, *page)))
 
     async def list_latest(self, _: p.ListLatest) -> p.Reply:
@@ -259,19 +253,24 @@ class Api:
 
     async def list_logs(self, request: p.ListLogs) -> p.Reply:
         """A page of log lines; rests until there is one, or the one run that is asked for has ended."""
-        limit = _page(request.limit)
+        limit = page_size(request.limit)
         deadline = time.monotonic() + min(request.wait_ms, MAX_REST_MS) / 1000
         while True:
             news, was_open, edge = self._hub.news(), self._may_grow(request), self._hub.last_number
-            found = await self._fresh(partial(self._store.log_page, _filters(request), limit, newest=request.tail))
-            lines = _cut(found, request.tail)
+            stored = await self._hub.flush(FLUSH_S)
+            query = partial(self._store.log_page, log_filters(request), limit, newest=request.tail)
+            found = await self._in_thread(query)
+            lines = cut(found, request.tail)
             left = deadline - time.monotonic()
             if lines or left <= 0 or not was_open:
                 after = lines[-1]["sequence"] if lines else request.after
                 full = len(found) == limit or len(lines) < len(found)
-                was_open = was_open or self._hub.trouble is not None
+                was_open = was_open or not stored
                 return p.success({"lines": lines, "next": after, "full": full, "more": full or was_open})
-            if self._hub.trouble is None and not request.tail:
+            if not stored:
+                # What is asked for may be under way to the database: the next look waits for that.
+                continue
+            if not request.tail:
                 # All that there was has been looked through.
                 request = replace(request, after=max(edge, request.after or edge))
             await asyncio.wait([news], timeout=left)
@@ -381,33 +380,6 @@ def _number(text: str, what: str, default: int) -> int:
         raise ProtocolError(f"{what} is {text[:40]!r}; expected milliseconds since the epoch") from None
     # What the database can hold.
     return max(min(number, 2**63 - 1), -(2**63))
-
-
-def _page(limit: int) -> int:
-    return max(1, min(limit, MAX_PAGE))
-
-
-def _cut(lines: list[dict[str, Any]], newest: bool) -> list[dict[str, Any]]:
-    """As many lines as one reply may hold, at least one: the first of them, or with `newest` the last."""
-    size = 0
-    for count, line in enumerate(reversed(lines) if newest else lines):
-        size += len(line["payload"])
-        if size > MAX_PAGE_CHARS and count:
-            return lines[-count:] if newest else lines[:count]
-    return lines
-
-
-def _filters(request: p.ListLogs) -> dict[str, Any]:
-    return {
-        "workflow": request.workflow_id,
-        "run": request.workflow_instance_id,
-        "task": request.task_name,
-        "level": request.level,
-        "status": request.status,
-        "start": request.start_ms,
-        "end": request.end_ms,
-        "after": request.after,
-    }
 
 
 def _free_slots(agents: list[Any]) -> int:

@@ -1,26 +1,26 @@
 """The queue at work: `dispatch` decides, this makes it durable, tells the history, and wakes those who wait.
 
 The order that keeps every promise: a decision is taken in memory; its events go to the journal; its answer leaves
-after the journal is synced. The rows of the history are made from the same events (`_to_history`), so a row that a
+after the journal is synced. The rows of the history are made from the same events (`history`), so a row that a
 crash kept from the database is made again when the journal is replayed: the number of the last event whose row is
 stored lies in the database itself, written in the same transaction.
 """
 
 import asyncio
-import json
 import logging
 import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cdktr.codec import assignment_to_json
 from cdktr.dispatch import AHEAD_MS, Change, Dispatch, QueuedRun
 from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StartError, StoreError
 from cdktr.frames import Reported, unpack
+from cdktr.history import update_of
 from cdktr.journal import Journal
 from cdktr.logs import LogHub
 from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns
@@ -141,18 +141,11 @@ class Coordinator:
         return bool(changes)
 
     def _to_history(self, change: Change) -> None:
-        facts = change.facts
-        if change.kind == "queued":
-            self._hub.take_run(_pending(QueuedRun(**facts["run"])))
-        elif change.kind == "adopted":
-            run = QueuedRun(**facts["run"])
-            self._hub.take_run(replace(_pending(run), agent_id=facts["agent_id"]))
-        elif change.kind in _STATUS:
-            status = RunStatus(facts.get("status", _STATUS[change.kind]))
-            ids = (facts["workflow_id"], facts["id"])
-            self._hub.take_run(RunUpdate(*ids, status, facts["at_ms"], facts.get("agent_id"), facts.get("detail")))
-            if status.is_final:
-                self._tell_end(facts["id"])
+        update = update_of(change)
+        if update is not None:
+            self._hub.take_run(update)
+            if update.status.is_final:
+                self._tell_end(update.workflow_instance_id)
 
     def _tell_end(self, run_id: str) -> None:
         if (waiting := self._ends.pop(run_id, None)) is not None:
@@ -397,15 +390,6 @@ class Coordinator:
                 await self._hub.stored()
                 self._unstored.clear()
         await self._journal.compact(self.snapshot)
-
-
-#: The status that an event of `dispatch` means; `finished` says its own.
-_STATUS = {"started": RunStatus.RUNNING, "requeued": RunStatus.PENDING, "finished": RunStatus.CRASHED}
-
-
-def _pending(run: QueuedRun) -> RunUpdate:
-    params = json.dumps(run.params) if run.params else None
-    return RunUpdate(run.workflow_id, run.id, RunStatus.PENDING, run.queued_ms, trigger=run.trigger, params=params)
 
 
 def now_ms() -> int:

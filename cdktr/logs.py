@@ -123,16 +123,17 @@ class LogHub:
     def _has_work(self) -> bool:
         return bool(len(self._batch) or self._marks or self._under_way is not None)
 
-    async def flush(self, timeout_s: float) -> None:
-        """Have everything taken so far stored now; gives up waiting after `timeout_s`, with a database in trouble."""
+    async def flush(self, timeout_s: float) -> bool:
+        """Have everything taken so far stored now; False when that took longer than `timeout_s`."""
         if not self._has_work():
-            return
+            return True
         self._urgent.set()
         try:
             async with asyncio.timeout(timeout_s):
                 await self.stored()
         except TimeoutError:
-            pass
+            return False
+        return True
 
     def news(self) -> asyncio.Future[None]:
         """Done when something is taken from now on. Shared: wait for it by `asyncio.wait`."""

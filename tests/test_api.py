@@ -141,7 +141,7 @@ def test_pages_of_log_lines(tmp_path: Path) -> None:
 def test_a_page_of_long_lines_ends_before_it_is_too_long_for_a_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdktr.api.MAX_PAGE_CHARS", 20)
+    monkeypatch.setattr("cdktr.pages.MAX_PAGE_CHARS", 20)
 
     async def story(desk: Desk) -> None:
         lines = (*(f"STDOUT {n}" for n in range(5)), "STDOUT " + 50 * "x")
@@ -184,5 +184,24 @@ def test_reload_and_problems(tmp_path: Path) -> None:
         assert {problem["path"].rpartition("/")[2] for problem in problems} == {"bad.yml"}
         assert 2 in {problem["line"] for problem in problems}
         assert sorted(await desk.value(p.ListWorkflows())) == ["etl", "new"]
+
+    at_desk(story, tmp_path)
+
+
+def test_a_slow_database_hides_no_line_from_who_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(desk: Desk) -> None:
+        hub, looks = desk.world.hub, 0
+        hub.take_chunk(LogChunk("etl", "ETL", "r", "A", "t", 5, "INFO", ("STDOUT late",)))
+        flush = hub.flush
+
+        async def slow(timeout_s: float) -> bool:
+            nonlocal looks
+            looks += 1
+            return False if looks == 1 else await flush(timeout_s)
+
+        monkeypatch.setattr(hub, "flush", slow)
+        page = await desk.value(p.ListLogs(workflow_id="etl", wait_ms=60_000))
+        assert [line["payload"] for line in page["lines"]] == ["STDOUT late"]
+        assert looks == 2
 
     at_desk(story, tmp_path)

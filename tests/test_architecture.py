@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The modules of cdktr/ by layer, as in ARCHITECTURE.md; a name may be a package, whose files are then one unit.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
-    "1 pure core": tuple("workflow dag cron text parse run dispatch codec messages protocol frames batch".split()),
+    "1 pure core": tuple(
+        "workflow dag cron text parse run dispatch history codec messages protocol frames pages batch".split()
+    ),
     "2 edges": ("catalog", "journal", "lock", "process", "store", "caller", "transport", "executor", "uv"),
     "3 daemons": (
         *("logs", "coordinator", "legacy", "api", "scheduler", "pair", "principal"),
@@ -39,6 +41,8 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "dispatch": frozenset({"text"}),
     "codec": frozenset({"workflow"}),
     "protocol": frozenset({"messages"}),
+    "history": frozenset({"dispatch"}),
+    "pages": frozenset({"protocol"}),
     "frames": frozenset({"messages"}),
     "store": frozenset({"lock"}),
     "transport": frozenset({"caller"}),
@@ -77,7 +81,7 @@ IMPURE = frozenset(
 IMPURE_CALLS = re.compile(r"(open|input|(\w+\.)*(datetime|date)\.(now|utcnow|today))")
 
 #: Lines. What is longer has more than one responsibility.
-LONGEST_MODULE = 420
+LONGEST_MODULE = 400
 
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")  # cdktr/ only, so not found here
 
@@ -455,7 +459,7 @@ OFFENCES: tuple[tuple[Check, dict[str, str | None], str], ...] = (
         code("dag", "class A:\n    'Known.'\n    def f(self): ..."),
         "cdktr/dag.py:4 f has no docstring",
     ),
-    (modules_are_short, code("logs", "\n" * (LONGEST_MODULE - 1)), "cdktr/logs.py has 421 lines"),
+    (modules_are_short, code("logs", "\n" * (LONGEST_MODULE - 1)), "cdktr/logs.py has 401 lines"),
     (only_the_cli_prints, code("logs", "print('hello')"), "cdktr/logs.py:2 prints"),
     (nothing_is_left_open, code("logs", "# TODO: more"), "cdktr/logs.py:2 says TODO"),
     (recipe_is_tracked, {".gitignore": "build/\n"}, ".gitignore hides build/cdktr.spec by build/"),
