@@ -11,21 +11,27 @@ import os
 import secrets
 import socket
 import time
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from cdktr import __version__
+from cdktr.berth import Berth, take_berth
 from cdktr.codec import assignment_from_json
 from cdktr.driver import Driver
-from cdktr.errors import ProtocolError, RefusedError, UnreachableError
+from cdktr.errors import ProtocolError, RefusedError, StartError, UnreachableError
 from cdktr.executor import Executor, base_environment
 from cdktr.frames import Reported
+from cdktr.heir import Heir
+from cdktr.ledger import Ledger
 from cdktr.messages import Structured, load
 from cdktr.outbox import Outbox
 from cdktr.process import stop_signals
 from cdktr.protocol import Heartbeat, LeaseWork, StartRuns, decode_reply
 from cdktr.records import RunStatus, RunUpdate
 from cdktr.settings import Settings
+from cdktr.spool import Spool
 from cdktr.transport import Requester
 from cdktr.workflow import Assignment
 
@@ -56,9 +62,20 @@ class Agent:
         self.id = f"{socket.gethostname()}-{secrets.token_hex(3)}"
         self._settings = settings
         self._address = f"{host}:{port}"
+        self._data_folder = Path(settings.app_data_directory)
+        self._berth = take_berth(self._data_folder, self.id, f"{self.id}/{secrets.token_hex(4)}")
         self._requester = Requester(host, port)
-        self._executor = Executor(settings.log_line_limit_bytes, settings.task_kill_grace_ms / 1000)
-        self._outbox = Outbox(self.id, self._requester, lambda full: self._executor.read(not full))
+        self._ledger = Ledger(self._berth.ledger_path)
+        grace_s = settings.task_kill_grace_ms / 1000
+        self._executor = Executor(
+            settings.log_line_limit_bytes, grace_s, on_spawn=self._ledger.process, on_gone=self._ledger.exited
+        )
+        self._outbox = Outbox(
+            *(self.id, self._berth.identity.source, self._new_spool(self._berth.folder), self._requester),
+            on_full=lambda full: self._executor.read(not full),
+            running=lambda: frozenset(self._drivers),
+        )
+        self._heir = Heir(self.id, self._requester, self._new_spool, grace_s)
         self._env = base_environment()
         #: Leased runs, from their arrival until their end is stored: id -> token.
         self._holding: dict[str, str] = {}
@@ -70,21 +87,55 @@ class Agent:
         #: The task whose request for work rests at the principal now.
         self._resting: asyncio.Task[Any] | None = None
 
+    def _new_spool(self, folder: Path) -> Spool:
+        return Spool(folder, self._settings.agent_spool_limit_mb * 1024 * 1024)
+
     async def run(self) -> None:
         """Work until stopped. Raises UnreachableError when there is no principal at the start."""
-        await self._register()
+        try:
+            await self._register()
+            await self._work()
+        finally:
+            self._requester.close()
+            self._close_berth()
+
+    def _close_berth(self) -> None:
+        self._ledger.close()
+        spool = self._outbox.spool
+        spool.close()
+        if spool.is_empty and not self._drivers:
+            self._berth.leave()
+        else:
+            log.error("What could not be delivered is kept in %s, for the next agent on this data folder", spool.folder)
+            self._berth.close()
+
+    async def _work(self) -> None:
         self._listen_for_stop()
         log.info("Agent %s ready for %d runs at once", self.id, self._settings.agent_max_concurrency)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._outbox.run())
+                group.create_task(self._inherit(group))
                 group.create_task(self._beat())
                 self._fetching = group.create_task(self._fetch(group))
                 group.create_task(self._end_when_drained())
         except* _Stopped:
             log.info("Agent %s stopped", self.id)
-        finally:
-            self._requester.close()
+
+    async def _inherit(self, group: asyncio.TaskGroup) -> None:
+        """Settle what dead agents left, now and whenever another dies."""
+        while True:
+            for berth in self._heir.find(self._data_folder, self._berth.identity.principal):
+                group.create_task(self._settle(berth))
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def _settle(self, berth: Berth) -> None:
+        dead = berth.identity.agent_id
+        try:
+            await self._heir.settle(berth)
+            await self._ask(Heartbeat(dead, 0, __version__, {}, leaving=True))
+        except (UnreachableError, RefusedError, StartError) as error:
+            log.warning("What agent %s left: %s", dead, error)
 
     def _listen_for_stop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -123,12 +174,12 @@ class Agent:
             try:
                 async with asyncio.timeout(self._settings.timeout_s):
                     await self._requester.connected()
-                await self._ask(self._heartbeat())
+                answer = await self._ask(self._heartbeat())
+                self._berth.write(replace(self._berth.identity, principal=str(answer.get("principal", ""))))
                 return
             except (UnreachableError, TimeoutError):
                 if attempt == 1:
                     log.warning("No principal answers at %s; trying %d times", self._address, attempts)
-        self._requester.close()
         raise UnreachableError(
             f"No principal answered at {self._address} in {attempts} attempts; start one with `cdktr start principal`, "
             "or set CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT"
@@ -143,7 +194,10 @@ class Agent:
 
     def _heartbeat(self) -> Heartbeat:
         slots = 0 if self._draining.is_set() else self._settings.agent_max_concurrency
-        return Heartbeat(self.id, slots, __version__, dict(self._holding))
+        spool = self._outbox.spool
+        return Heartbeat(
+            *(self.id, slots, __version__, dict(self._holding)), spooled_bytes=spool.size, dropped_lines=spool.dropped
+        )
 
     async def _beat(self) -> None:
         """Heartbeats, at least three in a timeout; at once after the connection came back."""
@@ -240,6 +294,7 @@ class Agent:
         slots = self._settings.agent_max_concurrency
         driver = Driver(job, self.id, slots, self._executor, self._env, self._outbox.add)
         self._drivers[job.run_id] = driver
+        self._ledger.run(job.run_id, job.workflow.id, job.token)
         log.info("Run %s of %s starts", job.run_id, job.workflow.id)
         group.create_task(self._see_through(driver, job)).add_done_callback(partial(self._ended, job.run_id))
 
@@ -258,6 +313,9 @@ class Agent:
 
     def _ended(self, run_id: str, _task: "asyncio.Task[None]") -> None:
         del self._drivers[run_id]
+        # In this order: an heir must not call a run crashed whose end is known.
+        self._outbox.save()
+        self._ledger.ended(run_id)
         self._changed.set()
         self._outbox.when_stored(partial(self._holding.__delitem__, run_id))
 
@@ -282,7 +340,7 @@ class Agent:
             await asyncio.wait({emptied}, timeout=HURRY_S)
             hurried.cancel()
             if not emptied.done():
-                log.error("The principal at %s is away: the end of what ran could not be delivered", self._address)
+                log.warning("The principal at %s is away: the end of what ran could not be delivered", self._address)
                 emptied.cancel()
 
     async def _leave(self) -> None:

@@ -184,6 +184,8 @@ class Api:
                     "running_tasks": agent.running,
                     "slots": agent.slots,
                     "version": agent.version,
+                    "spooled_bytes": agent.spooled_bytes,
+                    "dropped_lines": agent.dropped_lines,
                 }
                 for agent in self._coordinator.dispatch.agent_infos()
             ]
@@ -212,7 +214,7 @@ class Api:
 
     def heartbeat(self, request: p.Heartbeat) -> p.Reply:
         """An agent is alive."""
-        return p.success(self._coordinator.heartbeat(request))
+        return p.success({**self._coordinator.heartbeat(request), "principal": self._facts["id"]})
 
     async def lease(self, request: p.LeaseWork) -> p.Reply | HandedOut:
         """Work for an agent; rests."""

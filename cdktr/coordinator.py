@@ -19,12 +19,12 @@ from typing import Any
 from cdktr.codec import assignment_to_json
 from cdktr.dispatch import AHEAD_MS, Change, Dispatch, QueuedRun
 from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StartError, StoreError
-from cdktr.frames import Reported, unpack
 from cdktr.history import update_of
 from cdktr.journal import Journal
 from cdktr.logs import LogHub
 from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns
-from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
+from cdktr.records import RunStatus
+from cdktr.reports import Reports
 from cdktr.workflow import Assignment, Workflow, bind_params
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Coordinator:
         # The database must not know a report whose effect on the queue a crash could still undo.
         hub.before_write = journal.sync
         self._find = find
-        self._reports = dict(cursors)
+        self.reports = Reports(self.dispatch, hub, cursors)
         self._number = 0
         #: Events that the database may not have yet, with their numbers.
         self._unstored: deque[tuple[int, Change]] = deque()
@@ -227,6 +227,8 @@ class Coordinator:
             self._lose(request.agent_id, f"agent {request.agent_id} stopped")
             return {"lost": []}
         self.heard(request.agent_id, request.slots, request.version)
+        agent = self.dispatch.agents[request.agent_id]
+        agent.spooled_bytes, agent.dropped_lines = request.spooled_bytes, request.dropped_lines
         lost = self.dispatch.reconcile(request.holding, now_ms())
         self.settle()
         return {"lost": lost}
@@ -317,46 +319,14 @@ class Coordinator:
         return {"granted": granted}
 
     async def report(self, request: Report) -> dict[str, Any]:
-        """Take a report, once; returns when it is stored. Raises RefusedError when one before it is missing."""
+        """Take a report; returns when all of it is stored. Raises RefusedError as `Reports.take`."""
         self.heard(request.agent_id)
-        if request.sequence < 1:
-            raise RefusedError(f"Reports are numbered from 1, not {request.sequence}")
-        # An agent sends first what it has longest. Who is unknown here, and begins later than with 1, has outlived the
-        # database that had the rest.
-        last = self._reports.get(request.source, request.sequence - 1)
-        if request.sequence > last + 1:
-            raise RefusedError(f"Report {last + 1} of {request.source} is missing; send it first")
-        if request.sequence == last + 1:
-            records = [unpack(raw) for raw in request.records]
-            self._reports[request.source] = request.sequence
-            for record in records:
-                self._take(record, request.agent_id)
-            self.settle()
-            self._hub.mark(request.source, request.sequence)
+        last = self.reports.take(request)
+        self.settle()
         # It may rest here for as long as the database is in trouble, and come again meanwhile.
         request.records.clear()
         await self._hub.stored()
-        return {"stored": request.sequence}
-
-    def _take(self, record: LogChunk | Reported, agent_id: str) -> None:
-        if isinstance(record, LogChunk):
-            self._hub.take_chunk(record)
-            return
-        update, token, run_id = record.update, record.token, record.update.workflow_instance_id
-        # A report that was cut short by a crash comes again whole, after its last record may have ended the run.
-        ended = self.dispatch.ended_by(run_id, token)
-        if not ended and not self.dispatch.holds(run_id, token):
-            self.refuse(update, agent_id)
-        elif isinstance(update, TaskUpdate):
-            self._hub.take_task(update)
-        elif not ended and update.status.is_final:
-            self.dispatch.finish(run_id, update.status, update.timestamp_ms, update.detail, token)
-
-    def refuse(self, update: RunUpdate | TaskUpdate, agent_id: str | None) -> None:
-        """Keep a report that has no right as an event."""
-        what = update.task_id if isinstance(update, TaskUpdate) else "the run"
-        detail = f"agent {agent_id} reported {what} {update.status} without a lease"
-        self._hub.take_event(update.workflow_instance_id, update.timestamp_ms, "refused", detail)
+        return {"stored": last}
 
     # Lost agents.
 

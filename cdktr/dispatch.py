@@ -80,6 +80,8 @@ class Agent:
     seen_us: int
     slots: int | None = None
     version: str | None = None
+    spooled_bytes: int = 0
+    dropped_lines: int = 0
 
 
 class Dispatch:
@@ -253,8 +255,8 @@ class Dispatch:
         """The registered agents and how many runs each holds."""
         held = Counter(lease.agent_id for lease in self.leases.values())
         return [
-            AgentInfo(agent_id, agent.seen_us, held[agent_id], agent.slots, agent.version)
-            for agent_id, agent in self.agents.items()
+            AgentInfo(agent_id, a.seen_us, held[agent_id], a.slots, a.version, a.spooled_bytes, a.dropped_lines)
+            for agent_id, a in self.agents.items()
         ]
 
     # Agents of the old API, which make their own instance ids.

@@ -147,6 +147,7 @@ class Driver:
             "CDKTR_TASK_ID": task_id,
             "CDKTR_TASK_INSTANCE_ID": self._instances[task_id],
             "CDKTR_ATTEMPT": str(self._run.attempt(task_id)),
+            "CDKTR_AGENT_ID": self._agent_id,
         }
 
     def _ms(self) -> int:

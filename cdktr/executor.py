@@ -13,10 +13,10 @@ import subprocess
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cdktr.errors import CdktrError
+from cdktr.proc import children, environment, group_exists, has_marker, kill, reaped
 from cdktr.text import LineSplitter, format_duration
 
 #: Bytes read from a pipe at once: what a pipe holds.
@@ -94,11 +94,20 @@ def base_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]
 
 
 class Executor:
-    """Runs commands for an agent. `limit` is the length in bytes at which a line is cut."""
+    """Runs commands for an agent. `limit` is the length in bytes at which a line is cut; `on_spawn` and `on_gone` get
+    the pid of each process when it has started, and when it and all that it left are gone."""
 
-    def __init__(self, limit: int, kill_grace_s: float) -> None:
+    def __init__(
+        self,
+        limit: int,
+        kill_grace_s: float,
+        on_spawn: Callable[[int], None] = lambda _pid: None,
+        on_gone: Callable[[int], None] = lambda _pid: None,
+    ) -> None:
         self._limit = limit
         self._grace = kill_grace_s
+        self._on_spawn = on_spawn
+        self._on_gone = on_gone
         self._processes: set[_Process] = set()
         self._reading = True
         _become_subreaper()
@@ -111,6 +120,7 @@ class Executor:
         """
         process = _Process(command, self._limit, on_lines)
         self._processes.add(process)
+        self._on_spawn(process.pid)
         try:
             on_start(process.pid)
             process.reading(self._reading)
@@ -118,6 +128,7 @@ class Executor:
         finally:
             self._processes.discard(process)
             process.close()
+            self._on_gone(process.pid)
 
     async def _finish(self, process: "_Process", timeout_s: float | None, marker: str) -> Exited:
         timed_out = None
@@ -166,7 +177,7 @@ class Executor:
             number = signal.SIGTERM if waited < self._grace else signal.SIGKILL
             for pid in survivors:
                 if number is signal.SIGKILL or pid not in told:
-                    _kill(pid, number)
+                    kill(pid, number)
             told.update(survivors)
             await asyncio.sleep(SWEEP_INTERVAL_S)
             waited += SWEEP_INTERVAL_S
@@ -174,15 +185,15 @@ class Executor:
     async def _late(self, process: "_Process", marker: str) -> list[int]:
         """Survivors that could not be known: while a process becomes another program, it shows no environment."""
         own = {each.pid for each in self._processes}
-        if all(pid in own or _environment(pid) for pid in _children()):
+        if all(pid in own or environment(pid) for pid in children()):
             return []
         await asyncio.sleep(SWEEP_INTERVAL_S)
         return self._survivors(process, marker)
 
     def _survivors(self, process: "_Process", marker: str) -> list[int]:
         own = {each.pid for each in self._processes}
-        strays = [pid for pid in _children() if pid not in own and not _reaped(pid) and _has_marker(pid, marker)]
-        return strays + ([-process.pid] if _group_exists(process.pid) else [])
+        strays = [pid for pid in children() if pid not in own and not reaped(pid) and has_marker(pid, marker)]
+        return strays + ([-process.pid] if group_exists(process.pid) else [])
 
     def read(self, reading: bool) -> None:
         """Stop or go on reading all pipes: a task that writes on into a full pipe waits."""
@@ -193,9 +204,9 @@ class Executor:
     def reap(self) -> None:
         """Collect ended orphans that were handed to this process; to be called now and then."""
         own = {process.pid for process in self._processes}
-        for pid in _children():
+        for pid in children():
             if pid not in own:
-                _reaped(pid)
+                reaped(pid)
 
 
 class _Process:
@@ -277,7 +288,7 @@ class _Process:
 
     def kill_group(self, number: signal.Signals) -> None:
         """Send a signal to the command and all that stayed in its group."""
-        _kill(-self.pid, number)
+        kill(-self.pid, number)
 
     def close(self) -> None:
         """Let go of everything; the last begun lines are handed on."""
@@ -353,44 +364,3 @@ def _become_subreaper() -> None:
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
     except (ImportError, OSError, AttributeError):
         pass
-
-
-def _children() -> list[int]:
-    try:
-        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def _reaped(pid: int) -> bool:
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:
-        return True
-
-
-def _has_marker(pid: int, marker: str) -> bool:
-    return marker.encode() in _environment(pid).split(b"\0")
-
-
-def _environment(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return b""
-
-
-def _group_exists(pgid: int) -> bool:
-    try:
-        os.killpg(pgid, 0)
-    except PermissionError:
-        return True
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _kill(pid: int, number: signal.Signals) -> None:
-    """`kill`, for which a process that is gone is no error; a negative pid is a group."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)

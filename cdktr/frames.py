@@ -3,6 +3,8 @@
 """
 
 import reprlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_type_hints
 
@@ -60,6 +62,13 @@ _NAMES: dict[type, tuple[str, ...]] = {
 _TYPES: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in (TaskUpdate, RunUpdate)}
 
 
+#: What stands where lines of a task were that gave way at their agent.
+GAVE_WAY = "cdktr: %d lines of this task are missing here: the agent's spool was full (CDKTR_AGENT_SPOOL_LIMIT_MB)"
+
+#: What the lines of a task share: workflow id and name, run, task name and instance.
+_Head = tuple[str, str, str, str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Reported:
     """A change of status as an agent reports it, with the token of the lease that gives it the right to."""
@@ -69,11 +78,18 @@ class Reported:
 
 
 def pack(record: LogChunk | Reported) -> list[Any]:
-    """A record of a report as JSON-able value."""
+    """A record of a report as JSON-able value; in the report its number stands before it."""
     if isinstance(record, LogChunk):
         return ["logs", *(getattr(record, name) for name in _NAMES[LogChunk])]
     kind = "task" if isinstance(record.update, TaskUpdate) else "run"
     return [kind, record.token, *(getattr(record.update, name) for name in _NAMES[type(record.update)])]
+
+
+def numbered(raw: Any) -> tuple[int, list[Any]]:
+    """The number of a record in a report, and the record. Raises ProtocolError."""
+    if not isinstance(raw, list) or not raw or not fits(raw[0], int):
+        raise ProtocolError(f"A record of REPORT has no number: {reprlib.repr(raw)}")
+    return raw[0], raw[1:]
 
 
 def unpack(raw: Any) -> LogChunk | Reported:
@@ -87,6 +103,36 @@ def unpack(raw: Any) -> LogChunk | Reported:
         return Reported(_string(token), _checked_update(update))
     except (TypeError, ValueError, KeyError):
         raise ProtocolError(f"A record of REPORT cannot be read: {reprlib.repr(raw)}") from None
+
+
+def abridge(records: Sequence[list[Any]], running: frozenset[str]) -> tuple[list[list[Any]], int]:
+    """Numbered packed records without the log lines of runs that are not `running`, and how many lines that were.
+
+    Where a task's last lines were stands, under their number, how many of them are missing.
+    """
+    lost: Counter[_Head] = Counter()
+    ends: dict[_Head, int] = {}
+    for number, *record in records:
+        if (head := _head(record)) is not None and head[2] not in running:
+            lost[head] += len(record[-1])
+            ends[head] = number
+    kept: list[list[Any]] = []
+    for number, *record in records:
+        head = _head(record)
+        if head is None or head not in lost:
+            kept.append([number, *record])
+        elif ends[head] == number:
+            mark = LogChunk(*head, record[6], "WARNING", (GAVE_WAY % lost[head],))
+            kept.append([number, *pack(mark)])
+    return kept, lost.total()
+
+
+def _head(record: Sequence[Any]) -> "_Head | None":
+    """Whose lines these are; None for what is no lines of a task."""
+    if record[0] != "logs" or record[7] == "WARNING":
+        return None
+    workflow_id, workflow_name, run_id, task_name, task_instance_id = record[1:6]
+    return workflow_id, workflow_name, run_id, task_name, task_instance_id
 
 
 def _chunk(*values: Any) -> LogChunk:

@@ -54,7 +54,7 @@ class OldAgents:
         self._coordinator.settle()
         if run_id is None:
             update = RunUpdate(workflow_id, known_as, status, now)
-            self._coordinator.refuse(update, agent_id)
+            self._coordinator.reports.refuse(update, agent_id)
         elif status.is_final:
             self._dispatch.finish(run_id, status, now)
         else:
@@ -76,7 +76,7 @@ class OldAgents:
         run_id = self._dispatch.run_of(instance_id)
         update = TaskUpdate(task_id, task_instance_id, run_id, status, now_ms(), agent_id)
         if self._dispatch.finished.get(run_id) is RunStatus.CRASHED:
-            self._coordinator.refuse(update, agent_id)
+            self._coordinator.reports.refuse(update, agent_id)
         else:
             self._hub.take_task(update)
 

@@ -6,6 +6,7 @@ One event loop does all of it; the disk and the database have threads. The death
 import asyncio
 import logging
 import os
+import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -92,7 +93,7 @@ class Principal:
             lambda: self._store.highest_number() + 1,
         )
         self._old_agents = OldAgents(self._coordinator, self._hub)
-        self._api = self._own(self._make_api())
+        self._api = self._own(self._make_api(folder))
 
     def _own(self, part: P) -> P:
         self._closers.append(part.close)
@@ -113,8 +114,9 @@ class Principal:
         ports = (s.principal_port, s.logs_listening_port, s.logs_publishing_port)
         return Endpoints(s.principal_host, ports, self._on_request, self._on_log)
 
-    def _make_api(self) -> Api:
+    def _make_api(self, folder: Path) -> Api:
         facts = {
+            "id": _own_id(folder),
             "host": self._settings.principal_host,
             "port": self._endpoints.ports[0],
             "workflow_dir": str(Path(self._settings.workflow_dir).resolve()),
@@ -254,3 +256,19 @@ class Principal:
             except Exception as error:
                 # Whatever it is, the others must still be closed.
                 log.error("%s", error)
+
+
+def _own_id(folder: Path) -> str:
+    """What names the principal of a data folder over restarts. Raises StartError."""
+    path = folder / "principal.id"
+    try:
+        if path.exists() and (found := path.read_text(errors="replace").strip()):
+            return found
+        beside = path.with_suffix(".new")
+        beside.write_text(secrets.token_hex(8))
+        beside.replace(path)
+        return path.read_text()
+    except OSError as error:
+        raise StartError(
+            f"{path} cannot be used: {error.strerror}; make room, or set CDKTR_APP_DATA_DIRECTORY"
+        ) from error

@@ -3,6 +3,7 @@
 Each party builds a request as a value and `encode`s it; the principal `decode`s it; `VERBS` lists them all.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,7 +128,10 @@ class Trigger(Structured):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat(Structured):
-    """An agent is alive and holds these runs (id -> token); answered by {"lost": [ids it must let go]}."""
+    """An agent is alive and holds these runs (id -> token).
+
+    Answered by {"lost": [ids it must let go], "principal": what names the principal, over restarts}.
+    """
 
     verb = "HEARTBEAT"
     agent_id: str
@@ -136,6 +140,9 @@ class Heartbeat(Structured):
     holding: dict[str, str] = field(default_factory=dict)
     #: The agent stops: nobody need wait for it.
     leaving: bool = False
+    #: What it keeps because it is not stored here yet, and how many lines had to give way to that.
+    spooled_bytes: int = 0
+    dropped_lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +170,24 @@ class StartRuns(Structured):
 
 @dataclass(frozen=True, slots=True)
 class Report(Structured):
-    """What an agent read and saw, in order: `records` as `pack_*` makes them.
+    """What an agent read and saw, in order: each record as `frames.pack` makes it, its number before it.
 
-    `sequence` counts the reports of one `source` (an agent process) from 1. Answered, once all of it is stored, by
-    {"stored": sequence}; sent again after a loss it changes nothing.
+    The numbers of one `source` (an agent process) grow from 1, with gaps; `after` is that of the record before the
+    first of these. Answered, once all of it is stored, by {"stored": number of the last}; sent again after a loss it
+    changes nothing.
     """
 
     verb = "REPORT"
     agent_id: str
     source: str
-    sequence: int
+    after: int
     records: list[Any]
+
+
+def encode_report(agent_id: str, source: str, after: int, lines: Iterable[bytes]) -> bytes:
+    """The frame of a Report of which each record is a JSON text already."""
+    empty = Report(agent_id, source, after, []).encode()
+    return empty.removesuffix(b"]}") + b",".join(lines) + b"]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,3 +119,7 @@ class AgentInfo:
     #: Runs that it takes at once; None for an agent that never said.
     slots: int | None = None
     version: str | None = None
+    #: What it keeps because the principal has not stored it yet.
+    spooled_bytes: int = 0
+    #: Log lines that had to give way to that.
+    dropped_lines: int = 0

@@ -26,6 +26,7 @@ TASK_VARIABLES = (
     "CDKTR_TASK_ID",
     "CDKTR_TASK_INSTANCE_ID",
     "CDKTR_ATTEMPT",
+    "CDKTR_AGENT_ID",
 )
 
 LOG_LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "WARNING", "ERROR": "ERROR"}
@@ -119,6 +120,9 @@ class Settings:
     )
     task_kill_grace_ms: int = _setting(
         "10000", _whole(0), "Time between SIGTERM and SIGKILL when a task is ended (milliseconds)"
+    )
+    agent_spool_limit_mb: int = _setting(
+        "512", _whole(16), "Disk that an agent may use for what its principal has not stored yet (MB)"
     )
     log_line_limit_bytes: int = _setting("65536", _whole(64), "A longer log line is cut there and marked (bytes)")
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from cdktr.agent import Agent
 from cdktr.codec import workflow_to_json
 from cdktr.driver import Driver
 from cdktr.errors import UnreachableError
-from cdktr.frames import Reported, unpack
+from cdktr.frames import Reported, numbered, unpack
 from cdktr.messages import Request
 from cdktr.records import RunStatus, RunUpdate
 from cdktr.settings import load
@@ -64,19 +65,34 @@ class Script:
         if isinstance(request, p.StartRuns):
             return {"granted": list(request.runs) if self.grants else []}
         if isinstance(request, p.Report):
-            for record in map(unpack, request.records):
+            for record in (unpack(numbered(raw)[1]) for raw in request.records):
                 if isinstance(record, Reported) and isinstance(record.update, RunUpdate):
                     self.ended.put_nowait(record.update)
-            return {"stored": request.sequence}
+            return {"stored": request.records[-1][0]}
         return {"lost": self.lost}
 
 
-def play(story: Callable[[Script, Agent], Awaitable[None]], **changes: Any) -> Script:
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path) -> Iterator[Path]:
+    """Where the agents of a test keep what they keep."""
+    SETTINGS["app_data_directory"] = str(tmp_path)
+    yield tmp_path
+    SETTINGS.clear()
+
+
+#: Of every agent.
+SETTINGS: dict[str, Any] = {}
+
+
+def play(
+    story: Callable[[Script, Agent], Awaitable[None]], script_of: Callable[[], Script] = Script, **changes: Any
+) -> Script:
     """Run an agent against a script until the story is told, then stop it."""
 
     async def main() -> Script:
-        script = Script()
-        settings = dataclasses.replace(load(environ={}).settings, agent_heartbeat_timeout_ms=300, **changes)
+        script = script_of()
+        base = dataclasses.replace(load(environ={}).settings, **SETTINGS)
+        settings = dataclasses.replace(base, agent_heartbeat_timeout_ms=300, **changes)
         agent = Agent(settings, "127.0.0.1", script.endpoints.ports[0])
         try:
             async with asyncio.timeout(30), asyncio.TaskGroup() as group:
@@ -166,9 +182,56 @@ def test_an_error_inside_the_agent_ends_one_run_only(monkeypatch: pytest.MonkeyP
 
 def test_without_a_principal_it_gives_up_and_says_so() -> None:
     async def main() -> None:
-        settings = dataclasses.replace(load(environ={}).settings, retry_attempts=1, default_zmq_timeout_ms=50)
+        base = dataclasses.replace(load(environ={}).settings, **SETTINGS)
+        settings = dataclasses.replace(base, retry_attempts=1, default_zmq_timeout_ms=50)
         agent = Agent(settings, "127.0.0.1", 1)
         with pytest.raises(UnreachableError, match=r"No principal answered at 127.0.0.1:1 in 2 attempts"):
             await agent.run()
 
     asyncio.run(main())
+
+
+def berths(data_folder: Path) -> list[Path]:
+    return [path for path in (data_folder / "agents").iterdir() if path.is_dir()]
+
+
+def test_it_has_a_folder_while_it_lives_and_leaves_none_behind(data_folder: Path) -> None:
+    async def story(script: Script, agent: Agent) -> None:
+        script.give("r-1")
+        await script.ended.get()
+        [folder] = berths(data_folder)
+        assert folder.name == agent.id
+        assert "secret" not in (folder / "agent.json").read_text()
+
+    play(story)
+    assert berths(data_folder) == []
+
+
+def test_what_cannot_be_delivered_is_kept_for_the_next(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_module, "DELIVER_S", 0.05)
+    monkeypatch.setattr(agent_module, "HURRY_S", 0.05)
+
+    class Deaf(Script):
+        """Takes no report."""
+
+        def _answer(self, request: Request) -> Any:
+            return {} if isinstance(request, p.Report) else super()._answer(request)
+
+    async def first(script: Script, agent: Agent) -> None:
+        script.give("r-1")
+        while "REPORT" not in script.kinds():
+            await asyncio.sleep(0.01)
+
+    play(first, script_of=Deaf)
+    [left] = berths(data_folder)
+
+    async def second(script: Script, agent: Agent) -> None:
+        assert (await script.ended.get()).workflow_instance_id == "r-1"
+        while left.exists():
+            await asyncio.sleep(0.01)
+
+    script = play(second)
+    sources = {request.source for request in script.asked if isinstance(request, p.Report)}
+    assert len(sources) == 1
+    assert sources.pop().startswith(left.name + "/")
+    assert next(r.agent_id for r in script.asked if isinstance(r, p.Heartbeat) and r.leaving) == left.name

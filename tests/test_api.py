@@ -166,7 +166,7 @@ def test_the_end_of_a_run_is_awaited_and_an_unknown_one_refused(tmp_path: Path) 
         [lease] = (await desk.value(p.LeaseWork("a1", 1)))["leases"]
         await desk.value(p.StartRuns("a1", {run_id: lease["token"]}))
         end = RunUpdate("etl", run_id, RunStatus.FAILED, 9, "a1", "failed: a")
-        await desk.value(p.Report("a1", "a1/x", 1, [pack(Reported(lease["token"], end))]))
+        await desk.value(p.Report("a1", "a1/x", 0, [[1, *pack(Reported(lease["token"], end))]]))
         summary = await desk.value(p.AwaitRun(run_id, 60_000))
         assert (summary["status"], summary["detail"]) == ("FAILED", "failed: a")
 

@@ -23,10 +23,13 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "1 pure core": tuple(
         "workflow dag cron text parse run dispatch history codec messages protocol frames pages batch".split()
     ),
-    "2 edges": ("catalog", "journal", "lock", "process", "store", "caller", "transport", "executor", "uv"),
+    "2 edges": (
+        *("catalog", "journal", "lock", "process", "store", "caller", "transport"),
+        *("proc", "executor", "uv", "spool", "ledger", "berth"),
+    ),
     "3 daemons": (
-        *("logs", "coordinator", "legacy", "api", "scheduler", "pair", "principal"),
-        *("outbox", "driver", "agent"),
+        *("logs", "reports", "coordinator", "legacy", "api", "scheduler", "pair", "principal"),
+        *("outbox", "driver", "heir", "agent"),
     ),
     "4 surfaces": ("client", "cli"),
 }
@@ -46,11 +49,16 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "frames": frozenset({"messages"}),
     "store": frozenset({"lock"}),
     "transport": frozenset({"caller"}),
-    "coordinator": frozenset({"logs"}),
+    "reports": frozenset({"logs"}),
+    "coordinator": frozenset({"logs", "reports"}),
     "legacy": frozenset({"logs", "coordinator"}),
     "api": frozenset({"logs", "coordinator", "legacy"}),
     "principal": frozenset({"logs", "coordinator", "legacy", "api", "scheduler", "pair"}),
-    "agent": frozenset({"outbox", "driver"}),
+    "executor": frozenset({"proc"}),
+    "ledger": frozenset({"proc"}),
+    "berth": frozenset({"lock", "proc"}),
+    "heir": frozenset({"outbox"}),
+    "agent": frozenset({"outbox", "driver", "heir"}),
     "cli": frozenset({"client"}),
 }
 

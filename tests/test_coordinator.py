@@ -58,9 +58,9 @@ class World:
         return run_id, token
 
     async def report(self, number: int, *records: LogChunk | Reported, agent: str = "a1") -> Any:
-        """Send a report and have it stored."""
+        """Send a report, its records numbered from `number`, and have it stored."""
         async with asyncio.TaskGroup() as group:
-            report = Report(agent, f"{agent}/x", number, packed(*records))
+            report = Report(agent, f"{agent}/x", number - 1, packed(number, *records))
             answer = group.create_task(self.coordinator.report(report))
             await asyncio.sleep(0)
             await self.hub.write()
@@ -77,9 +77,9 @@ class World:
         return [row[0] for row in self.store._rows("SELECT detail FROM run_event ORDER BY sequence")]
 
 
-def packed(*records: LogChunk | Reported) -> list[Any]:
+def packed(first: int, *records: LogChunk | Reported) -> list[Any]:
     """As they come from the wire."""
-    made: list[Any] = json.loads(json.dumps([pack(record) for record in records]))
+    made: list[Any] = json.loads(json.dumps([[n, *pack(record)] for n, record in enumerate(records, first)]))
     return made
 
 
@@ -106,7 +106,7 @@ def test_a_run_from_trigger_to_end(tmp_path: Path) -> None:
         chunk = LogChunk("etl", "ETL", run_id, "A", "calm-otter-1", 4, "INFO", ("STDOUT 1", "STDOUT 2"))
         task = TaskUpdate("a", "calm-otter-1", run_id, RunStatus.COMPLETED, 4)
         records: list[LogChunk | Reported] = [chunk, Reported(token, task), Reported(token, ended(run_id))]
-        assert await world.report(1, *records) == {"stored": 1}
+        assert await world.report(1, *records) == {"stored": 3}
         assert world.statuses(run_id) == ["PENDING", "RUNNING", "COMPLETED"]
         assert [line.payload for line in world.store.logs(0, 9, None, run_id, 9)] == ["STDOUT 1", "STDOUT 2"]
         assert world.store.tasks(run_id)[0]["status"] == "COMPLETED"
@@ -222,7 +222,7 @@ def test_a_report_counts_once_and_none_is_left_out(tmp_path: Path) -> None:
         assert await world.report(1, line) == {"stored": 1}
         with pytest.raises(ExceptionGroup) as missing:
             await world.report(3, line)
-        assert missing.group_contains(RefusedError, match="Report 2 of a1/x is missing")
+        assert missing.group_contains(RefusedError, match="What follows record 1 of a1/x is missing")
         assert len(world.store.logs(0, 9, None, None, 9)) == 1
 
     in_world(story, tmp_path)
@@ -325,7 +325,7 @@ def test_everything_comes_back_from_the_journal(tmp_path: Path) -> None:
         ids.append(run_id)
         await world.hub.write()  # The database has PENDING and RUNNING of the first run …
         ids.append(await world.trigger())
-        report = Report("a1", "a1/x", 1, packed(Reported(token, ended(run_id))))
+        report = Report("a1", "a1/x", 0, packed(1, Reported(token, ended(run_id))))
         async with asyncio.timeout(0.2):
             # … and nothing of the rest: nobody writes it. The report is not answered.
             await world.coordinator.report(report)

@@ -174,6 +174,7 @@ def test_environment_precedence_and_parameters(tmp_path: Path, monkeypatch: pyte
     driven = drive(wanted, params={"DAY": "friday"})
     assert driven.lines[:3] == ["STDOUT task agent friday <friday>", "STDOUT day=friday", f"STDOUT {tmp_path}"]
     assert driven.lines[3:] == [
+        "STDOUT CDKTR_AGENT_ID=agent-1",
         "STDOUT CDKTR_ATTEMPT=1",
         "STDOUT CDKTR_TASK_ID=a",
         f"STDOUT CDKTR_TASK_INSTANCE_ID={driven.tasks[0].task_instance_id}",

@@ -229,7 +229,7 @@ def test_cancelled_while_it_clears_up_it_still_clears_up() -> None:
 
 def test_what_cannot_be_ended_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor_module, "UNKILLABLE_S", 0.1)
-    monkeypatch.setattr(executor_module, "_group_exists", lambda _pgid: True)
+    monkeypatch.setattr(executor_module, "group_exists", lambda _pgid: True)
     exited, lines = shell("true")
     assert exited.ok
     assert next(line for _, line in lines).startswith("cdktr: cannot end what this task left running: -")

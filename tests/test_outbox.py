@@ -1,27 +1,33 @@
 """Reports to a principal that loses them, answers late, refuses them, or takes them without a word."""
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdktr import outbox
+from cdktr import outbox, spool
 from cdktr.errors import UnreachableError
-from cdktr.frames import Reported, unpack
+from cdktr.frames import Reported, numbered, unpack
 from cdktr.outbox import Outbox, Record
 from cdktr.protocol import Report, client_error, decode, success
-from cdktr.records import LogChunk, RunStatus, TaskUpdate
+from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
+from cdktr.spool import Spool
 from cdktr.transport import Requester
+
+#: More than any spool here may hold, but where that is the point.
+PLENTY = 1 << 30
 
 
 @pytest.fixture(autouse=True, scope="module")
 def haste() -> Iterator[None]:
     """No pauses; and reports so small that there are many."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"RESEND_S": 0.0, "GATHER_S": 0.0, "REPORT_SIZE": 250}.items():
+        for name, value in {"RESEND_S": (0.0, 0.0), "GATHER_S": 0.0, "REPORT_SIZE": 200}.items():
             patch.setattr(outbox, name, value)
         yield
 
@@ -34,7 +40,7 @@ class Network(Requester):
         self.records: list[Record] = []
         self.last = 0
         self.sources: set[str] = set()
-        #: Sequence numbers as they came, and how many requests were under way at once.
+        #: The numbers of the last records as they came, and how many requests were under way at once.
         self.seen: list[int] = []
         self.under_way = 0
         self.most = 0
@@ -66,13 +72,13 @@ class Network(Requester):
             return client_error("no").encode()
         report = decode(message)
         assert isinstance(report, Report)
-        self.seen.append(report.sequence)
+        found = [numbered(raw) for raw in report.records]
+        self.seen.append(found[-1][0])
         self.sources.add(report.source)
-        if report.sequence > self.last + 1:
-            return client_error(f"Report {self.last + 1} is missing").encode()
-        if report.sequence == self.last + 1:
-            self.last = report.sequence
-            self.records += [unpack(raw) for raw in report.records]
+        if report.after > self.last:
+            return client_error(f"What follows {self.last} is missing").encode()
+        self.records += [unpack(raw) for number, raw in found if number > self.last]
+        self.last = max(self.last, found[-1][0])
         if fault == "s":
             # So late that another fault comes before it.
             await asyncio.sleep(0.001)
@@ -83,7 +89,7 @@ class Network(Requester):
             await self.more.wait()
         if self.replies is not None:
             self.replies -= 1
-        return success({"stored": report.sequence}).encode()
+        return success({"stored": found[-1][0]}).encode()
 
     def answer(self, count: int) -> None:
         """Let some replies leave."""
@@ -101,12 +107,17 @@ def status(number: int) -> Reported:
     return Reported("secret", TaskUpdate("t", "t-1", "run-1", RunStatus.RUNNING, number))
 
 
-def living(network: Callable[[], Network], story: Callable[[Outbox, Network], Coroutine[Any, Any, None]]) -> Network:
-    """An outbox that lives through a story, its loop running beside it."""
+def living(
+    network: Callable[[], Network],
+    story: Callable[[Outbox, Network], Coroutine[Any, Any, None]],
+    limit: int = PLENTY,
+) -> Network:
+    """An outbox that lives through a story, its loop running beside it; `limit` is that of its spool."""
 
-    async def live() -> Network:
+    async def live(folder: Path) -> Network:
         line = network()
-        box = Outbox("agent-1", line, lambda full: fullness.append(full))
+        kept = Spool(folder, limit)
+        box = Outbox("agent-1", "agent-1/x", kept, line, fullness.append, lambda: frozenset(running))
         beside = asyncio.get_running_loop().create_task(box.run())
         try:
             async with asyncio.timeout(10):
@@ -114,14 +125,20 @@ def living(network: Callable[[], Network], story: Callable[[Outbox, Network], Co
         finally:
             beside.cancel()
             await asyncio.wait([beside])
+            kept.close()
         return line
 
     fullness.clear()
-    return asyncio.run(live())
+    running.clear()
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(live(Path(folder)))
 
 
 #: What the last outbox said of itself.
 fullness: list[bool] = []
+
+#: The runs that go on.
+running: set[str] = set()
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -134,26 +151,18 @@ def test_records_arrive_in_order_and_are_numbered_from_1() -> None:
     records: list[Record] = [chunk(0), status(1), chunk(2), chunk(3), status(4), chunk(5)]
 
     async def story(box: Outbox, _: Network) -> None:
-        empty = [box.is_empty]
+        empty = [box.spool.is_empty]
         for record in records:
             box.add(record)
-        empty.append(box.is_empty)
+        empty.append(box.spool.is_empty)
         await box.emptied()
-        empty.append(box.is_empty)
+        empty.append(box.spool.is_empty)
         assert empty == [True, False, True]
 
     network = living(Network, story)
     assert network.records == records
-    assert network.seen == [1, 2]
-    (source,) = network.sources
-    assert source.startswith("agent-1/")
-
-
-def test_every_process_has_a_name_of_its_own() -> None:
-    async def two() -> set[str]:
-        return {Outbox("agent-1", Network(), print).source for _ in range(2)}
-
-    assert len(asyncio.run(two())) == 2
+    assert network.last == 6
+    assert network.sources == {"agent-1/x"}
 
 
 def test_what_comes_together_is_sent_together() -> None:
@@ -163,7 +172,7 @@ def test_what_comes_together_is_sent_together() -> None:
         await box.emptied()
         box.add(chunk(3))
         await box.emptied()
-        assert network.seen == [1, 2]
+        assert network.seen == [3, 4]
 
     living(Network, story)
 
@@ -171,13 +180,13 @@ def test_what_comes_together_is_sent_together() -> None:
 @pytest.mark.parametrize(
     ("faults", "seen"),
     [
-        ("l", [2, 3, 1, 2, 3]),
-        ("ass", [1, 2, 3, 1, 2, 3]),
-        (".l", [1, 3, 2, 3]),
-        (".as", [1, 2, 3, 2, 3]),
-        ("a", [1, 2, 3]),
-        ("r", [2, 3, 1, 2, 3]),
-        ("lll", [1, 2, 3]),
+        ("l", [6, 9, 3, 6, 9]),
+        ("ass", [3, 6, 9, 3, 6, 9]),
+        (".l", [3, 9, 6, 9]),
+        (".as", [3, 6, 9, 6, 9]),
+        ("a", [3, 6, 9]),
+        ("r", [6, 9, 3, 6, 9]),
+        ("lll", [3, 6, 9]),
     ],
 )
 def test_what_was_not_answered_is_sent_again_with_its_number(faults: str, seen: list[int]) -> None:
@@ -230,16 +239,18 @@ def test_nothing_is_sent_without_a_connection() -> None:
     assert living(Network, story).records == [chunk(0)]
 
 
-def test_an_end_is_an_end_though_the_line_breaks_at_that_moment() -> None:
+def test_an_end_is_an_end_though_the_line_breaks_at_that_moment(tmp_path: Path) -> None:
     async def story() -> None:
         network = Network("a")
-        box = Outbox("agent-1", network, print)
+        kept = Spool(tmp_path, PLENTY)
+        box = Outbox("agent-1", "agent-1/x", kept, network)
         beside = asyncio.get_running_loop().create_task(box.run())
         box.add(chunk(0))
         await until(lambda: not network.faults)
         beside.cancel()
         await asyncio.wait([beside], timeout=10)
         assert beside.cancelled()
+        kept.close()
 
     asyncio.run(story())
 
@@ -269,7 +280,7 @@ def test_a_callback_waits_for_the_last_of_many_reports() -> None:
         box.when_stored(lambda: called.append("twelve"))
         box.add(chunk(12))
         box.when_stored(lambda: called.append("thirteen"))
-        await until(lambda: network.last == 5)
+        await until(lambda: network.last == 13)
         for report in range(1, 4):
             network.answer(1)
             await until(lambda: network.replies == 0)
@@ -295,10 +306,10 @@ def test_only_so_many_reports_are_under_way(monkeypatch: pytest.MonkeyPatch) -> 
         network.replies = 0
         for number in range(30):
             box.add(chunk(number))
-        await until(lambda: network.last == 2)
+        await until(lambda: network.last == 6)
         for _ in range(20):
             await asyncio.sleep(0)
-        assert network.last == 2
+        assert network.last == 6
         network.replies = None
         network.more.set()
         await box.emptied()
@@ -319,32 +330,63 @@ def test_only_so_much_text_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None
     living(Network, story)
 
 
-def test_the_reading_stops_while_there_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "FULL", 1000)
-    monkeypatch.setattr(outbox, "ROOM", 500)
+def ended(run_id: str) -> Reported:
+    """The end of a run."""
+    return Reported("secret", RunUpdate("w", run_id, RunStatus.COMPLETED, 1))
+
+
+def of(run_id: str, size: int) -> LogChunk:
+    """Two lines of a run."""
+    return LogChunk("w", "W", run_id, "t", "t-1", 1, "INFO", ("x" * size, "y"))
+
+
+def test_the_reading_stops_while_there_is_too_much_of_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "SEGMENT", 100)
 
     async def story(box: Outbox, network: Network) -> None:
+        running.add("run-1")
         network.up.clear()
-        for number in range(10):
-            box.add(chunk(number, 0))
+        box.add(chunk(0, 900))
+        box.save()
         assert fullness == [], "as much as is allowed"
-        box.add(status(10))
-        assert fullness == [True]
-        box.add(status(11))
+        for number in range(1, 8):
+            box.add(chunk(number))
+            box.save()
         assert fullness == [True], "said once"
-        network.replies = 1
+        network.replies = 0
         network.up.set()
-        await until(lambda: network.replies == 0)
-        for _ in range(9):
-            await asyncio.sleep(0)
-        assert fullness == [True], "a little room is not enough"
+        await until(lambda: network.last == 8)
+        assert fullness == [True]
         network.answer(100)
         await box.emptied()
         assert fullness == [True, False]
-        for number in range(20):
-            box.add(chunk(number, 100))
-        assert fullness == [True, False, True]
-        await box.emptied()
-        assert fullness == [True, False, True, False]
+        assert box.spool.dropped == 0
 
-    living(Network, story)
+    assert living(Network, story, 1200).records == [chunk(0, 900), *map(chunk, range(1, 8))]
+
+
+def test_the_oldest_lines_of_what_has_ended_give_way_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "SEGMENT", 100)
+
+    async def story(box: Outbox, network: Network) -> None:
+        running.update({"now"})
+        network.up.clear()
+        for run_id in ("old", "older"):
+            box.add(of(run_id, 400))
+            box.add(of(run_id, 4))
+            box.add(ended(run_id))
+            box.save()
+        for _ in range(3):
+            box.add(of("now", 400))
+            box.save()
+        assert fullness == [], "there is room again"
+        assert box.spool.dropped == 4
+        network.up.set()
+        await box.emptied()
+
+    records = living(Network, story, 2400).records
+    assert [r for r in records if isinstance(r, Reported)] == [ended("old"), ended("older")]
+    lines = [r for r in records if isinstance(r, LogChunk)]
+    assert lines[0].level == "WARNING"
+    assert lines[0].payloads[0].startswith("cdktr: 4 lines of this task are missing here")
+    assert lines[1:] == [of("older", 400), of("older", 4), *[of("now", 400)] * 3]

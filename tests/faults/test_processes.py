@@ -282,3 +282,63 @@ def test_the_agent_of_a_killed_principal_finishes_and_stops(cluster: Cluster, tm
     (tmp_path / "go").touch()
     assert end_of(cluster, run_id)["status"] == "COMPLETED"
     until(lambda: not is_alive(agent))
+
+
+#: A task that counts aloud for ever, and leaves a process that nobody waits for and that is not in its group.
+COUNTING = """
+name: Counting
+tasks:
+  count:
+    name: Count
+    config: !Subprocess
+      cmd: sh
+      args: [-c, 'setsid sleep 1000 & echo $! >> {folder}/pids; i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done']
+"""
+
+
+def test_what_a_killed_agent_read_is_told_by_the_next_one_and_what_it_left_is_ended(
+    new_cluster: NewCluster, tmp_path: Path
+) -> None:
+    """Though the principal was away when it died, and long before its heartbeat would be missed."""
+    cluster = new_cluster(CDKTR_AGENT_HEARTBEAT_TIMEOUT_MS="600000")
+    cluster.write("counting", COUNTING.format(folder=tmp_path))
+    principal = cluster.start_principal()
+    agent = cluster.start_agent()
+    run_id = trigger(cluster, "counting")
+    [left] = until(lambda: pids(tmp_path))
+    until(lambda: len(lines(cluster, run_id)) > 5)
+    principal.signal(signal.SIGKILL)
+    principal.wait()
+    [spool] = (cluster.folder / "data" / "agents").glob("*/1.records")
+    size = spool.stat().st_size
+    until(lambda: spool.stat().st_size > size + 1000)
+    agent.signal(signal.SIGKILL)
+    agent.wait()
+    kept = spool.read_text().count("STDOUT")
+    cluster.start_principal()
+    heir = cluster.start_agent()
+    summary = end_of(cluster, run_id)
+    assert summary["status"] == "CRASHED"
+    assert "was killed while the run was under way" in summary["detail"]
+    found = lines(cluster, run_id)
+    assert found == [f"STDOUT {number}" for number in range(1, len(found) + 1)]
+    assert len(found) >= kept
+    assert not is_alive(left)
+    heir.wait_for("it had 1 runs under way; 1 processes that it left were ended")
+    until(lambda: len(cluster.ask(p.GetRegisteredAgents())) == 1)
+    [berth] = [path for path in (cluster.folder / "data" / "agents").iterdir() if path.is_dir()]
+    assert berth != spool.parent
+
+
+def test_an_agent_clears_up_after_another_that_died_beside_it(new_cluster: NewCluster, tmp_path: Path) -> None:
+    cluster = new_cluster(CDKTR_AGENT_HEARTBEAT_TIMEOUT_MS="600000")
+    cluster.write("counting", COUNTING.format(folder=tmp_path))
+    cluster.start_principal()
+    agent = cluster.start_agent()
+    run_id = trigger(cluster, "counting")
+    [left] = until(lambda: pids(tmp_path))
+    cluster.start_agent()
+    agent.signal(signal.SIGKILL)
+    agent.wait()
+    assert end_of(cluster, run_id)["status"] == "CRASHED"
+    assert not is_alive(left)

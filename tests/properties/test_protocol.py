@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cdktr import protocol as p
 from cdktr.codec import workflow_from_json, workflow_to_json
 from cdktr.errors import ProtocolError
-from cdktr.frames import SEPARATOR_SHOWN, Reported, decode_log, encode_chunk, encode_log, pack, unpack
+from cdktr.frames import SEPARATOR_SHOWN, Reported, decode_log, encode_chunk, encode_log, numbered, pack, unpack
 from cdktr.messages import SEPARATOR, Positional, Request, Structured, dump, load
 from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
 from cdktr.workflow import Retry, RunIf, Subprocess, Task, UvPython, Workflow
@@ -211,9 +211,13 @@ def test_chunks_are_published_as_their_lines(chunk: LogChunk) -> None:
 @FEW
 @given(st.lists(chunks | reported, max_size=3))
 def test_reports_come_back(records: list[LogChunk | Reported]) -> None:
-    request = p.decode(p.Report("a", "s", 1, [pack(record) for record in records]).encode())
+    lines = [dump([number, *pack(record)]).encode() for number, record in enumerate(records)]
+    frame = p.encode_report("a", "s", 7, lines)
+    request = p.decode(frame)
     assert isinstance(request, p.Report)
-    assert [unpack(raw) for raw in request.records] == records
+    assert request.encode() == frame
+    assert [numbered(raw)[0] for raw in request.records] == list(range(len(records)))
+    assert [unpack(numbered(raw)[1]) for raw in request.records] == records
 
 
 @FEW

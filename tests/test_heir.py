@@ -1,0 +1,194 @@
+"""What a killed agent left: real processes, a real spool, and a principal that notes what it is told."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdktr.berth import Berth, take_berth
+from cdktr.frames import Reported, numbered, pack, unpack
+from cdktr.heir import Heir, marker
+from cdktr.ledger import Ledger
+from cdktr.proc import boot_id
+from cdktr.protocol import Report, decode, success
+from cdktr.records import LogChunk, RunStatus, RunUpdate
+from cdktr.spool import Spool
+from cdktr.transport import Requester
+
+LINE = LogChunk("w", "W", "r-1", "t", "t-1", 1, "INFO", ("STDOUT last words",))
+
+
+class Listener(Requester):
+    """A principal that takes everything."""
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self.sources: set[tuple[str, str]] = set()
+
+    async def connected(self) -> None:
+        """Always."""
+
+    async def request(self, message: bytes, timeout_s: float) -> bytes:
+        """Take a report."""
+        report = decode(message)
+        assert isinstance(report, Report)
+        self.sources.add((report.agent_id, report.source))
+        self.records += [unpack(numbered(raw)[1]) for raw in report.records]
+        return success({"stored": report.records[-1][0]}).encode()
+
+
+def open_spool(folder: Path) -> Spool:
+    return Spool(folder, 1 << 30)
+
+
+def settle(data_folder: Path, principal: str = "p", grace_s: float = 5.0) -> Listener:
+    """An heir comes and settles what it finds."""
+    listener = Listener()
+
+    async def main() -> None:
+        heir = Heir("heir-1", listener, open_spool, grace_s)
+        for berth in heir.find(data_folder, principal):
+            async with asyncio.timeout(20):
+                await heir.settle(berth)
+
+    asyncio.run(main())
+    return listener
+
+
+@pytest.fixture
+def dead(tmp_path: Path) -> tuple[Berth, Ledger]:
+    """An agent that had a run under way and something to tell, just before its death."""
+    berth = take_berth(tmp_path, "dead-1", "dead-1/x")
+    berth.write(replace(berth.identity, principal="p"))
+    ledger = Ledger(berth.ledger_path)
+    ledger.run("r-0", "w", "secret-0")
+    ledger.run("r-1", "w", "secret-1")
+    ledger.ended("r-0")
+    spool = open_spool(berth.folder)
+    spool.add(pack(LINE))
+    spool.flush()
+    spool.close()
+    return berth, ledger
+
+
+def die(dead: tuple[Berth, Ledger]) -> Path:
+    """Its locks are free, its files stay."""
+    berth, ledger = dead
+    ledger.close()
+    berth.close()
+    return berth.folder
+
+
+@pytest.fixture
+def processes() -> Iterator[list["subprocess.Popen[bytes]"]]:
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def spawn(command: str, agent_id: str | None = "dead-1") -> "subprocess.Popen[bytes]":
+    env = dict(os.environ) | ({} if agent_id is None else {"CDKTR_AGENT_ID": agent_id})
+    return subprocess.Popen(["sh", "-c", command], env=env, stdout=subprocess.PIPE, start_new_session=True)
+
+
+def test_it_tells_in_the_dead_ones_name_what_that_had_to_tell(dead: tuple[Berth, Ledger], tmp_path: Path) -> None:
+    folder = die(dead)
+    told = settle(tmp_path)
+    assert told.sources == {("heir-1", "dead-1/x")}
+    line, end = told.records
+    assert line == LINE
+    assert isinstance(end, Reported)
+    assert isinstance(end.update, RunUpdate)
+    assert (end.token, end.update.workflow_instance_id, end.update.status) == ("secret-1", "r-1", RunStatus.CRASHED)
+    assert end.update.agent_id == "dead-1"
+    assert end.update.detail == ("agent dead-1 was killed while the run was under way; agent heir-1 ended what it left")
+    assert not folder.exists()
+
+
+def test_it_ends_what_the_dead_one_left_and_nobody_elses(
+    dead: tuple[Berth, Ledger], tmp_path: Path, processes: list["subprocess.Popen[bytes]"]
+) -> None:
+    escaped, group, stranger, later = (
+        spawn("exec sleep 1000"),
+        spawn("sleep 1000; :", agent_id=None),
+        spawn("exec sleep 1000", agent_id="dead-11"),
+        spawn("exec sleep 1000", agent_id=None),
+    )
+    processes += [escaped, group, stranger, later]
+    berth, ledger = dead
+    ledger.process(group.pid)
+    with open(berth.ledger_path, "a") as file:
+        # The number of a process that has ended belongs to another by now; or the machine was restarted.
+        file.write(f'["process",{later.pid},1,"{boot_id()}"]\n["process",{stranger.pid},1,"another boot"]\n')
+    die(dead)
+    settle(tmp_path)
+    assert (escaped.wait(), group.wait()) == (-15, -15)
+    assert (stranger.poll(), later.poll()) == (None, None)
+
+
+def test_who_does_not_hear_sigterm_is_killed(
+    dead: tuple[Berth, Ledger], tmp_path: Path, processes: list["subprocess.Popen[bytes]"]
+) -> None:
+    deaf = spawn("trap '' TERM; echo; while :; do sleep 1; done")
+    processes.append(deaf)
+    assert deaf.stdout is not None
+    deaf.stdout.readline()
+    die(dead)
+    settle(tmp_path, grace_s=0.2)
+    assert deaf.wait() == -9
+
+
+def test_what_is_another_principals_is_left_alone(
+    dead: tuple[Berth, Ledger], tmp_path: Path, processes: list["subprocess.Popen[bytes]"], caplog: Any
+) -> None:
+    left = spawn("exec sleep 1000")
+    processes.append(left)
+    folder = die(dead)
+    told = settle(tmp_path, principal="another")
+    assert (told.records, left.poll()) == ([], None)
+    assert f"{folder} was left by an agent of another principal" in caplog.text
+    assert settle(tmp_path).records[0] == LINE
+
+
+def test_what_is_another_hosts_is_left_alone(dead: tuple[Berth, Ledger], tmp_path: Path, caplog: Any) -> None:
+    berth, _ = dead
+    berth.write(replace(berth.identity, host="far-away", boot="theirs"))
+    folder = die(dead)
+    assert settle(tmp_path).records == []
+    assert f"{folder} was left by an agent of another host, far-away" in caplog.text
+
+
+def test_an_heir_that_dies_too_has_an_heir(dead: tuple[Berth, Ledger], tmp_path: Path) -> None:
+    die(dead)
+
+    class Away(Listener):
+        """Nobody is there."""
+
+        async def connected(self) -> None:
+            """Never."""
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        heir = Heir("heir-0", Away(), open_spool, 1.0)
+        [berth] = heir.find(tmp_path, "p")
+        async with asyncio.timeout(1):
+            await heir.settle(berth)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())
+    told = settle(tmp_path)
+    assert told.records[0] == LINE
+    assert {end.update.workflow_instance_id for end in told.records[1:]} == {"r-1"}
+
+
+def test_a_process_carries_the_name_that_is_looked_for() -> None:
+    assert marker("web1-4f2a") == "CDKTR_AGENT_ID=web1-4f2a"
