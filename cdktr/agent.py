@@ -204,12 +204,12 @@ class Agent:
         interval = min(HEARTBEAT_S, self._settings.agent_heartbeat_timeout_ms / 3000)
         away = False
         while True:
+            self._executor.reap()
             try:
                 self._let_go((await self._ask(self._heartbeat()))["lost"])
                 if away:
                     log.info("The principal at %s is back", self._address)
                 away = False
-                self._executor.reap()
                 await asyncio.sleep(interval)
             except (UnreachableError, RefusedError, ProtocolError) as error:
                 if not away:

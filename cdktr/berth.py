@@ -119,7 +119,9 @@ def _identity(folder: Path) -> Identity | None:
 def _gate(data_folder: Path) -> Iterator[None]:
     """One at a time makes folders or looks for abandoned ones: a new one is without its lock for a moment."""
     agents = data_folder / "agents"
-    agents.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Each by itself: the parents that `mkdir` makes on the way are open to all.
+    for folder in (data_folder, agents):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     gate = wait_lock(agents / ".gate")
     try:
         yield

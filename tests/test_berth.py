@@ -13,9 +13,11 @@ from cdktr.proc import boot_id, host_name
 
 
 def test_a_living_agents_folder_is_nobody_elses(tmp_path: Path) -> None:
-    berth = take_berth(tmp_path, "a-1", "a-1/x")
-    assert abandoned(tmp_path) == []
-    assert berth.folder.stat().st_mode & 0o777 == 0o700
+    data_folder = tmp_path / "new" / "data"
+    berth = take_berth(data_folder, "a-1", "a-1/x")
+    assert abandoned(data_folder) == []
+    for folder in (data_folder, berth.folder.parent, berth.folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
     berth.close()
 
 
