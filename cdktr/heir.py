@@ -121,6 +121,6 @@ def _left(dead: str, processes: Iterable[Process]) -> set[int]:
     boot = boot_id()
     for process in processes:
         # The number alone could be a stranger's by now.
-        if process.boot == boot and start_time(process.pid) == process.started:
+        if process.boot == boot and 0 <= start_time(process.pid) <= process.noted:
             left |= set(members(process.pid))
     return left

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cdktr.proc import boot_id, start_time
+from cdktr.proc import boot_id, uptime
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +21,11 @@ LONG = 256 * 1024
 
 
 class Process(NamedTuple):
-    """A process that leads its group, told from later ones of the same number by its start and the boot."""
+    """A process that leads its group. One of that number that started after it was `noted` is another."""
 
     pid: int
-    #: Clock ticks since the boot.
-    started: int
+    #: Seconds since the boot.
+    noted: float
     boot: str
 
 
@@ -83,7 +83,7 @@ class Ledger:
 
     def process(self, pid: int) -> None:
         """A process that leads its group has started."""
-        self._note(["process", pid, start_time(pid), self._boot])
+        self._note(["process", pid, uptime(), self._boot])
 
     def exited(self, pid: int) -> None:
         """A process is gone, and its group with it."""

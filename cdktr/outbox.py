@@ -108,7 +108,10 @@ class Outbox:
 
     def _weigh(self) -> None:
         if self.spool.is_full:
+            before = self.spool.dropped
             self.spool.give_way(abridge, self._running())
+            if dropped := self.spool.dropped - before:
+                log.warning("The spool is full: %d lines of runs that have ended gave way", dropped)
         if self._full and self.spool.has_room:
             self._full = False
             self._on_full(False)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cdktr import ledger as module
 from cdktr.ledger import HeldRun, Ledger, UnderWay, read_ledger
-from cdktr.proc import boot_id, start_time
+from cdktr.proc import boot_id, start_time, uptime
 
 
 def test_what_begins_is_found_and_what_ended_is_not(tmp_path: Path) -> None:
@@ -23,7 +23,9 @@ def test_what_begins_is_found_and_what_ended_is_not(tmp_path: Path) -> None:
     ledger.ended("r-1")
     found = read_ledger(path)
     assert found.runs == {"r-2": HeldRun("etl", "t2")}
-    assert found.processes == {os.getpid(): (os.getpid(), start_time(os.getpid()), boot_id())}
+    process = found.processes[os.getpid()]
+    assert (process.pid, process.boot) == (os.getpid(), boot_id())
+    assert start_time(os.getpid()) < process.noted <= uptime()
     ledger.exited(os.getpid())
     ledger.ended("r-2")
     assert path.stat().st_size == 0
