@@ -35,6 +35,9 @@ LEAST_EVENTS = 1_000
 #: Tasks in all that one answer hands out, at least one run: what is larger goes out in several answers.
 GRANT_TASKS = 1_000
 
+#: Seconds that a report rests at most: less than its agent waits, or reports that come again would pile up here.
+REPORT_REST_S = 45.0
+
 #: The name under which the database remembers the journal's last event that it has.
 JOURNAL = "journal"
 
@@ -319,13 +322,19 @@ class Coordinator:
         return {"granted": granted}
 
     async def report(self, request: Report) -> dict[str, Any]:
-        """Take a report; returns when all of it is stored. Raises RefusedError as `Reports.take`."""
+        """Take a report; returns when all of it is stored. Raises RefusedError as `Reports.take`, StoreError when it
+        takes too long to be stored."""
         self.heard(request.agent_id)
         last = self.reports.take(request)
         self.settle()
-        # It may rest here for as long as the database is in trouble, and come again meanwhile.
+        # While the database is in trouble, many of these rest here.
         request.records.clear()
-        await self._hub.stored()
+        try:
+            async with asyncio.timeout(REPORT_REST_S):
+                await self._hub.stored()
+        except TimeoutError:
+            why = self._hub.trouble or "the database takes long"
+            raise StoreError(f"What was reported is not stored yet, report it again: {why}") from None
         return {"stored": last}
 
     # Lost agents.

@@ -1,6 +1,7 @@
 """The queue at work, with a real journal and a database in memory."""
 
 import asyncio
+import dataclasses
 import errno
 import json
 import os
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cdktr import coordinator
 from cdktr.batch import Batch
 from cdktr.coordinator import Coordinator
 from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StoreError
@@ -223,6 +225,23 @@ def test_a_report_counts_once_and_none_is_left_out(tmp_path: Path) -> None:
         with pytest.raises(ExceptionGroup) as missing:
             await world.report(3, line)
         assert missing.group_contains(RefusedError, match="What follows record 1 of a1/x is missing")
+        assert len(world.store.logs(0, 9, None, None, 9)) == 1
+
+    in_world(story, tmp_path)
+
+
+def test_a_report_does_not_rest_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else those that come again would pile up. It is taken all the same, once."""
+    monkeypatch.setattr(coordinator, "REPORT_REST_S", 0.01)
+
+    async def story(world: World) -> None:
+        line = LogChunk("etl", "ETL", "run", "A", "t-1", 4, "INFO", ("STDOUT x",))
+        report = Report("a1", "a1/x", 0, packed(1, line))
+        for _ in range(2):
+            with pytest.raises(StoreError, match="not stored yet, report it again: the database takes long"):
+                await world.coordinator.report(dataclasses.replace(report, records=packed(1, line)))
+        monkeypatch.setattr(coordinator, "REPORT_REST_S", 10)
+        assert await world.report(1, line) == {"stored": 1}
         assert len(world.store.logs(0, 9, None, None, 9)) == 1
 
     in_world(story, tmp_path)
