@@ -1,0 +1,168 @@
+"""One experiment: a cluster under load, what breaks it, and the reckoning at its end."""
+
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cdktr import protocol as p
+from tests.faults.check import Findings, History, check
+from tests.faults.load import Load, Size
+from tests.faults.witness import Witness
+from tests.integration.cluster import Cluster, Daemon
+
+#: Seconds until what is waited for has come: a limit for a hanging test, not a measure.
+PATIENCE_S = 120.0
+
+#: A variable that every process of an experiment carries, so that none is left behind unseen.
+MARK = "FAULT_EXPERIMENT"
+
+
+def until(done: Callable[[], Any], what: str) -> Any:
+    """What `done` returns once that is true; fails after a long while."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := done()):
+        assert time.monotonic() < deadline, f"not yet: {what}"
+        time.sleep(0.02)
+    return found
+
+
+def free_ports(count: int, chance: random.Random) -> list[int]:
+    """Ports that the system hands to nobody by itself: a principal that comes back wants its own again."""
+    found: list[int] = []
+    while len(found) < count:
+        port = chance.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in found:
+            found.append(port)
+    return found
+
+
+def marked(mark: str) -> list[int]:
+    """The processes that carry the mark; zombies are none."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+    return found
+
+
+class Trial:
+    """See the module. `chance` decides all that is left to chance, but for the order in which processes run."""
+
+    def __init__(self, new_cluster: Callable[..., Cluster], seed: int, size: Size) -> None:
+        self.chance = random.Random(seed)
+        self.size = size
+        self.mark = f"{os.getpid()}-{time.monotonic_ns()}"
+        # Not from `chance`: two runs of the suite on one machine are not to want the same.
+        ports = free_ports(3, random.Random())
+        names = ("CDKTR_PRINCIPAL_PORT", "CDKTR_LOGS_LISTENING_PORT", "CDKTR_LOGS_PUBLISHING_PORT")
+        settings = dict(zip(names, map(str, ports), strict=True))
+        self.cluster = new_cluster(**settings, **{MARK: self.mark})
+        self.settings = self.cluster.settings
+        self.load = Load(self.cluster.folder, ports[0], self.chance, size)
+        self.load.write()
+        self._witness = Witness("127.0.0.1", ports[0], ports[2])
+        self.principal: Daemon
+        self.agents: list[Daemon] = []
+        #: Ids of agents that stood still or were cut off for long, and of those that were killed.
+        self.lost: set[str] = set()
+        self.killed: set[str] = set()
+        self.injected = 0
+        self._begun = 0
+
+    # Processes.
+
+    @property
+    def database(self) -> Path:
+        """The file of the history."""
+        return self.cluster.folder / "data" / "app.db"
+
+    def start_principal(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        """The first, or one that follows one that is dead."""
+        self.principal = self.cluster.start_principal(*arguments, env=env)
+
+    def start_agent(self, folder: str = "agent", env: Mapping[str, str] | None = None) -> Daemon:
+        """An agent with a data folder of its own."""
+        own = {"CDKTR_APP_DATA_DIRECTORY": str(self.cluster.folder / folder)}
+        self.agents.append(self.cluster.start_agent("--max-concurrent", "5", env={**own, **(env or {})}))
+        return self.agents[-1]
+
+    @staticmethod
+    def id_of(agent: Daemon) -> str:
+        """The name under which the principal knows it."""
+        return agent.wait_for(r"Agent (\S+) ready")[1]
+
+    def kill(self, daemon: Daemon) -> None:
+        """kill -9."""
+        self.injected += 1
+        daemon.signal(signal.SIGKILL)
+        daemon.process.wait()
+        if daemon in self.agents:
+            self.killed.add(self.id_of(daemon))
+
+    # The course of an experiment.
+
+    def begin(self) -> None:
+        """Principal, agent, those who look on, those who trigger."""
+        self.start_principal()
+        self.start_agent()
+        self.look_on()
+        self.load.begin()
+
+    def look_on(self) -> None:
+        """From now on what is shown is remembered."""
+        self._witness.__enter__()
+
+    def moment(self) -> None:
+        """Return at a random moment of the work, some tasks further than at the last one."""
+        target = self._begun + self.chance.randint(3, 25)
+        until(lambda: self.load.begun >= target or (self.load.is_over and self.is_idle()), "more tasks")
+        self._begun = self.load.begun
+        time.sleep(self.chance.uniform(0, 0.3))
+
+    def is_idle(self) -> bool:
+        """True when nothing is queued and nothing runs."""
+        status = self.cluster.ask(p.ClusterStatus())
+        return not status["queued"] and not status["running"]
+
+    def settle(self) -> None:
+        """Return when all triggers are answered and all runs have ended."""
+        self.load.join()
+        until(self.is_idle, "the end of all runs")
+
+    def finish(self, leftovers: Sequence[int] = ()) -> Findings:
+        """Wait for the end of all runs, stop what runs as a user does, and reckon."""
+        self.settle()
+        self._witness.__exit__(None, None, None)
+        for daemon in [*self.agents, self.principal]:
+            if daemon.process.poll() is None:
+                assert daemon.stop() == 0, daemon.text
+        findings = check(self.load, History.read(self.database), self._witness.told, self.lost, self.killed)
+        findings.wrong += [f"process {pid} was left behind" for pid in marked(self.mark) if pid not in leftovers]
+        for daemon in self.cluster.daemons:
+            if "Traceback" in daemon.text:
+                findings.wrong.append(f"{daemon.name} has a traceback:\n{daemon.text}")
+        return findings
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever became of the experiment."""
+        self._witness.__exit__(AssertionError, None, None)
+        self.cluster.stop()
+        for pid in marked(self.mark):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
