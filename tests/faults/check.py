@@ -49,17 +49,19 @@ def attempts(records: Path) -> dict[tuple[str, str], list[Attempt]]:
 class Told:
     """What subscribers and queries were shown while it ran, which must stay so."""
 
-    #: The highest (attempt, line) seen of each stream.
+    #: The highest (attempt, line) seen of each stream: in answers, and live.
     lines: dict[Stream, tuple[int, int]] = field(default_factory=dict)
+    live: dict[Stream, tuple[int, int]] = field(default_factory=dict)
     #: run id -> a final status.
     ends: dict[str, str] = field(default_factory=dict)
 
-    def line(self, run: str, instance: str, level: str, payload: str) -> None:
-        """A line was seen."""
+    @staticmethod
+    def note(seen: dict[Stream, tuple[int, int]], run: str, instance: str, level: str, payload: str) -> None:
+        """A line was seen; lines of other tasks than those of the load are passed over."""
         words = payload.split()
         if len(words) == 4 and words[2].isdigit() and words[3].isdigit():
             key = (run, instance, level)
-            self.lines[key] = max(self.lines.get(key, (0, 0)), (int(words[2]), int(words[3])))
+            seen[key] = max(seen.get(key, (0, 0)), (int(words[2]), int(words[3])))
 
 
 @dataclass
@@ -110,22 +112,31 @@ def _rows(database: duckdb.DuckDBPyConnection, sql: str) -> Iterator[dict[str, A
 
 
 def check(
-    load: Load, history: History, told: Told, lost: Collection[str] = (), killed: Collection[str] = ()
+    load: Load,
+    history: History,
+    told: Told,
+    lost: Collection[str] = (),
+    killed: Collection[str] = (),
+    trust_live: bool = True,
 ) -> Findings:
     """`lost` are the agents that stood still or were cut off for too long, `killed` those that were killed: only their
-    runs may have CRASHED, and only of a killed one lines may be missing that it alone had read."""
-    return Check(load, history, told, {*lost, *killed}, set(killed)).findings()
+    runs may have CRASHED, and only of a killed one lines may be missing that it alone had read; and, unless
+    `trust_live`, lines of it that were shown live and had not been stored."""
+    return Check(load, history, told, {*lost, *killed}, set(killed), trust_live).findings()
 
 
 class Check:
     """One comparison. See `check`."""
 
-    def __init__(self, load: Load, history: History, told: Told, lost: set[str], killed: set[str]) -> None:
+    def __init__(
+        self, load: Load, history: History, told: Told, lost: set[str], killed: set[str], trust_live: bool
+    ) -> None:
         self._load = load
         self._history = history
         self._told = told
         self._lost = lost
         self._killed = killed
+        self._trust_live = trust_live
         self._disk = attempts(load.records)
         self._result = Findings()
 
@@ -246,7 +257,12 @@ class Check:
             for step in self._load.plans[rows[0]["workflow_id"]].steps
             for each in self._disk.get((run_id, step.id), [])
         }
-        for (run_id, instance, level), (attempt, number) in self._told.lines.items():
+        live = {
+            stream: seen
+            for stream, seen in self._told.live.items()
+            if self._trust_live or self._history.runs[stream[0]][-1]["agent_id"] not in self._killed
+        }
+        for (run_id, instance, level), (attempt, number) in [*live.items(), *self._told.lines.items()]:
             step = steps.get((run_id, instance))
             if step is None:
                 self._wrong(f"lines of {instance} of {run_id} were shown, and there is no such task")

@@ -130,6 +130,11 @@ FULL = Size(rounds=4, noisy_rounds=1, lines=100_000, faults=3)
 #: A workflow with one cheap task, of which any number may be triggered.
 TINY = Plan("tiny", (Step("only", pause_s=0),))
 
+#: One that ends only when it is ended.
+SLEEPER = Plan("sleeper", (Step("only", pause_s=100_000),))
+
+EXTRA = (TINY, SLEEPER)
+
 
 def plans(chance: random.Random, size: Size) -> list[Plan]:
     """Twenty workflows: chains, fan-outs, some that fail, some that are tried again, some noisy."""
@@ -181,7 +186,7 @@ class Load:
     host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
-        self.plans: Mapping[str, Plan] = {plan.id: plan for plan in [*plans(self.chance, self.size), TINY]}
+        self.plans: Mapping[str, Plan] = {plan.id: plan for plan in [*plans(self.chance, self.size), *EXTRA]}
         self.records = self.folder / "records"
         self.records.mkdir()
         self._threads: list[threading.Thread] = []
@@ -199,7 +204,7 @@ class Load:
 
     def begin(self, clients: int = 4) -> None:
         """Have all workflows triggered, in any order, by several clients."""
-        names = [name for name in self.plans if name != TINY.id]
+        names = [name for name in self.plans if self.plans[name] not in EXTRA]
         deck = [name for name in names for _ in range(self._rounds(name))]
         self.chance.shuffle(deck)
         for n in range(clients):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cdktr import protocol as p
 from tests.faults.check import Findings, History, check
 from tests.faults.load import Load, Size
@@ -20,6 +22,15 @@ PATIENCE_S = 120.0
 
 #: A variable that every process of an experiment carries, so that none is left behind unseen.
 MARK = "FAULT_EXPERIMENT"
+
+#: Whether an agent keeps on its disk what it has to tell and what it runs.
+SPOOL = False
+
+#: Whether a damaged database is moved aside for a fresh one.
+FRESH_DATABASE = False
+
+needs_spool = pytest.mark.skipif(not SPOOL, reason="what an agent has to tell dies with it as yet")
+needs_fresh_database = pytest.mark.skipif(not FRESH_DATABASE, reason="a damaged database is not moved aside as yet")
 
 
 def until(done: Callable[[], Any], what: str) -> Any:
@@ -100,6 +111,16 @@ class Trial:
         self.agents.append(self.cluster.start_agent("--max-concurrent", "5", env={**own, **(env or {})}))
         return self.agents[-1]
 
+    @property
+    def living(self) -> list[Daemon]:
+        """The agents that run."""
+        return [agent for agent in self.agents if agent.process.poll() is None]
+
+    def await_orphans(self) -> None:
+        """Return when what dead agents left running has ended."""
+        own = {daemon.process.pid for daemon in self.cluster.daemons}
+        until(lambda: own.issuperset(marked(self.mark)), "the end of orphans")
+
     @staticmethod
     def id_of(agent: Daemon) -> str:
         """The name under which the principal knows it."""
@@ -112,6 +133,15 @@ class Trial:
         daemon.process.wait()
         if daemon in self.agents:
             self.killed.add(self.id_of(daemon))
+
+    def pause(self, daemons: Sequence[Daemon], seconds: float) -> None:
+        """SIGSTOP, and after a while SIGCONT, in any order."""
+        self.injected += 1
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for daemon in self.chance.sample(daemons, len(daemons)):
+                daemon.signal(number)
+            if number is signal.SIGSTOP:
+                time.sleep(seconds)  # It is the pause that is tried.
 
     # The course of an experiment.
 
@@ -143,15 +173,16 @@ class Trial:
         self.load.join()
         until(self.is_idle, "the end of all runs")
 
-    def finish(self, leftovers: Sequence[int] = ()) -> Findings:
-        """Wait for the end of all runs, stop what runs as a user does, and reckon."""
+    def finish(self, trust_live: bool = True) -> Findings:
+        """Wait for the end of all runs, stop what runs as a user does, and reckon: see `check`."""
         self.settle()
         self._witness.__exit__(None, None, None)
         for daemon in [*self.agents, self.principal]:
             if daemon.process.poll() is None:
                 assert daemon.stop() == 0, daemon.text
-        findings = check(self.load, History.read(self.database), self._witness.told, self.lost, self.killed)
-        findings.wrong += [f"process {pid} was left behind" for pid in marked(self.mark) if pid not in leftovers]
+        told, history = self._witness.told, History.read(self.database)
+        findings = check(self.load, history, told, self.lost, self.killed, trust_live)
+        findings.wrong += [f"process {pid} was left behind" for pid in marked(self.mark)]
         for daemon in self.cluster.daemons:
             if "Traceback" in daemon.text:
                 findings.wrong.append(f"{daemon.name} has a traceback:\n{daemon.text}")

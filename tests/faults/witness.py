@@ -21,7 +21,6 @@ class Witness:
         self.told = Told()
         self._host, self._api, self._publisher = host, api, publisher
         self._stopping = threading.Event()
-        self._queried = Told()
         self._errors: list[BaseException] = []
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), daemon=True) for work in (self._listen, self._query)
@@ -36,9 +35,6 @@ class Witness:
         self._stopping.set()
         for thread in self._threads:
             thread.join(30)
-        for key, seen in self._queried.lines.items():
-            self.told.lines[key] = max(self.told.lines.get(key, (0, 0)), seen)
-        self.told.ends.update(self._queried.ends)
         if error is None:
             assert not self._errors, self._errors
 
@@ -60,7 +56,7 @@ class Witness:
                     words = raw.recv().decode().split("\x01", 7)
                 except zmq.Again:
                     continue
-                self.told.line(words[2], words[4], words[6], words[7])
+                self.told.note(self.told.live, words[2], words[4], words[6], words[7])
 
     def _query(self) -> None:
         with Principal(self._host, self._api) as principal:
@@ -68,10 +64,10 @@ class Witness:
                 try:
                     for run in principal.ask(p.ListRuns(limit=1000), 10.0):
                         if run["status"] in FINAL:
-                            self._queried.ends.setdefault(run["workflow_instance_id"], run["status"])
+                            self.told.ends.setdefault(run["workflow_instance_id"], run["status"])
                     for line in principal.ask(p.ListLogs(tail=True, limit=1000), 10.0)["lines"]:
                         names = ("workflow_instance_id", "task_instance_id", "level", "payload")
-                        self._queried.line(*(line[name] for name in names))
+                        self.told.note(self.told.lines, *(line[name] for name in names))
                 except CdktrError:
                     # It is being broken.
                     time.sleep(0.1)
