@@ -86,6 +86,8 @@ class Trial:
         self.load = Load(self.cluster.folder, ports[0], self.chance, size)
         self.load.write()
         self._witness = Witness("127.0.0.1", ports[0], ports[2])
+        #: The file of the history.
+        self.database = self.cluster.folder / "data" / "app.db"
         self.principal: Daemon
         self.agents: list[Daemon] = []
         #: Ids of agents that stood still or were cut off for long, and of those that were killed.
@@ -96,10 +98,10 @@ class Trial:
 
     # Processes.
 
-    @property
-    def database(self) -> Path:
-        """The file of the history."""
-        return self.cluster.folder / "data" / "app.db"
+    def place_database(self, path: Path) -> None:
+        """Have it elsewhere; to be called first."""
+        self.database = path
+        self.settings["CDKTR_DB_PATH"] = str(path)
 
     def start_principal(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         """The first, or one that follows one that is dead."""
@@ -159,9 +161,18 @@ class Trial:
     def moment(self) -> None:
         """Return at a random moment of the work, some tasks further than at the last one."""
         target = self._begun + self.chance.randint(3, 25)
-        until(lambda: self.load.begun >= target or (self.load.is_over and self.is_idle()), "more tasks")
+        until(lambda: self.load.begun >= target or self.is_over, "more tasks")
         self._begun = self.load.begun
         time.sleep(self.chance.uniform(0, 0.3))
+
+    def pass_time(self) -> None:
+        """Let things go on for a moment: what happens in it is left to chance."""
+        time.sleep(self.chance.uniform(0.2, 2))
+
+    @property
+    def is_over(self) -> bool:
+        """True when nothing is to come any more."""
+        return self.load.is_over and self.is_idle()
 
     def is_idle(self) -> bool:
         """True when nothing is queued and nothing runs."""
