@@ -1,6 +1,6 @@
 # `make run` tries it, `make test` checks it. Nothing has to be installed first but make and Python 3.11 or newer.
 
-.PHONY: help run test lint type bench binary lock clean .venv
+.PHONY: help run test faults lint type bench binary lock clean .venv
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -17,6 +17,7 @@ PYTHON ?= $(shell for also in ', ensurepip' ''; do for p in python3.13 python3.1
 help:
 	@echo 'make run     start a principal with an agent on the sample workflows'
 	@echo 'make test    lint, types and all tests'
+	@echo 'make faults  break everything in turn, at length, and keep what was found in docs/reliability.md'
 	@echo 'make lint    ruff and mypy; make type: mypy alone'
 	@echo 'make bench   measure, and compare with the targets'
 	@echo 'make binary  the program without Python, in dist/'
@@ -59,6 +60,9 @@ run: $(STAMP)
 
 test: lint
 	$(PY) -m pytest
+
+faults: $(STAMP)
+	$(PY) -m pytest tests/faults --faults=all --faults-page=docs/reliability.md
 
 lint: $(STAMP)
 	$(PY) -m ruff check

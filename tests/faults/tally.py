@@ -60,7 +60,7 @@ class Tally:
         page.write_text(f"{before}{BEGIN}\n{self.table()}\n{END}{after}", "utf-8")
 
 
-def tests_of(page: str) -> list[str]:
+def names_in(page: str) -> list[str]:
     """The tests that the table of a page names."""
     table = page.partition(BEGIN)[2].partition(END)[0]
     rows = [line.split("|") for line in table.splitlines() if line.startswith("|")]

@@ -4,7 +4,7 @@ is stored as soon as there is room."""
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from pathlib import Path
 
 import pytest
@@ -58,6 +58,12 @@ def disks() -> Iterator[list[Disk]]:
         disk.unmount()
 
 
+def await_more(trial: Trial, told: Sized, what: str) -> None:
+    """Return when clients were told some more of this, or have come to their end."""
+    before = len(told)
+    until(lambda: trial.load.is_over or len(told) > before + 3, what)
+
+
 def test_disk_full_under_the_database(disks: list[Disk], trial: Trial, experiment: Experiment) -> None:
     """Triggers are answered and tasks run on, `status` tells the trouble; once there is room all of it is stored."""
     disks.append(disk := Disk(trial.cluster.folder / "database", "200m"))
@@ -70,8 +76,7 @@ def test_disk_full_under_the_database(disks: list[Disk], trial: Trial, experimen
         disk.fill()
         trial.injected += 1
         until(lambda: trial.cluster.ask(p.ClusterStatus())["database_trouble"], "the trouble")
-        before = len(trial.load.accepted)
-        until(lambda: trial.load.is_over or len(trial.load.accepted) > before + 5, "triggers that are answered")
+        await_more(trial, trial.load.accepted, "triggers that are answered")
         disk.clear()
         until(lambda: trial.cluster.ask(p.ClusterStatus())["database_trouble"] is None, "the end of the trouble")
     experiment.judge(trial, trial.finish())
@@ -106,10 +111,9 @@ def test_disk_full_under_the_journal(disks: list[Disk], trial: Trial, experiment
         trial.moment()
         if trial.load.is_over:
             break
-        before = len(trial.load.refused)
         disk.fill()
         trial.injected += 1
-        until(lambda: trial.load.is_over or len(trial.load.refused) > before + 3, "triggers that are refused")
+        await_more(trial, trial.load.refused, "triggers that are refused")
         disk.clear()
     assert trial.load.refused
     experiment.judge(trial, trial.finish())

@@ -1,7 +1,6 @@
 """The API as a program in any other language meets it: raw sockets, literal bytes, nothing of cdktr."""
 
 import json
-import os
 import random
 import socket
 import time
@@ -547,27 +546,6 @@ def test_a_peer_that_never_reads_does_no_harm(wire: Wire) -> None:
         for _ in range(2000):
             lazy.send_multipart([b"", b"LSWORKFLOWS"])
         assert wire.ask("PING") == b"PONG"
-
-
-def test_thousands_of_connections_leave_no_descriptor_behind(alone: tuple[Cluster, Wire], wire: Wire) -> None:
-    cluster, _ = alone
-    folder = f"/proc/{cluster.daemons[0].process.pid}/fd"
-
-    def count() -> int:
-        return len(os.listdir(folder))
-
-    def at_rest() -> bool:
-        assert wire.ask("PING") == b"PONG"
-        return count() <= before
-
-    assert wire.ask("LSWORKFLOWS") != b""
-    before = count() + 2
-    # Those of the tests before may still be closing.
-    eventually(at_rest, "descriptors of other tests")
-    before = count()
-    for _ in range(2000):
-        assert wire.ask("PING") == b"PONG"
-    eventually(at_rest, f"back to {before} descriptors")
 
 
 # Peers other than REQ.
