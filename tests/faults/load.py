@@ -124,7 +124,7 @@ class Size:
     faults: int
 
 
-QUICK = Size(rounds=2, noisy_rounds=1, lines=10_000, faults=1)
+QUICK = Size(rounds=1, noisy_rounds=1, lines=10_000, faults=1)
 FULL = Size(rounds=4, noisy_rounds=1, lines=100_000, faults=3)
 
 #: A workflow with one cheap task, of which any number may be triggered.

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.integration
 HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
 
+@pytest.mark.thorough
 def test_database_held_by_another_program(trial: Trial, experiment: Experiment) -> None:
     """A principal that finds its database in other hands refuses to start and says so; nothing is lost meanwhile."""
     trial.begin()
@@ -39,6 +40,7 @@ def test_database_held_by_another_program(trial: Trial, experiment: Experiment) 
     experiment.judge(trial, trial.finish())
 
 
+@pytest.mark.thorough
 def test_a_second_principal(trial: Trial, experiment: Experiment) -> None:
     """It refuses to start, says who is there already, and disturbs nothing."""
     trial.begin()

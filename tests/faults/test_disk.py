@@ -58,6 +58,11 @@ def disks() -> Iterator[list[Disk]]:
         disk.unmount()
 
 
+def trouble(trial: Trial) -> object:
+    """What the principal says of its database; None when all is well."""
+    return trial.cluster.ask(p.ClusterStatus())["database_trouble"]
+
+
 def await_more(trial: Trial, told: Sized, what: str) -> None:
     """Return when clients were told some more of this, or have come to their end."""
     before = len(told)
@@ -75,13 +80,14 @@ def test_disk_full_under_the_database(disks: list[Disk], trial: Trial, experimen
             break
         disk.fill()
         trial.injected += 1
-        until(lambda: trial.cluster.ask(p.ClusterStatus())["database_trouble"], "the trouble")
+        until(lambda: trouble(trial) or trial.is_over, "the trouble")
         await_more(trial, trial.load.accepted, "triggers that are answered")
         disk.clear()
-        until(lambda: trial.cluster.ask(p.ClusterStatus())["database_trouble"] is None, "the end of the trouble")
+        until(lambda: trouble(trial) is None, "the end of the trouble")
     experiment.judge(trial, trial.finish())
 
 
+@pytest.mark.thorough
 def test_principal_killed_with_a_full_disk_under_the_database(
     disks: list[Disk], trial: Trial, experiment: Experiment
 ) -> None:
@@ -95,7 +101,7 @@ def test_principal_killed_with_a_full_disk_under_the_database(
             break
         disk.fill()
         trial.injected += 1
-        until(lambda: trial.cluster.ask(p.ClusterStatus())["database_trouble"], "the trouble")
+        until(lambda: trouble(trial) or trial.is_over, "the trouble")
         trial.moment()
         trial.kill(trial.principal)
         disk.clear()
@@ -119,6 +125,7 @@ def test_disk_full_under_the_journal(disks: list[Disk], trial: Trial, experiment
     experiment.judge(trial, trial.finish())
 
 
+@pytest.mark.thorough
 def test_disk_full_under_the_agent(disks: list[Disk], trial: Trial, experiment: Experiment) -> None:
     """An agent whose disk is full delivers all the same, as long as its principal is there."""
     disks.append(disk := Disk(trial.cluster.folder / "agent", "4m"))

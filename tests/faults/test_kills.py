@@ -38,6 +38,7 @@ def test_principal_killed_before_it_answers(trial: Trial, experiment: Experiment
     experiment.judge(trial, trial.finish())
 
 
+@pytest.mark.thorough
 def test_principal_killed_after_it_answered(trial: Trial, experiment: Experiment) -> None:
     """A trigger that was answered is there, even if the answer was the last that the principal did."""
     trial.begin()
@@ -49,6 +50,7 @@ def test_principal_killed_after_it_answered(trial: Trial, experiment: Experiment
     experiment.judge(trial, trial.finish())
 
 
+@pytest.mark.thorough
 def test_principal_killed_while_it_writes_the_database(trial: Trial, experiment: Experiment) -> None:
     """A transaction that was cut short is made again, whole, from the journal and from what the agents still have."""
     trial.begin()

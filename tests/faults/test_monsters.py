@@ -169,6 +169,7 @@ def test_a_task_that_leaves_a_daemon(cluster: Cluster, leaves_nothing: None, exp
     experiment.record(injected=1, survived=1)
 
 
+@pytest.mark.thorough
 def test_a_task_that_ignores_sigterm(cluster: Cluster, leaves_nothing: None, experiment: Experiment) -> None:
     """Its time-out ends it all the same, with its children, after the grace; what it said before is there."""
     write(cluster, "trap : TERM; echo deaf; while :; do sleep 1; done", more="timeout: 500ms")
@@ -178,6 +179,7 @@ def test_a_task_that_ignores_sigterm(cluster: Cluster, leaves_nothing: None, exp
     experiment.record(injected=1, survived=1)
 
 
+@pytest.mark.thorough
 def test_a_deaf_task_of_an_agent_that_is_told_to_stop_at_once(
     cluster: Cluster, leaves_nothing: None, experiment: Experiment
 ) -> None:

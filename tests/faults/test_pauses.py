@@ -12,6 +12,7 @@ TIMEOUT_S = 3.0
 TIMEOUT = {"CDKTR_AGENT_HEARTBEAT_TIMEOUT_MS": str(int(TIMEOUT_S * 1000))}
 
 
+@pytest.mark.thorough
 def test_principal_stopped_for_longer_than_the_timeout(trial: Trial, experiment: Experiment) -> None:
     """A principal that stood still calls no agent lost for it: every run ends as it should, with every line."""
     trial.settings.update(TIMEOUT)
@@ -36,6 +37,7 @@ def test_agent_stopped_for_longer_than_the_timeout(trial: Trial, experiment: Exp
     experiment.judge(trial, trial.finish())
 
 
+@pytest.mark.thorough
 def test_all_stopped_for_longer_than_the_timeout(trial: Trial, experiment: Experiment) -> None:
     """A machine that was paused, with all that is on it, goes on where it was."""
     trial.settings.update(TIMEOUT)

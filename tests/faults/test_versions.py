@@ -67,6 +67,7 @@ def translated(port: int, change: Callable[[bytes], bytes]) -> Iterator[int]:
             thread.join()
 
 
+@pytest.mark.thorough
 def test_peers_that_say_more_than_is_known(trial: Trial, experiment: Experiment) -> None:
     """Agent and principal each take what they know out of what a later version says, and work together."""
     trial.start_principal()
