@@ -74,10 +74,10 @@ def test_agent_killed_mid_task(trial: Trial, experiment: Experiment) -> None:
     trial.settings.update(TIMEOUT)
     trial.begin()
     trial.start_agent("second")
-    for _ in range(trial.size.faults):
+    for number in range(trial.size.faults):
         trial.moment()
         trial.kill(trial.chance.choice(trial.living))
-        trial.start_agent("third")
+        trial.start_agent(f"next{number}")
     trial.settle()
     trial.await_orphans()
     experiment.judge(trial, trial.finish())
