@@ -24,12 +24,12 @@ from cdktr.errors import ProtocolError, RefusedError, StartError, UnreachableErr
 from cdktr.executor import Executor, base_environment
 from cdktr.frames import Reported
 from cdktr.heir import Heir
-from cdktr.ledger import Ledger
 from cdktr.messages import Structured, load
 from cdktr.outbox import Outbox
 from cdktr.process import stop_signals
 from cdktr.protocol import Heartbeat, LeaseWork, StartRuns, decode_reply
 from cdktr.records import RunStatus, RunUpdate
+from cdktr.roster import Roster
 from cdktr.settings import Settings
 from cdktr.spool import Spool
 from cdktr.transport import Requester
@@ -65,10 +65,10 @@ class Agent:
         self._data_folder = Path(settings.app_data_directory)
         self._berth = take_berth(self._data_folder, self.id, f"{self.id}/{secrets.token_hex(4)}")
         self._requester = Requester(host, port)
-        self._ledger = Ledger(self._berth.ledger_path)
+        self._roster = Roster(self._berth.roster_path)
         grace_s = settings.task_kill_grace_ms / 1000
         self._executor = Executor(
-            settings.log_line_limit_bytes, grace_s, on_spawn=self._ledger.process, on_gone=self._ledger.exited
+            settings.log_line_limit_bytes, grace_s, on_spawn=self._roster.process, on_gone=self._roster.exited
         )
         self._outbox = Outbox(
             *(self.id, self._berth.identity.source, self._new_spool(self._berth.folder), self._requester),
@@ -100,7 +100,7 @@ class Agent:
             self._close_berth()
 
     def _close_berth(self) -> None:
-        self._ledger.close()
+        self._roster.close()
         spool = self._outbox.spool
         spool.close()
         if spool.is_empty and not self._drivers:
@@ -294,7 +294,7 @@ class Agent:
         slots = self._settings.agent_max_concurrency
         driver = Driver(job, self.id, slots, self._executor, self._env, self._outbox.add)
         self._drivers[job.run_id] = driver
-        self._ledger.run(job.run_id, job.workflow.id, job.token)
+        self._roster.run(job.run_id, job.workflow.id, job.token)
         log.info("Run %s of %s starts", job.run_id, job.workflow.id)
         group.create_task(self._see_through(driver, job)).add_done_callback(partial(self._ended, job.run_id))
 
@@ -315,7 +315,7 @@ class Agent:
         del self._drivers[run_id]
         # In this order: an heir must not call a run crashed whose end is known.
         self._outbox.save()
-        self._ledger.ended(run_id)
+        self._roster.ended(run_id)
         self._changed.set()
         self._outbox.when_stored(partial(self._holding.__delitem__, run_id))
 

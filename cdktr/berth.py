@@ -1,7 +1,7 @@
 """The folder that an agent has for itself while it lives, and those that dead agents left.
 
 `<data folder>/agents/<agent id>/` holds `agent.json` (who it is and where it ran), `lock`, which its owner holds, the
-ledger and the segments of the spool. The folder of an agent that was stopped and had nothing left to tell is removed.
+roster and the segments of the spool. The folder of an agent that was stopped and had nothing left to tell is removed.
 """
 
 import json
@@ -18,7 +18,7 @@ from cdktr.lock import try_lock, wait_lock
 from cdktr.proc import boot_id, host_name
 
 #: The names in the folder.
-LEDGER = "ledger"
+ROSTER = "roster"
 IDENTITY = "agent.json"
 LOCK = "lock"
 
@@ -49,9 +49,9 @@ class Berth:
         self._lock = lock
 
     @property
-    def ledger_path(self) -> Path:
-        """The ledger's file."""
-        return self.folder / LEDGER
+    def roster_path(self) -> Path:
+        """The roster's file."""
+        return self.folder / ROSTER
 
     def write(self, identity: Identity) -> None:
         """Note who has it. Raises OSError."""

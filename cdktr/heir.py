@@ -13,10 +13,10 @@ from pathlib import Path
 
 from cdktr.berth import Berth, abandoned
 from cdktr.frames import Reported
-from cdktr.ledger import Process, UnderWay, read_ledger
 from cdktr.outbox import Outbox
 from cdktr.proc import bearers, boot_id, kill, members, start_time
 from cdktr.records import RunStatus, RunUpdate
+from cdktr.roster import Process, UnderWay, read_roster
 from cdktr.spool import Spool
 from cdktr.transport import Requester
 
@@ -69,7 +69,7 @@ class Heir:
     async def settle(self, berth: Berth) -> None:
         """End, report and deliver what a dead agent left; returns when the principal has all of it."""
         dead = berth.identity.agent_id
-        under_way = read_ledger(berth.ledger_path)
+        under_way = read_roster(berth.roster_path)
         ended = await self._end_all(dead, under_way.processes.values())
         spool = await asyncio.get_running_loop().run_in_executor(None, self._spool_of, berth.folder)
         try:

@@ -25,7 +25,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     ),
     "2 edges": (
         *("catalog", "journal", "lock", "process", "store", "caller", "transport"),
-        *("proc", "executor", "uv", "spool", "ledger", "berth"),
+        *("proc", "executor", "uv", "spool", "roster", "berth"),
     ),
     "3 daemons": (
         *("logs", "reports", "coordinator", "legacy", "api", "scheduler", "pair", "principal"),
@@ -55,7 +55,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "api": frozenset({"logs", "coordinator", "legacy"}),
     "principal": frozenset({"logs", "coordinator", "legacy", "api", "scheduler", "pair"}),
     "executor": frozenset({"proc"}),
-    "ledger": frozenset({"proc"}),
+    "roster": frozenset({"proc"}),
     "berth": frozenset({"lock", "proc"}),
     "heir": frozenset({"outbox"}),
     "agent": frozenset({"outbox", "driver", "heir"}),

@@ -13,10 +13,10 @@ import pytest
 from cdktr.berth import Berth, take_berth
 from cdktr.frames import Reported, numbered, pack, unpack
 from cdktr.heir import Heir, marker
-from cdktr.ledger import Ledger
 from cdktr.proc import boot_id
 from cdktr.protocol import Report, decode, success
 from cdktr.records import LogChunk, RunStatus, RunUpdate
+from cdktr.roster import Roster
 from cdktr.spool import Spool
 from cdktr.transport import Requester
 
@@ -61,25 +61,25 @@ def settle(data_folder: Path, principal: str = "p", grace_s: float = 5.0) -> Lis
 
 
 @pytest.fixture
-def dead(tmp_path: Path) -> tuple[Berth, Ledger]:
+def dead(tmp_path: Path) -> tuple[Berth, Roster]:
     """An agent that had a run under way and something to tell, just before its death."""
     berth = take_berth(tmp_path, "dead-1", "dead-1/x")
     berth.write(replace(berth.identity, principal="p"))
-    ledger = Ledger(berth.ledger_path)
-    ledger.run("r-0", "w", "secret-0")
-    ledger.run("r-1", "w", "secret-1")
-    ledger.ended("r-0")
+    roster = Roster(berth.roster_path)
+    roster.run("r-0", "w", "secret-0")
+    roster.run("r-1", "w", "secret-1")
+    roster.ended("r-0")
     spool = open_spool(berth.folder)
     spool.add(pack(LINE))
     spool.flush()
     spool.close()
-    return berth, ledger
+    return berth, roster
 
 
-def die(dead: tuple[Berth, Ledger]) -> Path:
+def die(dead: tuple[Berth, Roster]) -> Path:
     """Its locks are free, its files stay."""
-    berth, ledger = dead
-    ledger.close()
+    berth, roster = dead
+    roster.close()
     berth.close()
     return berth.folder
 
@@ -100,7 +100,7 @@ def spawn(command: str, agent_id: str | None = "dead-1") -> "subprocess.Popen[by
     return subprocess.Popen(["sh", "-c", command], env=env, stdout=subprocess.PIPE, start_new_session=True)
 
 
-def test_it_tells_in_the_dead_ones_name_what_that_had_to_tell(dead: tuple[Berth, Ledger], tmp_path: Path) -> None:
+def test_it_tells_in_the_dead_ones_name_what_that_had_to_tell(dead: tuple[Berth, Roster], tmp_path: Path) -> None:
     folder = die(dead)
     told = settle(tmp_path)
     assert told.sources == {("heir-1", "dead-1/x")}
@@ -115,7 +115,7 @@ def test_it_tells_in_the_dead_ones_name_what_that_had_to_tell(dead: tuple[Berth,
 
 
 def test_it_ends_what_the_dead_one_left_and_nobody_elses(
-    dead: tuple[Berth, Ledger], tmp_path: Path, processes: list["subprocess.Popen[bytes]"]
+    dead: tuple[Berth, Roster], tmp_path: Path, processes: list["subprocess.Popen[bytes]"]
 ) -> None:
     escaped, group, stranger, later = (
         spawn("exec sleep 1000"),
@@ -124,9 +124,9 @@ def test_it_ends_what_the_dead_one_left_and_nobody_elses(
         spawn("exec sleep 1000", agent_id=None),
     )
     processes += [escaped, group, stranger, later]
-    berth, ledger = dead
-    ledger.process(group.pid)
-    with open(berth.ledger_path, "a") as file:
+    berth, roster = dead
+    roster.process(group.pid)
+    with open(berth.roster_path, "a") as file:
         # The number of a process that has ended belongs to another by now; or the machine was restarted.
         file.write(f'["process",{later.pid},1,"{boot_id()}"]\n["process",{stranger.pid},1,"another boot"]\n')
     die(dead)
@@ -136,7 +136,7 @@ def test_it_ends_what_the_dead_one_left_and_nobody_elses(
 
 
 def test_who_does_not_hear_sigterm_is_killed(
-    dead: tuple[Berth, Ledger], tmp_path: Path, processes: list["subprocess.Popen[bytes]"]
+    dead: tuple[Berth, Roster], tmp_path: Path, processes: list["subprocess.Popen[bytes]"]
 ) -> None:
     deaf = spawn("trap '' TERM; echo; while :; do sleep 1; done")
     processes.append(deaf)
@@ -148,7 +148,7 @@ def test_who_does_not_hear_sigterm_is_killed(
 
 
 def test_what_is_another_principals_is_left_alone(
-    dead: tuple[Berth, Ledger], tmp_path: Path, processes: list["subprocess.Popen[bytes]"], caplog: Any
+    dead: tuple[Berth, Roster], tmp_path: Path, processes: list["subprocess.Popen[bytes]"], caplog: Any
 ) -> None:
     left = spawn("exec sleep 1000")
     processes.append(left)
@@ -159,7 +159,7 @@ def test_what_is_another_principals_is_left_alone(
     assert settle(tmp_path).records[0] == LINE
 
 
-def test_what_is_another_hosts_is_left_alone(dead: tuple[Berth, Ledger], tmp_path: Path, caplog: Any) -> None:
+def test_what_is_another_hosts_is_left_alone(dead: tuple[Berth, Roster], tmp_path: Path, caplog: Any) -> None:
     berth, _ = dead
     berth.write(replace(berth.identity, host="far-away", boot="theirs"))
     folder = die(dead)
@@ -167,7 +167,7 @@ def test_what_is_another_hosts_is_left_alone(dead: tuple[Berth, Ledger], tmp_pat
     assert f"{folder} was left by an agent of another host, far-away" in caplog.text
 
 
-def test_an_heir_that_dies_too_has_an_heir(dead: tuple[Berth, Ledger], tmp_path: Path) -> None:
+def test_an_heir_that_dies_too_has_an_heir(dead: tuple[Berth, Roster], tmp_path: Path) -> None:
     die(dead)
 
     class Away(Listener):

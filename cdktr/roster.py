@@ -38,7 +38,7 @@ class HeldRun(NamedTuple):
 
 @dataclass(slots=True)
 class UnderWay:
-    """What a ledger says: runs by id, processes by pid."""
+    """What a roster says: runs by id, processes by pid."""
 
     runs: dict[str, HeldRun] = field(default_factory=dict)
     processes: dict[int, Process] = field(default_factory=dict)
@@ -61,8 +61,8 @@ class UnderWay:
         return [*runs, *(["process", *process] for process in self.processes.values())]
 
 
-class Ledger:
-    """The ledger of a living agent. A disk that takes no line costs no run: it is told in the log, once."""
+class Roster:
+    """The roster of a living agent. A disk that takes no line costs no run: it is told in the log, once."""
 
     def __init__(self, path: Path) -> None:
         """Begin it. Raises OSError."""
@@ -129,7 +129,7 @@ def _line(entry: list[Any]) -> bytes:
     return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
 
 
-def read_ledger(path: Path) -> UnderWay:
+def read_roster(path: Path) -> UnderWay:
     """What a dead agent had under way. A torn line is passed over; no file, no work."""
     found = UnderWay()
     try:
