@@ -1,7 +1,7 @@
 """The principal's API: a table, request -> handler. Handlers read and decide by the parts they are given.
 
-A handler returns its reply, or awaits what it needs first: the journal's disk, the database's thread, or an event that
-the request rests for.
+A handler returns its reply, or awaits what it needs first: the database's thread, or an event that the request rests
+for. What only waits for the journal's disk is `Accepted`: it costs no task, as there may be thousands a second.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from cdktr.coordinator import Coordinator
 from cdktr.errors import CdktrError, NotFoundError, ProtocolError, StoreError, UnprocessableError
 from cdktr.legacy import OldAgents
 from cdktr.logs import LogHub
-from cdktr.messages import Request
+from cdktr.messages import Request, milliseconds, named
 from cdktr.pages import cut, log_filters, page_size
 from cdktr.store import Store
 from cdktr.text import format_log
@@ -56,6 +56,14 @@ class HandedOut:
     take_back: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A reply that may leave once everything decided so far is durable; the run that must not be if it cannot."""
+
+    reply: p.Reply
+    run_id: str | None
+
+
 class Api:
     """Answers requests. `reload` reads the workflow folder; `ports` are API, log intake, log output, as bound."""
 
@@ -87,6 +95,9 @@ class Api:
         try:
             request = self._decode(frames)
             result = HANDLERS[type(request)](self, request)
+            if isinstance(result, Accepted):
+                self._coordinator.when_durable(partial(self._told, result, send))
+                return
             if not isinstance(result, p.Reply):
                 group.create_task(self._later(result, send))
                 return
@@ -99,6 +110,11 @@ class Api:
         if len(frames) != 1:
             raise ProtocolError(f"A request is one frame, not {len(frames)}")
         return p.decode(frames[0])
+
+    def _told(self, accepted: Accepted, send: Send, error: StoreError | None) -> None:
+        if error is not None:
+            self._coordinator.withdraw(accepted.run_id)
+        send(accepted.reply if error is None else _error_reply(error))
 
     @staticmethod
     async def _later(result: Awaitable[p.Reply | HandedOut], send: Send) -> None:
@@ -125,19 +141,18 @@ class Api:
             self._listing = (workflows, reply)
         return self._listing[1]
 
-    async def run_task(self, request: p.RunTask) -> p.Reply:
+    def run_task(self, request: p.RunTask) -> Accepted:
         """Trigger a run with default parameters."""
-        await self._coordinator.trigger(request.workflow_id, {}, "manual", None)
-        return p.OK
+        return Accepted(p.OK, self._coordinator.accept(request.workflow_id, {}, "manual", None))
 
     def register_agent(self, request: p.RegisterAgent) -> p.Reply:
         """Registration or heartbeat."""
-        self._old.register(_named(request.agent_id, "agent_id"))
+        self._old.register(named(request.agent_id, "agent_id"))
         return p.OK
 
     async def fetch_workflow(self, request: p.FetchWorkflow) -> p.Reply | HandedOut:
         """Work for an old agent, or OK."""
-        fetched = await self._old.fetch(_named(request.agent_id, "agent_id"))
+        fetched = await self._old.fetch(named(request.agent_id, "agent_id"))
         if fetched is None:
             return p.OK
         run_id, workflow = fetched
@@ -146,8 +161,8 @@ class Api:
 
     async def agent_workflow_status(self, request: p.AgentWorkflowStatus) -> p.Reply:
         """An old agent reports on a run."""
-        ids = (_named(request.agent_id, "agent_id"), request.workflow_id)
-        await self._old.run_status(*ids, _named(request.workflow_instance_id, "workflow_instance_id"), request.status)
+        ids = (named(request.agent_id, "agent_id"), request.workflow_id)
+        await self._old.run_status(*ids, named(request.workflow_instance_id, "workflow_instance_id"), request.status)
         return p.OK
 
     def agent_task_status(self, request: p.AgentTaskStatus) -> p.Reply:
@@ -158,8 +173,8 @@ class Api:
 
     async def query_logs(self, request: p.QueryLogs) -> p.Reply:
         """Formatted lines of a window."""
-        end = _number(request.end_ms, "end_ms", int(time.time() * 1000))
-        start = _number(request.start_ms, "start_ms", end - DEFAULT_WINDOW_MS)
+        end = milliseconds(request.end_ms, "end_ms", int(time.time() * 1000))
+        start = milliseconds(request.start_ms, "start_ms", end - DEFAULT_WINDOW_MS)
 
         def query() -> p.Reply:
             filters = (request.workflow_id or None, request.workflow_instance_id or None)
@@ -207,10 +222,11 @@ class Api:
             }
         )
 
-    async def trigger(self, request: p.Trigger) -> p.Reply:
+    def trigger(self, request: p.Trigger) -> Accepted:
         """Trigger a run and tell its id."""
         facts = (request.params, request.trigger, request.scheduled_ms)
-        return p.success({"workflow_instance_id": await self._coordinator.trigger(request.workflow_id, *facts)})
+        run_id = self._coordinator.accept(request.workflow_id, *facts)
+        return Accepted(p.success({"workflow_instance_id": run_id}), run_id)
 
     def heartbeat(self, request: p.Heartbeat) -> p.Reply:
         """An agent is alive."""
@@ -297,6 +313,7 @@ class Api:
                 "free_slots": _free_slots(dispatch.agent_infos()),
                 "unstored_rows": self._hub.unstored,
                 "database_trouble": self._hub.trouble,
+                "journal_trouble": self._coordinator.ledger.trouble,
                 "dropped_lines": self._hub.dropped,
                 "stopping": self._coordinator.is_stopping,
                 **self._facts,
@@ -328,7 +345,7 @@ class Api:
 
 
 #: Every request's handler; a test holds it against `protocol.VERBS`.
-HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | Awaitable[p.Reply | HandedOut]"]] = {
+HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | Accepted | Awaitable[p.Reply | HandedOut]"]] = {
     p.Ping: Api.ping,
     p.ListWorkflows: Api.list_workflows,
     p.RunTask: Api.run_task,
@@ -365,23 +382,6 @@ def _error_reply(error: Exception) -> p.Reply:
         return p.client_error(error)
     log.error("A request could not be answered", exc_info=error)
     return p.server_error(f"An error inside the principal: {error!r}; its log has the details")
-
-
-def _named(text: str, what: str) -> str:
-    if not text:
-        raise ProtocolError(f"{what} is empty")
-    return text
-
-
-def _number(text: str, what: str, default: int) -> int:
-    if not text:
-        return default
-    try:
-        number = int(text)
-    except ValueError:
-        raise ProtocolError(f"{what} is {text[:40]!r}; expected milliseconds since the epoch") from None
-    # What the database can hold.
-    return max(min(number, 2**63 - 1), -(2**63))
 
 
 def _free_slots(agents: list[Any]) -> int:

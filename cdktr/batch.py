@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 from cdktr.records import LogChunk, LogRecord, RunUpdate, TaskUpdate
@@ -92,11 +93,11 @@ class Batch:
 
     def add_run(self, update: RunUpdate, number: int) -> None:
         """Add a run's change of status."""
-        self.runs.append((*_values(update), number))
+        self.runs.append((*_RUN(update), number))
 
     def add_task(self, update: TaskUpdate, number: int) -> None:
         """Add a task's change of status."""
-        self.tasks.append((*_values(update), number))
+        self.tasks.append((*_TASK(update), number))
 
     @property
     def rows(self) -> Mapping[str, list[tuple[Any, ...]]]:
@@ -115,5 +116,5 @@ class Batch:
         return sum(map(len, self.rows.values())) - len(self.chunks) + self.chunk_lines
 
 
-def _values(update: RunUpdate | TaskUpdate) -> list[Any]:
-    return [getattr(update, f.name) for f in fields(update)]
+#: The values of an update, in the order of its fields, which is that of the columns.
+_RUN, _TASK = (attrgetter(*(f.name for f in fields(kind))) for kind in (RunUpdate, TaskUpdate))

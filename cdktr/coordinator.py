@@ -1,45 +1,31 @@
-"""The queue at work: `dispatch` decides, this makes it durable, tells the history, and wakes those who wait.
-
-The order that keeps every promise: a decision is taken in memory; its events go to the journal; its answer leaves
-after the journal is synced. The rows of the history are made from the same events (`history`), so a row that a
-crash kept from the database is made again when the journal is replayed: the number of the last event whose row is
-stored lies in the database itself, written in the same transaction.
-"""
+"""The queue at work: `dispatch` decides, `ledger` makes it durable and tells the history, this wakes those who wait."""
 
 import asyncio
 import logging
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from cdktr.codec import assignment_to_json
-from cdktr.dispatch import AHEAD_MS, Change, Dispatch, QueuedRun
-from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StartError, StoreError
-from cdktr.history import update_of
-from cdktr.journal import Journal
+from cdktr.dispatch import AHEAD_MS, Dispatch
+from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StoreError
+from cdktr.journal import Journal, Then
+from cdktr.ledger import JOURNAL, Ledger, now_ms
 from cdktr.logs import LogHub
 from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns
-from cdktr.records import RunStatus
+from cdktr.records import QueuedRun, RunStatus
 from cdktr.reports import Reports
 from cdktr.workflow import Assignment, Workflow, bind_params
 
 log = logging.getLogger(__name__)
-
-#: Events in the journal below which it is not worth a snapshot.
-LEAST_EVENTS = 1_000
 
 #: Tasks in all that one answer hands out, at least one run: what is larger goes out in several answers.
 GRANT_TASKS = 1_000
 
 #: Seconds that a report rests at most: less than its agent waits, or reports that come again would pile up here.
 REPORT_REST_S = 45.0
-
-#: The name under which the database remembers the journal's last event that it has.
-JOURNAL = "journal"
 
 
 @dataclass(slots=True)
@@ -63,153 +49,81 @@ class Coordinator:
         first_number: Callable[[], int],
     ) -> None:
         self.dispatch = Dispatch(timeout_s)
-        self._journal = journal
         self._hub = hub
         # The database must not know a report whose effect on the queue a crash could still undo.
         hub.before_write = journal.sync
         self._find = find
         self.reports = Reports(self.dispatch, hub, cursors)
-        self._number = 0
-        #: Events that the database may not have yet, with their numbers.
-        self._unstored: deque[tuple[int, Change]] = deque()
         self._waiters: dict[str, _Waiter] = {}
         #: Of each open run that somebody waits for.
         self._ends: dict[str, asyncio.Future[None]] = {}
         self.is_stopping = False
-        self._restore(cursors.get(JOURNAL, -1), first_number)
-
-    # State over a restart.
-
-    def _restore(self, stored: int, first_number: Callable[[], int]) -> None:
-        snapshot = self._journal.snapshot
-        if snapshot is None and not self._journal.events:
-            self.dispatch.next_number = first_number()
-            self._number = stored + 1
-            return
-        events = [(number, Change(kind, facts)) for number, kind, facts in self._journal.events]
-        if snapshot is not None:
-            self.dispatch.restore(snapshot["dispatch"])
-            self._number = snapshot["number"]
-            for number, kind, facts in snapshot["unstored"]:
-                self._again(number, Change(kind, facts), stored)
-        try:
-            self.dispatch.resume([change for _, change in events], time.monotonic(), now_ms())
-        except RefusedError as error:
-            raise StartError(
-                f"The journal in {self._journal.folder} does not fit together, it is damaged: {error}; "
-                "restore it from a backup, or move the folder aside to start with an empty queue"
-            ) from error
-        for number, change in events:
-            self._again(number, change, stored)
-            self._number = number + 1
-        self._hub.mark(JOURNAL, self._number - 1)
-        if self.dispatch.queued or self.dispatch.leases:
-            log.info("Restored %d queued and %d leased runs", len(self.dispatch.queued), len(self.dispatch.leases))
-
-    def _again(self, number: int, change: Change, stored: int) -> None:
-        if number > stored:
-            self._unstored.append((number, change))
-            self._to_history(change)
-
-    def snapshot(self) -> dict[str, Any]:
-        """The state for the journal, with what the database may not have."""
-        unstored = [[number, change.kind, change.facts] for number, change in self._unstored]
-        return {"dispatch": self.dispatch.snapshot(), "number": self._number, "unstored": unstored}
-
-    async def persist(self) -> None:
-        """Fold the journal into a snapshot, once it holds more than that would. Raises StoreError."""
-        dispatch = self.dispatch
-        size = len(dispatch.queued) + len(dispatch.leases) + len(dispatch.finished) + len(self._unstored)
-        if self._journal.grown > max(size, LEAST_EVENTS):
-            await self._hub.flush(1.0)
-            await self._journal.compact(self.snapshot)
+        self.ledger = Ledger(self.dispatch, journal, hub, self._tell_end)
+        self.ledger.restore(cursors.get(JOURNAL, -1), first_number)
 
     # From decisions to the journal and the history.
 
     def settle(self) -> None:
         """Journal what was decided, tell the history, hand out what can be handed out."""
-        if self._take_changes() and self._waiters and self.dispatch.queued:
+        if self.ledger.take_changes() and self._waiters and self.dispatch.queued:
             self._hand_out()
-            self._take_changes()
-
-    def _take_changes(self) -> bool:
-        changes = self.dispatch.take_changes()
-        for change in changes:
-            self._journal.append([self._number, change.kind, change.facts])
-            self._unstored.append((self._number, change))
-            self._to_history(change)
-            self._number += 1
-        if changes:
-            self._hub.mark(JOURNAL, self._number - 1)
-        return bool(changes)
-
-    def _to_history(self, change: Change) -> None:
-        update = update_of(change)
-        if update is not None:
-            self._hub.take_run(update)
-            if update.status.is_final:
-                self._tell_end(update.workflow_instance_id)
+            self.ledger.take_changes()
 
     def _tell_end(self, run_id: str) -> None:
         if (waiting := self._ends.pop(run_id, None)) is not None:
             waiting.set_result(None)
 
-    async def forget_stored(self) -> None:
-        """Drop, for ever, what the database has got meanwhile from the list of what it may miss."""
-        while True:
-            number = self._number
-            await self._hub.stored()
-            while self._unstored and self._unstored[0][0] < number:
-                self._unstored.popleft()
-            await asyncio.sleep(0.5)
-            while not self._unstored:
-                await asyncio.wait([self._hub.news()])
-
     async def durably(self) -> None:
         """Return when all that was decided so far is on the disk. Raises StoreError."""
         self.settle()
-        await self._journal.sync()
+        await self.ledger.durably()
+
+    def when_durable(self, then: Then) -> None:
+        """`durably` for one that need not be a task for it: see `Journal.when_synced`."""
+        self.settle()
+        self.ledger.when_durable(then)
 
     # Triggers.
 
     async def trigger(
         self, workflow_id: str, params: Mapping[str, Any], trigger: str, scheduled_ms: int | None
     ) -> str | None:
-        """Accept a run; returns its id when it is durable, None for a scheduled time that was accepted before.
+        """Accept a run; returns its id when it is durable. Otherwise as `accept`."""
+        run_id = self.accept(workflow_id, params, trigger, scheduled_ms)
+        try:
+            await self.durably()
+        except StoreError:
+            self.withdraw(run_id)
+            raise
+        return run_id
 
-        Raises NotFoundError, DefinitionError for the parameters, StoreError when it cannot be made durable.
+    def accept(self, workflow_id: str, params: Mapping[str, Any], trigger: str, scheduled_ms: int | None) -> str | None:
+        """Decide on a trigger: the id of the run, None for a scheduled time that was accepted before. Nobody may be
+        told before it is durable; when it cannot be, `withdraw` it.
+
+        Raises NotFoundError, DefinitionError for the parameters, StoreError while nothing can be made durable.
         """
-        self._check_open()
+        if self.is_stopping:
+            raise StoreError("The principal is stopping; try again when it has been started again")
+        self.ledger.check()
         workflow = self._find(workflow_id)
         if workflow is None:
             raise NotFoundError(f"No workflow exists with id {workflow_id}")
-        bind_params(workflow, params)
-        if scheduled_ms is not None and scheduled_ms > now_ms() + AHEAD_MS:
+        if workflow.params or params:
+            bind_params(workflow, params)
+        now = now_ms()
+        if scheduled_ms is not None and scheduled_ms > now + AHEAD_MS:
             # It would silence the schedule until then: each later time of it is taken for one that was accepted before.
             raise RefusedError(
                 f"The scheduled time {scheduled_ms} lies in the future; only what is due can be triggered"
             )
-        run = self.dispatch.accept(
-            workflow_id, now_ms=now_ms(), params=params, trigger=trigger, scheduled_ms=scheduled_ms
-        )
-        try:
-            await self.durably()
-        except StoreError:
-            if run is not None:
-                self._withdraw(run.id)
-            raise
+        run = self.dispatch.accept(workflow_id, now_ms=now, params=params, trigger=trigger, scheduled_ms=scheduled_ms)
         return None if run is None else run.id
 
-    def _withdraw(self, run_id: str) -> None:
+    def withdraw(self, run_id: str | None) -> None:
         """Who triggered it is told that it was not accepted: then it must not run later."""
-        lease = self.dispatch.leases.get(run_id)
-        if run_id in self.dispatch.queued or (lease is not None and not lease.started):
-            self.dispatch.finish(run_id, RunStatus.CANCELLED, now_ms(), "the trigger could not be made durable")
+        if run_id is not None and self.dispatch.withdraw(run_id, now_ms(), "the trigger could not be made durable"):
             self.settle()
-
-    def _check_open(self) -> None:
-        if self.is_stopping:
-            raise StoreError("The principal is stopping; try again when it has been started again")
 
     async def ended(self, run_id: str, timeout_s: float) -> None:
         """Return when the run has ended, or after `timeout_s`. A run that is unknown has ended."""
@@ -242,8 +156,9 @@ class Coordinator:
             log.info("Agent %s registered", agent_id)
 
     async def lease(self, request: LeaseWork) -> dict[str, Any]:
-        """Work for an agent, as soon as there is some or when its wait is over."""
+        """Work for an agent, as soon as there is some or when its wait is over. Raises StoreError."""
         self.heard(request.agent_id)
+        self.ledger.check()
         lost = self.dispatch.reconcile(request.holding, now_ms())
         self.dispatch.take_back(request.agent_id, request.holding, now_ms())
         if (older := self._waiters.pop(request.agent_id, None)) is not None and not older.answer.done():
@@ -261,7 +176,7 @@ class Coordinator:
     async def _wait_for_work(self, request: LeaseWork) -> list[dict[str, Any]]:
         waiter = _Waiter(request.count, asyncio.get_running_loop().create_future())
         self._waiters[request.agent_id] = waiter
-        self._take_changes()
+        self.ledger.take_changes()
         if self.dispatch.queued:
             self._hand_out()
         await asyncio.wait([waiter.answer], timeout=request.wait_ms / 1000)
@@ -308,7 +223,7 @@ class Coordinator:
             lease = self.dispatch.leases.get(run_id)
             if lease is not None and lease.agent_id == agent_id and lease.started is False:
                 self.dispatch.requeue(lease, now_ms(), f"the assignment could not be sent to agent {agent_id}")
-        self._take_changes()
+        self.ledger.take_changes()
 
     def start(self, request: StartRuns) -> dict[str, Any]:
         """Which of the runs the agent may start. In memory is enough: see `Dispatch.resume`."""
@@ -361,16 +276,3 @@ class Coordinator:
             if not waiter.answer.done():
                 waiter.answer.set_result([])
         self._waiters.clear()
-
-    async def finish(self) -> None:
-        """Make everything durable before the end."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(5):
-                await self._hub.stored()
-                self._unstored.clear()
-        await self._journal.compact(self.snapshot)
-
-
-def now_ms() -> int:
-    """The wall clock, in milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000

@@ -12,11 +12,11 @@ Every run is in exactly one of `queued`, `leases`, `finished` (until it is forgo
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cdktr.errors import RefusedError
-from cdktr.records import AgentInfo, RunStatus
+from cdktr.records import AgentInfo, Change, Lease, QueuedRun, RunStatus, plain
 from cdktr.text import slug
 
 #: Ended runs whose verdict is remembered, to refuse late reports about them.
@@ -27,49 +27,6 @@ MAX_DELIVERIES = 5
 
 #: Milliseconds that the clock of one who triggers what is due may be ahead of this one.
 AHEAD_MS = 60_000
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedRun:
-    """A run that was accepted and waits for an agent."""
-
-    id: str
-    workflow_id: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    trigger: str = "manual"
-    #: The scheduled time that it is for, milliseconds; None for any other trigger.
-    scheduled_ms: int | None = None
-    queued_ms: int = 0
-    #: How many agents were lost that had it and had not started it.
-    deliveries: int = 0
-    #: Its place in the queue, which it keeps: the order of acceptance.
-    number: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A run in the hands of an agent. Only who holds the token may report on it."""
-
-    run: QueuedRun
-    agent_id: str
-    token: str
-    #: The run's tasks are numbered from here.
-    first_number: int
-    #: True, False, or None: unknown, because the principal restarted since it was handed out.
-    started: bool | None = False
-    #: An agent of the old API, which knows neither tokens nor our ids.
-    legacy: bool = False
-    #: The instance id which such an agent made for it.
-    alias: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One event: what happened to which run, as JSON-able facts."""
-
-    kind: str
-    #: What `apply` needs, and what the history tells: `workflow_id`, `agent_id`, `at_ms`, `detail`.
-    facts: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -117,17 +74,18 @@ class Dispatch:
         # What was accepted while the clock was wrong must not silence the schedule until that time comes again.
         if scheduled_ms is not None and scheduled_ms <= last <= now_ms + AHEAD_MS:
             return None
-        number = self._free_number()
-        run = QueuedRun(slug(number), workflow_id, dict(params or {}), trigger, scheduled_ms, now_ms, number=number)
-        self._do("queued", run=_plain(run), number=number + 1)
-        return run
+        run_id, number = self._free_id()
+        run: dict[str, Any] = {"id": run_id, "workflow_id": workflow_id, "params": dict(params or {})}
+        run |= {"trigger": trigger, "scheduled_ms": scheduled_ms, "queued_ms": now_ms, "number": number}
+        self._do("queued", run=run, number=number + 1)
+        return self.queued[run_id]
 
-    def _free_number(self) -> int:
+    def _free_id(self) -> tuple[str, int]:
         # An agent of the old API makes ids of the same form, which may be taken.
         number = self.next_number
         while (name := slug(number)) in self.leases or name in self.finished or name in self._aliases:
             number += 1
-        return number
+        return name, number
 
     def lease(self, agent_id: str, token: str, task_count: int, *, legacy: bool = False) -> Lease:
         """Hand the oldest queued run to an agent. The queue must not be empty."""
@@ -175,6 +133,16 @@ class Dispatch:
             detail=detail,
             token=token,
         )
+
+    def withdraw(self, run_id: str, now_ms: int, detail: str) -> bool:
+        """A trigger could not be accepted after all: its run is as if it had never been, but in the history, and its
+        scheduled time can be triggered again. False when it was started or ended meanwhile."""
+        lease = self.leases.get(run_id)
+        run = self.queued.get(run_id) if lease is None or lease.started else lease.run
+        if run is None:
+            return False
+        self._do("withdrawn", id=run_id, workflow_id=run.workflow_id, at_ms=now_ms, detail=detail)
+        return True
 
     def requeue(self, lease: Lease, now_ms: int, detail: str, *, counted: bool = False) -> None:
         """A run that was handed out and never started waits again in its old place; `counted` if it may be to blame."""
@@ -278,7 +246,7 @@ class Dispatch:
         if alias in self.finished or alias in self._aliases or alias in self.queued:
             return None
         run = QueuedRun(alias, workflow_id, trigger="agent", queued_ms=now_ms)
-        self._do("adopted", run=_plain(run), agent_id=agent_id)
+        self._do("adopted", run=plain(run), agent_id=agent_id)
         return alias
 
     def run_of(self, instance_id: str) -> str:
@@ -290,8 +258,8 @@ class Dispatch:
     def snapshot(self) -> dict[str, Any]:
         """Everything that must survive a restart, JSON-able."""
         return {
-            "queued": [_plain(run) for run in self.queued.values()],
-            "leases": [_plain(lease) | {"run": _plain(lease.run)} for lease in self.leases.values()],
+            "queued": [plain(run) for run in self.queued.values()],
+            "leases": [plain(lease) | {"run": plain(lease.run)} for lease in self.leases.values()],
             "finished": {run_id: status.value for run_id, status in self.finished.items()},
             "ended_by": dict(self._ended_by),
             "aliases": dict(self._aliases),
@@ -310,11 +278,9 @@ class Dispatch:
         self.cursor = dict(snapshot["cursor"])
         self.next_number = snapshot["next_number"]
 
-    def resume(self, changes: Iterable[Change], now: float, now_ms: int) -> None:
-        """After `restore`: replay what the journal holds beyond the snapshot. Agents that hold leases get a timeout to
-        come back, and whether they started what they were handed is unknown from now on."""
-        for change in changes:
-            self.apply(change)
+    def resume(self, now: float, now_ms: int) -> None:
+        """After `restore`, and after what the journal holds beyond the snapshot was applied: agents that hold leases
+        get a timeout to come back, and whether they started what they were handed is unknown from now on."""
         for run_id, lease in self.leases.items():
             self.heard(lease.agent_id, now, now_ms)
             if lease.started is False:
@@ -369,6 +335,12 @@ class Dispatch:
             self._ended_by.pop(forgotten, None)
             self._aliases = {alias: run for alias, run in self._aliases.items() if run != forgotten}
 
+    def _withdrawn(self, id: str, **_: Any) -> None:
+        run = self.queued[id] if id in self.queued else self.leases[id].run
+        if run.scheduled_ms is not None and self.cursor.get(run.workflow_id) == run.scheduled_ms:
+            self.cursor[run.workflow_id] = run.scheduled_ms - 1
+        self._finished(id, RunStatus.CANCELLED.value)
+
     def _bound(self, id: str, alias: str) -> None:
         self.leases[id] = replace(self.leases[id], alias=alias)
         self._aliases[alias] = id
@@ -378,14 +350,6 @@ class Dispatch:
         self.leases[adopted.id] = Lease(adopted, agent_id, "", 0, started=True, legacy=True, alias=adopted.id)
 
 
-_FIELDS = {kind: tuple(f.name for f in fields(kind)) for kind in (QueuedRun, Lease)}
-
-
-def _plain(value: QueuedRun | Lease) -> dict[str, Any]:
-    """The fields by name. Not `asdict`, which copies what is in them: a snapshot has thousands of these."""
-    return {name: getattr(value, name) for name in _FIELDS[type(value)]}
-
-
 #: Every event and its one effect.
 EVENTS: Mapping[str, Callable[..., None]] = {
     "queued": Dispatch._queued,
@@ -393,6 +357,7 @@ EVENTS: Mapping[str, Callable[..., None]] = {
     "started": Dispatch._started,
     "requeued": Dispatch._requeued,
     "finished": Dispatch._finished,
+    "withdrawn": Dispatch._withdrawn,
     "bound": Dispatch._bound,
     "adopted": Dispatch._adopted,
 }

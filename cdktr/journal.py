@@ -2,18 +2,24 @@
 
 Two kinds of files in one folder, each named by a generation: `snapshot.N` holds a JSON state; `events.N` the JSON
 events after it, a line each, `<crc32 of the JSON, 8 hex digits> <JSON>`. A snapshot is written beside, synced and
-renamed; only then are older files removed. A file is read up to its first damaged line: a torn last one, as a power
-loss leaves it, was never durable; whatever else is passed over is logged.
+renamed; only then are older files removed.
 
-`append` only buffers. `sync` makes durable, with one fdatasync however many callers wait for it.
+An event is a list that begins with its number, each higher than the one before: what a failing disk made the journal
+write twice is read once. A damaged line is left out, and what follows it is read: a torn last one, as a power loss
+leaves it, was never durable; any other is an error in the log, and its file is kept when its time is over, as
+`events.N.damaged`.
+
+`append` only buffers. One fdatasync makes durable what all who wait appended.
 """
 
 import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -21,6 +27,13 @@ from zlib import crc32
 from cdktr.errors import StartError, StoreError
 
 log = logging.getLogger(__name__)
+
+#: Made once, as there is a line a trigger.
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
+
+#: Told that something is durable (None), or why it is not.
+Then = Callable[[StoreError | None], None]
 
 
 class Journal:
@@ -34,10 +47,16 @@ class Journal:
         self._synced = 0
         self._appended = 0
         self._flushing: asyncio.Future[None] | None = None
+        #: Who waits until so many events are durable, oldest first.
+        self._waiting: list[tuple[int, Then]] = []
+        #: The states that the next flush is to write as a snapshot, the last of them, and who waits for that.
+        self._wanted: list[tuple[Callable[[], Any], asyncio.Future[None]]] = []
         #: Events taken since the last snapshot.
         self.grown = 0
-        #: The state that the next flush is to write as a snapshot.
-        self._wanted: Callable[[], Any] | None = None
+        #: Why the disk does not take the events, None while it does.
+        self.trouble: str | None = None
+        #: Files with a damaged line.
+        self._damaged: set[Path] = set()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._generation = max(self._generations("snapshot"), default=0)
@@ -45,12 +64,20 @@ class Journal:
             self.snapshot: Any = self._read_snapshot()
             #: The events after it, oldest first.
             self.events: list[Any] = self._read_events()
-            self._file = self._open_next()
+            #: None after a failure that leaves the file in doubt, until the next write.
+            self._file: int | None = self._open_next()
+            if self.snapshot is None and not self.events:
+                _sync_parents(folder)
         except OSError as error:
             raise StartError(
                 f"The journal in {folder} cannot be used: {error.strerror}; "
                 "give this user the right to write there, or set CDKTR_APP_DATA_DIRECTORY to another folder"
             ) from error
+
+    @property
+    def is_damaged(self) -> bool:
+        """Were there lines that could not be read? Then an event may not fit those before it."""
+        return bool(self._damaged)
 
     def _generations(self, kind: str) -> list[int]:
         names = (path.name.removeprefix(f"{kind}.") for path in self.folder.glob(f"{kind}.*"))
@@ -71,78 +98,142 @@ class Journal:
     def _read_events(self) -> list[Any]:
         # A crash between a snapshot and the removal of what it replaced leaves older files: the snapshot has them.
         events: list[Any] = []
+        last = -1
         for generation in self._generations("events"):
             if generation < self._generation:
                 continue
-            events += _parse_lines(self.folder / f"events.{generation}")
+            for event in self._read_lines(self.folder / f"events.{generation}"):
+                if event[0] > last:
+                    events.append(event)
+                    last = event[0]
         return events
+
+    def _read_lines(self, path: Path) -> Iterable[Any]:
+        torn: list[int] = []
+        for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+            try:
+                event = _parse_line(line)
+            except ValueError:
+                torn.append(number)
+                continue
+            if torn:
+                numbers = f"line {torn[0]}" if len(torn) == 1 else f"lines {torn[0]} to {torn[-1]}"
+                log.error("%s is damaged in %s: left out, and the file is kept", path, numbers)
+                self._damaged.add(path)
+                torn.clear()
+            yield event
 
     def _open_next(self) -> int:
         # Never append behind a line that may be torn: each start writes a file of its own.
         number = max([*self._generations("events"), self._generation], default=0) + 1
-        self._current = number
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL | os.O_CLOEXEC
-        file = os.open(self.folder / f"events.{number}", flags, 0o600)
+        path = self.folder / f"events.{number}"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             _sync_folder(self.folder)
         except OSError:
             os.close(file)
+            path.unlink(missing_ok=True)
             raise
+        self._current = number
         return file
 
-    def append(self, event: Any) -> None:
-        """Take an event for the next `sync`."""
+    def append(self, event: list[Any]) -> None:
+        """Take an event for the next write."""
         self._buffer.append(_line(event))
         self._appended += 1
         self.grown += 1
 
+    def when_synced(self, then: Then) -> None:
+        """Call `then` once, with None when everything appended so far is on the disk, or with the reason why it could
+        not be written: at once or later, from the event loop."""
+        if self._synced >= self._appended:
+            _tell(then, None)
+            return
+        self._waiting.append((self._appended, then))
+        self._start()
+
     async def sync(self) -> None:
         """Return when everything appended before the call is on the disk. Raises StoreError when it cannot be."""
-        target = self._appended
-        while self._synced < target:
-            try:
-                await self._flush_together()
-            except StoreError:
-                # It may have been a snapshot that failed, after the events were written.
-                if self._synced < target:
-                    raise
+        if self._synced < self._appended:
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.when_synced(partial(_settle, done))
+            await done
 
     async def compact(self, state: Callable[[], Any]) -> None:
         """Replace everything appended so far by `state()`, called at that moment. Raises StoreError."""
-        self._wanted = state
-        if self._flushing is not None:
-            # That one began without it. The next takes it along, whoever starts it.
-            await asyncio.wait([self._flushing])
-        await self._flush_together()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._wanted.append((state, done))
+        self._start()
+        await done
 
-    async def _flush_together(self) -> None:
+    def _start(self) -> None:
+        # One at a time: who comes during a write shares the next.
         if self._flushing is None:
-            # Not in a TaskGroup: whoever waits for it awaits it, and one waiter's end must not end it.
+            # Not in a TaskGroup: it tells those who wait itself how it went, and ends with none of them.
             self._flushing = asyncio.ensure_future(self._flush())  # noqa: TID251
-        await asyncio.shield(self._flushing)
 
     async def _flush(self) -> None:
-        loop = asyncio.get_running_loop()
-        lines: list[bytes] = []
-        grown, (state, self._wanted) = self.grown, (self._wanted, None)
+        wanted, self._wanted = self._wanted, []
         try:
-            # The state and the events that made it are taken at one moment.
-            snapshot = None if state is None else _line(state())
-            (lines, self._buffer), count = (self._buffer, []), self._appended
+            await self._flush_events([state for state, _ in wanted][-1:])
+        except Exception as error:
+            for _, done in wanted:
+                _settle(done, error)
+        else:
+            for _, done in wanted:
+                _settle(done, None)
+        self._flushing = None
+        if self._wanted or self._waiting:
+            self._start()
+
+    async def _flush_events(self, states: list[Callable[[], Any]]) -> None:
+        loop = asyncio.get_running_loop()
+        # The state and the events that made it are taken at one moment.
+        try:
+            snapshots, failure = [_line(state()) for state in states], None
+        except Exception as error:
+            snapshots, failure = [], error
+        (lines, self._buffer), count, grown = (self._buffer, []), self._appended, self.grown
+        try:
             await loop.run_in_executor(self._thread, self._write_events, b"".join(lines))
-            lines, self._synced = [], count
-            if snapshot is not None:
-                await loop.run_in_executor(self._thread, self._write_snapshot, snapshot)
-                self.grown -= grown
-        except OSError as error:
+        except Exception as error:
             self._buffer = lines + self._buffer
-            raise StoreError(f"The journal in {self.folder} cannot be written: {error.strerror}") from error
-        finally:
-            self._flushing = None
+            raise self._failed(count, error) from error
+        self._synced = count
+        self.trouble = None
+        self._release(count, None)
+        if failure is not None:
+            raise failure
+        for snapshot in snapshots:
+            try:
+                await loop.run_in_executor(self._thread, self._write_snapshot, snapshot)
+            except OSError as error:
+                raise self._error(error) from error
+            self.grown -= grown
+
+    def _failed(self, count: int, error: Exception) -> StoreError:
+        failure = self._error(error)
+        self.trouble = str(failure)
+        self._release(count, failure)
+        return failure
+
+    def _error(self, error: Exception) -> StoreError:
+        return StoreError(f"The journal in {self.folder} cannot be written: {getattr(error, 'strerror', error)}")
+
+    def _release(self, count: int, error: StoreError | None) -> None:
+        """Tell those who wait for no more than `count` events."""
+        waiting, self._waiting = self._waiting, []
+        # Whoever is told may append, and wait again.
+        for target, then in waiting:
+            if target <= count:
+                _tell(then, error)
+        self._waiting = [each for each in waiting if each[0] > count] + self._waiting
 
     def _write_events(self, data: bytes) -> None:
         if not data:
             return
+        if self._file is None:
+            self._file = self._open_next()
         before = os.fstat(self._file).st_size
         try:
             view = memoryview(data)
@@ -150,32 +241,55 @@ class Journal:
                 view = view[os.write(self._file, view) :]
             os.fdatasync(self._file)
         except OSError:
-            # A half-written line would hide what follows it.
-            os.ftruncate(self._file, before)
+            self._abandon(self._file, before)
             raise
+
+    def _abandon(self, file: int, size: int) -> None:
+        """Leave a file after a failure with what was durable in it; all the rest is written to another."""
+        # Not tried again in the same file. Where the truncation fails as well, a half-written line would run into the
+        # next. And after a failed fdatasync the kernel takes the pages for clean: a second one would report success
+        # for what never reached the disk.
+        self._file = None
+        with suppress(OSError):
+            os.ftruncate(file, size)
+        with suppress(OSError):
+            os.close(file)
+        if not size:
+            # A disk that stays full must not fill the folder with empty files.
+            with suppress(OSError):
+                (self.folder / f"events.{self._current}").unlink()
 
     def _write_snapshot(self, line: bytes) -> None:
         # Under a name of its own until it is whole and what follows it has a file: a failure leaves things as they are.
         beside = self.folder / "snapshot.new"
         _write_durably(beside, line)
         old, self._file = self._file, self._open_next()
-        os.close(old)
+        if old is not None:
+            os.close(old)
         beside.rename(self.folder / f"snapshot.{self._current}")
         _sync_folder(self.folder)
         self._generation = self._current
         for kind in ("snapshot", "events"):
             for number in self._generations(kind):
                 if number < self._generation:
-                    (self.folder / f"{kind}.{number}").unlink(missing_ok=True)
+                    self._remove(self.folder / f"{kind}.{number}")
+
+    def _remove(self, path: Path) -> None:
+        if path in self._damaged:
+            path.rename(f"{path}.damaged")
+            self._damaged.discard(path)
+        else:
+            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the files; call `sync` first."""
         self._thread.shutdown()
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
 
 
 def _line(value: Any) -> bytes:
-    text = json.dumps(value, separators=(",", ":")).encode()
+    text = _ENCODE(value).encode()
     return b"%08x %s\n" % (crc32(text), text)
 
 
@@ -187,17 +301,18 @@ def _parse_line(line: bytes) -> Any:
     return json.loads(text)
 
 
-def _parse_lines(path: Path) -> list[Any]:
-    lines = path.read_bytes().splitlines(keepends=True)
-    values: list[Any] = []
-    for number, line in enumerate(lines, 1):
-        try:
-            values.append(_parse_line(line))
-        except ValueError:
-            if number < len(lines):
-                log.error("%s is damaged in line %d; %d lines are passed over", path, number, len(lines) - number + 1)
-            break
-    return values
+def _settle(done: asyncio.Future[None], error: Exception | None) -> None:
+    # Who waited may have gone.
+    if not done.done():
+        done.set_result(None) if error is None else done.set_exception(error)
+
+
+def _tell(then: Then, error: StoreError | None) -> None:
+    try:
+        then(error)
+    except Exception as bug:
+        # The others must hear of it all the same.
+        log.error("What was to follow a write to the journal failed", exc_info=bug)
 
 
 def _write_durably(path: Path, data: bytes) -> None:
@@ -218,3 +333,10 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _sync_parents(folder: Path) -> None:
+    """Make the path to a new folder durable, as far as that can be asked for."""
+    for parent in folder.absolute().parents:
+        with suppress(OSError):
+            _sync_folder(parent)

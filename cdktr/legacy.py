@@ -7,8 +7,9 @@ it is kept under our id.
 import secrets
 from dataclasses import replace
 
-from cdktr.coordinator import Coordinator, now_ms
+from cdktr.coordinator import Coordinator
 from cdktr.errors import StoreError
+from cdktr.ledger import now_ms
 from cdktr.logs import LogHub
 from cdktr.records import LogRecord, RunStatus, RunUpdate, TaskUpdate
 from cdktr.workflow import Workflow, resolve
@@ -29,6 +30,7 @@ class OldAgents:
     async def fetch(self, agent_id: str) -> tuple[str, Workflow] | None:
         """A run and its definition, parameters filled in; None when there is none. Raises StoreError."""
         self._coordinator.heard(agent_id)
+        self._coordinator.ledger.check()
         if self._coordinator.is_stopping or (found := self._coordinator.next_run()) is None:
             self._coordinator.settle()
             return None

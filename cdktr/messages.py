@@ -8,8 +8,9 @@ says.
 
 import json
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
+from functools import cache
 from types import UnionType
 from typing import Any, ClassVar, NoReturn, get_args, get_origin, get_type_hints
 
@@ -61,6 +62,25 @@ def _read(name: str, kind: Any, word: str) -> Any:
         raise ProtocolError(f"{word!r} is no {name}; expected one of {', '.join(RunStatus)}") from None
 
 
+def named(text: str, what: str) -> str:
+    """An argument that must not be empty. Raises ProtocolError."""
+    if not text:
+        raise ProtocolError(f"{what} is empty")
+    return text
+
+
+def milliseconds(text: str, what: str, default: int) -> int:
+    """A time of the original API, where nothing stands for the default. Raises ProtocolError."""
+    if not text:
+        return default
+    try:
+        number = int(text)
+    except ValueError:
+        raise ProtocolError(f"{what} is {text[:40]!r}; expected milliseconds since the epoch") from None
+    # What the database can hold.
+    return max(min(number, 2**63 - 1), -(2**63))
+
+
 @dataclass(frozen=True, slots=True)
 class Structured(Request):
     """An added request: its fields as one JSON object. Unknown keys are ignored, so that newer peers can add some."""
@@ -75,17 +95,23 @@ class Structured(Request):
         given = load(words[0], f"the argument of {cls.verb}") if words else {}
         if not isinstance(given, dict):
             raise ProtocolError(f"{cls.verb} takes one JSON object")
-        missing = [f.name for f in _fields(cls) if _is_required(f) and f.name not in given]
-        if missing:
+        required, tests = _shape(cls)
+        if not required <= given.keys():
+            missing = [f.name for f in _fields(cls) if f.name in required - given.keys()]
             raise ProtocolError(f"{cls.verb} needs {', '.join(missing)}")
-        kinds = _types(cls)
-        values = {name: _typed(cls.verb, name, kinds[name], value) for name, value in given.items() if name in kinds}
+        values = {name: value for name, value in given.items() if name in tests}
+        for name, value in values.items():
+            if not (tests[name](value) and _is_text(value)):
+                raise ProtocolError(f"{name} of {cls.verb} cannot be {reprlib.repr(value)}")
         return cls(**values)
 
 
-#: Of every request that was met, by verb: its fields, and their types. Both are asked for with every message.
+_Test = Callable[[Any], bool]
+
+#: Of every request that was met, by verb: its fields, their types, and its `_shape`, as every message asks for them.
 _FIELDS: dict[str, tuple[Field[Any], ...]] = {}
 _TYPES: dict[str, dict[str, Any]] = {}
+_SHAPES: dict[str, tuple[frozenset[str], dict[str, _Test]]] = {}
 
 
 def _fields(kind: type[Request]) -> tuple[Field[Any], ...]:
@@ -100,26 +126,31 @@ def _types(kind: type[Request]) -> dict[str, Any]:
     return _TYPES[kind.verb]
 
 
-def _is_required(f: Any) -> bool:
-    return f.default is MISSING and f.default_factory is MISSING
-
-
-def _typed(verb: str, name: str, kind: Any, value: Any) -> Any:
-    if not fits(value, kind) or not _is_text(value):
-        raise ProtocolError(f"{name} of {verb} cannot be {reprlib.repr(value)}")
-    return value
+def _shape(kind: type[Request]) -> tuple[frozenset[str], dict[str, _Test]]:
+    """The fields that must be given, and the test that the value of each field must pass."""
+    if kind.verb not in _SHAPES:
+        required = frozenset(f.name for f in _fields(kind) if f.default is MISSING and f.default_factory is MISSING)
+        _SHAPES[kind.verb] = required, {f.name: _test_of(_types(kind)[f.name]) for f in _fields(kind)}
+    return _SHAPES[kind.verb]
 
 
 def fits(value: Any, kind: Any) -> bool:
     """Is a value that was read from JSON of this type? A whole number must also be one that the database can hold."""
+    return _test_of(kind)(value)
+
+
+@cache
+def _test_of(kind: Any) -> _Test:
     if isinstance(kind, UnionType):
-        return any(fits(value, each) for each in get_args(kind))
+        tests = [_test_of(each) for each in get_args(kind)]
+        return lambda value: any(test(value) for test in tests)
     if get_origin(kind) is dict:
-        _, inner = get_args(kind)
-        return isinstance(value, dict) and all(fits(each, inner) for each in value.values())
+        inner = _test_of(get_args(kind)[1])
+        return lambda value: isinstance(value, dict) and all(inner(each) for each in value.values())
     if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
-    return isinstance(value, get_origin(kind) or kind)
+        return lambda value: isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+    plain = get_origin(kind) or kind
+    return lambda value: isinstance(value, plain)
 
 
 def _is_text(value: Any) -> bool:
@@ -136,13 +167,13 @@ def _is_text(value: Any) -> bool:
 
 def dump(value: Any) -> str:
     """Compact JSON, ASCII only: no separator, no raw control character, valid UTF-8 whatever the strings hold."""
-    return json.dumps(value, separators=(",", ":"))
+    return _ENCODE(value)
 
 
 def load(text: str, what: str) -> Any:
     """The value of a JSON text. Raises ProtocolError that names `what` was read."""
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return _DECODE(text)
     except (ValueError, RecursionError):
         raise ProtocolError(f"{what} is not valid JSON") from None
 
@@ -150,6 +181,11 @@ def load(text: str, what: str) -> Any:
 def _no_number(_name: str) -> NoReturn:
     # Python's reader takes NaN and Infinity, which are no JSON.
     raise ValueError
+
+
+# Made once: `json.dumps` and `json.loads` make theirs anew for every message that is not of the default form.
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+_DECODE = json.JSONDecoder(parse_constant=_no_number).decode
 
 
 def read_text(frame: bytes) -> str:

@@ -169,7 +169,7 @@ class Principal:
                 port,
             )
         loops = [self._hub.run(), self._check(), self._persist(), self._watch_folder()]
-        loops.append(self._coordinator.forget_stored())
+        loops.append(self._coordinator.ledger.forget_stored())
         if self._with_scheduler:
             loops.append(self._scheduler().run())
         if self._agent_arguments is not None:
@@ -201,7 +201,7 @@ class Principal:
         while True:
             await asyncio.sleep(self._settings.q_persistence_interval_ms / 1000)
             try:
-                await self._coordinator.persist()
+                await self._coordinator.ledger.persist()
                 troubled = False
             except StoreError as error:
                 if not troubled:
@@ -243,7 +243,7 @@ class Principal:
             await self._pair.stop()
         try:
             async with asyncio.timeout(STOP_S):
-                await self._coordinator.finish()
+                await self._coordinator.ledger.finish()
         except (StoreError, TimeoutError) as error:
             log.error("Not everything could be stored: %s", str(error) or "the database took too long")
         raise _Stopped

@@ -1,12 +1,13 @@
-"""What travels through the system and ends in the database: statuses, log records, agents.
+"""What travels through the system and ends in the database: statuses, log records, agents; what the queue holds.
 
 Plain frozen values. `protocol` turns them into bytes, `store` into rows; they know of neither.
 All times are milliseconds since the Unix epoch, UTC, unless the name says otherwise.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class RunStatus(StrEnum):
@@ -123,3 +124,54 @@ class AgentInfo:
     spooled_bytes: int = 0
     #: Log lines that had to give way to that.
     dropped_lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRun:
+    """A run that was accepted and waits for an agent."""
+
+    id: str
+    workflow_id: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    trigger: str = "manual"
+    #: The scheduled time that it is for, milliseconds; None for any other trigger.
+    scheduled_ms: int | None = None
+    queued_ms: int = 0
+    #: How many agents were lost that had it and had not started it.
+    deliveries: int = 0
+    #: Its place in the queue, which it keeps: the order of acceptance.
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A run in the hands of an agent. Only who holds the token may report on it."""
+
+    run: QueuedRun
+    agent_id: str
+    token: str
+    #: The run's tasks are numbered from here.
+    first_number: int
+    #: True, False, or None: unknown, because the principal restarted since it was handed out.
+    started: bool | None = False
+    #: An agent of the old API, which knows neither tokens nor our ids.
+    legacy: bool = False
+    #: The instance id which such an agent made for it.
+    alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One event: what happened to which run, as JSON-able facts."""
+
+    kind: str
+    #: What `apply` needs, and what the history tells: `workflow_id`, `agent_id`, `at_ms`, `detail`.
+    facts: Mapping[str, Any]
+
+
+_FIELDS = {kind: tuple(f.name for f in fields(kind)) for kind in (QueuedRun, Lease)}
+
+
+def plain(value: QueuedRun | Lease) -> dict[str, Any]:
+    """The fields by name. Not `asdict`, which copies what is in them: a snapshot has thousands of these."""
+    return {name: getattr(value, name) for name in _FIELDS[type(value)]}

@@ -1,6 +1,8 @@
 """Requests to replies without a socket: every verb has its handler, every request gets one reply."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ class Desk:
         self.api = Api(world.coordinator, old, self.catalog, world.store, world.hub, reload, (1, 2, 3), {"x": "y"})
 
     async def ask(self, *frames: bytes) -> p.Reply:
+        answered = asyncio.Event()
         replies: list[p.Reply] = []
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(self.world.hub.run())
@@ -43,9 +46,11 @@ class Desk:
 
                 def send(reply: p.Reply) -> bool:
                     replies.append(reply)
+                    answered.set()
                     return True
 
                 self.api.handle(list(frames), send, answering)
+                await answered.wait()
             writer.cancel()
         [reply] = replies
         return reply
@@ -106,6 +111,29 @@ def test_a_bug_is_answered_too(
 
     at_desk(story, tmp_path)
     assert caplog.text.count("Traceback") == 2
+
+
+@pytest.mark.parametrize("request_", [p.Trigger("etl"), p.RunTask("etl")])
+def test_a_trigger_that_cannot_be_made_durable_is_refused_once_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_: Request
+) -> None:
+    def full(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def story(desk: Desk) -> None:
+        assert (await desk.ask(request_.encode())).kind in ("OK", "SUCCESS")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", full)
+            for _ in range(2):
+                reply = await desk.ask(request_.encode())
+                assert reply.kind == "SERVERERROR"
+                assert "cannot be written: No space left on device" in (reply.payload or "")
+                assert "No space left" in (await desk.value(p.ClusterStatus()))["journal_trouble"]
+        await desk.world.coordinator.ledger.persist()
+        assert (await desk.value(p.ClusterStatus()))["journal_trouble"] is None
+        assert [run["status"] for run in await desk.value(p.ListRuns())] == ["CANCELLED", "PENDING"]
+
+    at_desk(story, tmp_path)
 
 
 def test_too_many_lines_are_refused_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

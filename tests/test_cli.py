@@ -525,6 +525,7 @@ STATE: dict[str, Any] = {
         ),
         ({"queued": 1}, "1 run waits (r1 of w): they are about to start; if they stay, see what the agents log"),
         ({"queued": 1, "stopping": True}, "the principal is stopping: it takes nothing new and hands nothing out"),
+        ({"journal_trouble": "full"}, "no trigger is accepted and nothing is handed out: full"),
         ({"database_trouble": "full", "unstored_rows": 7}, "the database cannot be written, 7 rows wait for it: full"),
     ],
 )

@@ -149,7 +149,7 @@ def test_work_is_shared_among_those_who_wait(tmp_path: Path) -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(4):
                 world.coordinator.dispatch.accept("etl", now_ms=1)
-            world.coordinator._take_changes()
+            world.coordinator.ledger.take_changes()
             # Both wait before anything is handed out.
             world.coordinator._find = lambda _id: None if len(world.coordinator._waiters) < 2 else ETL
             queued, world.coordinator.dispatch.queued = world.coordinator.dispatch.queued, {}
@@ -268,6 +268,7 @@ def test_a_trigger_that_could_not_be_made_durable_never_runs(tmp_path: Path, mon
             patch.setattr(os, "fdatasync", full)
             with pytest.raises(StoreError, match="cannot be written"):
                 await world.trigger()
+        await world.coordinator.ledger.persist()
         assert await world.lease() == []
         await world.hub.write()
         [run] = world.store.runs()
@@ -363,7 +364,7 @@ def test_everything_comes_back_from_the_journal(tmp_path: Path) -> None:
         await world.report(1, Reported(token, ended(ids[0])))
         assert world.statuses(ids[0]) == ["PENDING", "RUNNING", "COMPLETED"]
         assert await world.trigger() not in ids
-        await world.coordinator.persist()
+        await world.coordinator.ledger.persist()
 
     # The finish was taken but its journal was not synced: the agent sends the report again.
     in_world(after, tmp_path / "copy", database)
@@ -399,7 +400,7 @@ def test_a_snapshot_keeps_what_the_database_may_miss(tmp_path: Path) -> None:
 
     async def before(world: World) -> None:
         ids.append(await world.trigger())
-        await world.journal.compact(world.coordinator.snapshot)
+        await world.journal.compact(world.coordinator.ledger.snapshot)
 
     async def after(world: World) -> None:
         await world.hub.write()
@@ -447,6 +448,7 @@ def test_a_journal_in_trouble_condemns_no_run(tmp_path: Path, monkeypatch: pytes
                 with pytest.raises(StoreError):
                     await world.lease()
                 assert list(world.coordinator.dispatch.queued) == [run_id]
+        await world.coordinator.ledger.persist()
         [lease] = await world.lease()
         assert lease["workflow_instance_id"] == run_id
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cdktr.dispatch import EVENTS, MAX_DELIVERIES, REMEMBERED, Change, Dispatch, Lease
+from cdktr.dispatch import EVENTS, MAX_DELIVERIES, REMEMBERED, Dispatch
 from cdktr.errors import RefusedError
-from cdktr.records import AgentInfo, RunStatus
+from cdktr.records import AgentInfo, Change, Lease, RunStatus
 from cdktr.text import slug
 
 TIMEOUT_S = 30.0
@@ -268,7 +268,7 @@ def test_the_run_of_a_lost_agent_waits_again_or_has_crashed() -> None:
     # After a restart nobody knows whether it was started: it is not run twice.
     again = Dispatch(TIMEOUT_S)
     again.restore(stored(snapshot))
-    again.resume([], 0.0, 0)
+    again.resume(0.0, 0)
     assert [lease.started for lease in again.leases.values()] == [True, None, None]
     again.drop(again.leases_of("agent")[2], 9, "agent was lost")
     assert again.finished == {leases[2].run.id: RunStatus.CRASHED}
@@ -293,7 +293,7 @@ def test_agents_with_leases_get_a_timeout_to_come_back() -> None:
     lease = leased(dispatch)
     again = Dispatch(TIMEOUT_S)
     again.restore(stored(dispatch.snapshot()))
-    again.resume([], 100.0, 0)
+    again.resume(100.0, 0)
     assert again.expire(100.0 + 2 * TIMEOUT_S, INTERVAL_S) == [], "however long the start took"
     assert again.reconcile({lease.run.id: "secret"}, 5) == []
     assert again.leases[lease.run.id].started is True
@@ -305,7 +305,7 @@ def test_a_lease_that_was_lost_with_the_restart_is_taken_back() -> None:
     leased(dispatch)
     again = Dispatch(TIMEOUT_S)
     again.restore(stored(dispatch.snapshot()))
-    again.resume([], 100.0, 0)
+    again.resume(100.0, 0)
     again.take_back("agent", [], 0)
     assert workflows(again) == ["w"]
 
@@ -412,6 +412,27 @@ def test_an_adopted_id_is_not_given_again() -> None:
     assert run.id == slug(1)
 
 
+def test_a_trigger_that_is_withdrawn_can_be_made_again() -> None:
+    dispatch = Dispatch(TIMEOUT_S)
+    for scheduled_ms in (10, 20):
+        run = dispatch.accept("w", now_ms=20, scheduled_ms=scheduled_ms)
+        assert run is not None
+        assert dispatch.accept("w", now_ms=20, scheduled_ms=scheduled_ms) is None
+        assert dispatch.withdraw(run.id, 21, "the disk is full")
+        assert not dispatch.withdraw(run.id, 22, "the disk is full")
+        assert dispatch.finished[run.id] is RunStatus.CANCELLED
+    assert not dispatch.queued
+    assert dispatch.accept("w", now_ms=20, scheduled_ms=20) is not None
+    assert dispatch.accept("w", now_ms=20, scheduled_ms=15) is None, "never an earlier time after a later one"
+
+    lease = leased(dispatch)
+    assert dispatch.withdraw(lease.run.id, 23, "the disk is full"), "the agent was not told of it"
+    assert dispatch.accept("w", now_ms=20, scheduled_ms=20) is not None
+    run_id = leased(dispatch).run.id
+    dispatch.start(run_id, "agent", "secret", 24)
+    assert not dispatch.withdraw(run_id, 25, "the disk is full"), "what has begun cannot be taken back"
+
+
 # The events.
 
 
@@ -425,6 +446,9 @@ def test_every_event_is_made_by_something() -> None:
     lease = leased(dispatch)
     dispatch.start(lease.run.id, "agent", "secret", 0)
     dispatch.finish(lease.run.id, RunStatus.COMPLETED, 0)
+    again = dispatch.accept("w", now_ms=0)
+    assert again is not None
+    assert dispatch.withdraw(again.id, 0, "not durable")
     assert {"queued", *kinds(dispatch)} == set(EVENTS)
 
 

@@ -136,6 +136,8 @@ def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]
         found.append(f"{_waiting(state['queued'], waiting)}: {_why_waiting(state)}")
     elif not state["agents"]:
         found.append("there is no agent, so nothing would run; `cdktr start agent` starts one")
+    if state.get("journal_trouble"):
+        found.append(f"no trigger is accepted and nothing is handed out: {state['journal_trouble']}")
     if state["database_trouble"]:
         rows = state["unstored_rows"]
         found.append(f"the database cannot be written, {rows} rows wait for it: {state['database_trouble']}")

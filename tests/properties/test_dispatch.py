@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from cdktr.dispatch import MAX_DELIVERIES, Change, Dispatch, Lease
-from cdktr.records import RunStatus
+from cdktr.dispatch import MAX_DELIVERIES, Dispatch
+from cdktr.records import Change, Lease, RunStatus
 from cdktr.text import slug
 
 TIMEOUT_S = 30.0
@@ -221,7 +221,9 @@ class DispatchMachine(RuleBasedStateMachine):
     def crash(self) -> None:
         again = Dispatch(TIMEOUT_S)
         again.restore(stored(self.saved))
-        again.resume(self.since, self.clock, 0)
+        for change in self.since:
+            again.apply(change)
+        again.resume(self.clock, 0)
         assert known(again) == known(self.dispatch)
         assert all(lease.started is not False for lease in again.leases.values())
         assert set(again.agents) == {lease.agent_id for lease in again.leases.values()}

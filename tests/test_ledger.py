@@ -1,0 +1,102 @@
+"""Decisions made durable, with a real journal and a database in memory; damage and trouble of the journal's disk."""
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import pytest
+
+from cdktr.errors import StartError, StoreError
+from cdktr.frames import Reported
+from cdktr.protocol import LeaseWork
+from cdktr.records import RunStatus
+from tests.test_coordinator import World, ended, in_world
+
+
+def lines_of(folder: Path) -> tuple[Path, list[bytes]]:
+    """The file with events, and its lines."""
+    [path] = [path for path in folder.glob("events.*") if path.stat().st_size]
+    return path, path.read_bytes().splitlines(keepends=True)
+
+
+def full(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("lost", ["queued", "leased", "started", "finished"])
+def test_a_damaged_line_costs_no_more_than_its_own_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, lost: str
+) -> None:
+    ids: list[str] = []
+
+    async def before(world: World) -> None:
+        run_id, token = await world.started()
+        await world.report(1, Reported(token, ended(run_id)))
+        ids.extend([run_id, await world.trigger(), await world.trigger()])
+
+    async def after(world: World) -> None:
+        dispatch = world.coordinator.dispatch
+        assert [run_id for run_id in dispatch.queued if run_id in ids[1:]] == ids[1:]
+        await world.hub.write()
+        # What is left of the first run is queued, in an agent's hand, or has ended; it does not stay in between.
+        open_runs = {*dispatch.queued, *dispatch.leases}
+        for run in world.store.runs():
+            final = RunStatus(run["status"]).is_final
+            assert final != (run["workflow_instance_id"] in open_runs)
+        assert await world.trigger() not in ids
+        assert dispatch.next_number > 1000, "no id is given twice, whatever the lost line took"
+
+    in_world(before, tmp_path)
+    path, lines = lines_of(tmp_path)
+    [index] = [n for n, line in enumerate(lines) if json.loads(line[9:])[1] == lost and ids[0].encode() in line]
+    lines[index] = b"#" + lines[index][1:]
+    path.write_bytes(b"".join(lines))
+    in_world(after, tmp_path)
+    assert f"{path} is damaged in line {index + 1}" in caplog.text
+
+
+def test_intact_lines_that_do_not_fit_are_no_journal(tmp_path: Path) -> None:
+    text = b'[0,"leased",{"id":"a","agent_id":"b","token":"c","first_number":1,"number":2,"legacy":false}]'
+    (tmp_path / "events.1").write_bytes(b"%08x %s\n" % (crc32(text), text))
+
+    async def story(_: World) -> None:
+        raise AssertionError
+
+    with pytest.raises(StartError, match=r"does not fit together, it is damaged: .*; restore it from a backup"):
+        in_world(story, tmp_path)
+
+
+def test_a_journal_in_trouble_takes_nothing_and_recovers_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(world: World) -> None:
+        ledger = world.coordinator.ledger
+        told: list[str | None] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", full)
+            with pytest.raises(StoreError, match="cannot be written: No space left on device"):
+                await world.coordinator.trigger("etl", {}, "schedule", 1000)
+            number = ledger._number
+            for _ in range(100):
+                with pytest.raises(StoreError, match="nothing is accepted until it can be"):
+                    await world.trigger()
+                with pytest.raises(StoreError, match="nothing is accepted until it can be"):
+                    await world.coordinator.lease(LeaseWork("a1", 1))
+            assert ledger._number == number, "what waits for the disk does not grow with those who ask"
+            with pytest.raises(StoreError):
+                await ledger.persist()
+            told.append(ledger.trouble)
+        await ledger.persist()
+        told.append(ledger.trouble)
+        assert told == [f"The journal in {tmp_path} cannot be written: No space left on device", None]
+        run_id = await world.coordinator.trigger("etl", {}, "schedule", 1000)
+        assert list(world.coordinator.dispatch.queued) == [run_id], "its time was not taken by the one that failed"
+
+    async def after(world: World) -> None:
+        assert len(world.coordinator.dispatch.queued) == 1
+
+    in_world(story, tmp_path)
+    in_world(after, tmp_path)
