@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from cdktr.errors import ProtocolError
-from cdktr.workflow import Assignment, Retry, RunIf, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import Assignment, CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 #: Stands for "no start time": existing agents refuse a Workflow without one.
 NO_START_TIME = "1970-01-01T00:00:00+00:00"
@@ -26,6 +26,7 @@ def workflow_to_json(workflow: Workflow) -> dict[str, Any]:
         "start_time": workflow.start_time.isoformat() if workflow.start_time else NO_START_TIME,
         "dag": _dag_to_json(workflow),
         "timezone": workflow.timezone,
+        "catch_up": workflow.catch_up.value,
         "env": dict(workflow.env),
         "params": dict(workflow.params),
         "timeout_s": workflow.timeout_s,
@@ -89,6 +90,7 @@ def workflow_from_json(value: Mapping[str, Any]) -> Workflow:
             cron=value.get("cron"),
             start_time=None if start == NO_START_TIME else datetime.fromisoformat(start),
             timezone=value.get("timezone") or "UTC",
+            catch_up=CatchUp(value.get("catch_up") or CatchUp.NONE),
             env=value.get("env") or {},
             params=value.get("params") or {},
             timeout_s=value.get("timeout_s"),

@@ -47,7 +47,9 @@ class Coordinator:
         find: Callable[[str], Workflow | None],
         timeout_s: float,
         first_number: Callable[[], int],
+        open_runs: Callable[[], Iterable[tuple[str, str]]],
     ) -> None:
+        """For the last two see `Ledger.restore`. Raises StartError."""
         self.dispatch = Dispatch(timeout_s)
         self._hub = hub
         # The database must not know a report whose effect on the queue a crash could still undo.
@@ -59,7 +61,7 @@ class Coordinator:
         self._ends: dict[str, asyncio.Future[None]] = {}
         self.is_stopping = False
         self.ledger = Ledger(self.dispatch, journal, hub, self._tell_end)
-        self.ledger.restore(cursors.get(JOURNAL, -1), first_number)
+        self.ledger.restore(cursors.get(JOURNAL, -1), first_number, open_runs)
 
     # From decisions to the journal and the history.
 
@@ -124,6 +126,12 @@ class Coordinator:
         """Who triggered it is told that it was not accepted: then it must not run later."""
         if run_id is not None and self.dispatch.withdraw(run_id, now_ms(), "the trigger could not be made durable"):
             self.settle()
+
+    def keep(self, schedules: Mapping[str, str]) -> dict[str, int]:
+        """See `Dispatch.keep`."""
+        done = self.dispatch.keep(schedules, now_ms())
+        self.settle()
+        return done
 
     async def ended(self, run_id: str, timeout_s: float) -> None:
         """Return when the run has ended, or after `timeout_s`. A run that is unknown has ended."""

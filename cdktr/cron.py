@@ -189,6 +189,22 @@ class Schedule:
         except OverflowError:
             raise DefinitionError(f"Cron {self.expression!r} does not fire between {after} and the year 9999") from None
 
+    def last_between(self, after: datetime, until: datetime) -> datetime | None:
+        """The last of its instants that are later than `after` and not later than `until`; None when there is none.
+
+        Found by bisection, as a schedule of every second may have millions of them. Raises DefinitionError as
+        `next_after` does.
+        """
+        found = self.next_after(after)
+        if found > until:
+            return None
+        # Between `until` and what is behind it there is none.
+        while until - found >= SECOND:
+            middle = found + (until - found) / 2
+            following = self.next_after(middle)
+            found, until = (following, until) if following <= until else (found, middle)
+        return found
+
     @property
     def in_words(self) -> str:
         """A short description such as `daily at 02:00`, or the expression where there is none."""

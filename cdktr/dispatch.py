@@ -1,4 +1,4 @@
-"""The principal's state: queue, leases, agents, schedule cursor. The law: every decision about who runs what, and
+"""The principal's state: queue, leases, agents, schedules. The law: every decision about who runs what, and
 whose word counts, is made here, and every change of it is an event of `EVENTS`.
 
 A method decides and applies; the events that made the change are collected in `changes`, for the journal and the
@@ -49,7 +49,10 @@ class Dispatch:
         self.queued: dict[str, QueuedRun] = {}
         self.leases: dict[str, Lease] = {}
         self.finished: dict[str, RunStatus] = {}
+        #: The last scheduled time that was accepted of each workflow, milliseconds.
         self.cursor: dict[str, int] = {}
+        #: Workflow id -> what makes the schedule that is kept, and since when (milliseconds).
+        self.kept: dict[str, tuple[str, int]] = {}
         self.next_number = 0
         self.agents: dict[str, Agent] = {}
         self.changes: list[Change] = []
@@ -79,6 +82,18 @@ class Dispatch:
         run |= {"trigger": trigger, "scheduled_ms": scheduled_ms, "queued_ms": now_ms, "number": number}
         self._do("queued", run=run, number=number + 1)
         return self.queued[run_id]
+
+    def keep(self, schedules: Mapping[str, str], now_ms: int) -> dict[str, int]:
+        """These schedules (workflow id -> what makes it) are kept from now on, and no others; returns for each up to
+        when its times are done with (milliseconds): the last that was accepted, or since when it is kept.
+
+        What is new here, or another schedule than it was, has missed nothing.
+        """
+        new = {name: [key, now_ms] for name, key in schedules.items() if self.kept.get(name, ("", 0))[0] != key}
+        gone = sorted(self.kept.keys() - schedules.keys())
+        if new or gone:
+            self._do("kept", new=new, gone=gone)
+        return {name: max(self.kept[name][1], self.cursor.get(name, 0)) for name in schedules}
 
     def _free_id(self) -> tuple[str, int]:
         # An agent of the old API makes ids of the same form, which may be taken.
@@ -264,6 +279,7 @@ class Dispatch:
             "ended_by": dict(self._ended_by),
             "aliases": dict(self._aliases),
             "cursor": dict(self.cursor),
+            "kept": dict(self.kept),
             "next_number": self.next_number,
         }
 
@@ -276,6 +292,8 @@ class Dispatch:
         self._ended_by = dict(snapshot["ended_by"])
         self._aliases = dict(snapshot["aliases"])
         self.cursor = dict(snapshot["cursor"])
+        # One that was written before there was such a thing has none.
+        self.kept = {name: (key, since) for name, (key, since) in snapshot.get("kept", {}).items()}
         self.next_number = snapshot["next_number"]
 
     def resume(self, now: float, now_ms: int) -> None:
@@ -341,6 +359,11 @@ class Dispatch:
             self.cursor[run.workflow_id] = run.scheduled_ms - 1
         self._finished(id, RunStatus.CANCELLED.value)
 
+    def _kept(self, new: Mapping[str, Sequence[Any]], gone: Sequence[str]) -> None:
+        self.kept |= {name: (key, since) for name, (key, since) in new.items()}
+        for name in gone:
+            self.kept.pop(name, None)
+
     def _bound(self, id: str, alias: str) -> None:
         self.leases[id] = replace(self.leases[id], alias=alias)
         self._aliases[alias] = id
@@ -358,6 +381,7 @@ EVENTS: Mapping[str, Callable[..., None]] = {
     "requeued": Dispatch._requeued,
     "finished": Dispatch._finished,
     "withdrawn": Dispatch._withdrawn,
+    "kept": Dispatch._kept,
     "bound": Dispatch._bound,
     "adopted": Dispatch._adopted,
 }

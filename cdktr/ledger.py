@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from cdktr.dispatch import Dispatch
@@ -18,7 +18,7 @@ from cdktr.errors import RefusedError, StartError, StoreError
 from cdktr.history import update_of
 from cdktr.journal import Journal, Then
 from cdktr.logs import LogHub
-from cdktr.records import Change
+from cdktr.records import Change, RunStatus, RunUpdate
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +46,19 @@ class Ledger:
 
     # State over a restart.
 
-    def restore(self, stored: int, first_number: Callable[[], int]) -> None:
+    def restore(
+        self, stored: int, first_number: Callable[[], int], open_runs: Callable[[], Iterable[tuple[str, str]]]
+    ) -> None:
         """The state that the journal holds; the database has the rows of its events up to number `stored`.
 
-        `first_number` tells of a number that no run or task in the database has. Raises StartError.
+        What no longer is in the journal, the database tells: `first_number` is one that no run or task in it has, and
+        `open_runs` are workflow and run of those without an end. Raises StartError.
         """
         snapshot = self._journal.snapshot
         if snapshot is None and not self._journal.events:
             self._dispatch.next_number = first_number()
             self._number = stored + 1
+            self._give_up(open_runs())
             return
         if snapshot is not None:
             self._dispatch.restore(snapshot["dispatch"])
@@ -66,6 +70,7 @@ class Ledger:
         if self._journal.is_damaged:
             # What the lost lines took must not be given again.
             self._dispatch.next_number = max(self._dispatch.next_number, first_number()) + LOST_NUMBERS
+            self._give_up(open_runs())
         self._dispatch.resume(time.monotonic(), now_ms())
         self._hub.mark(JOURNAL, self._number - 1)
         queued, leases = self._dispatch.queued, self._dispatch.leases
@@ -83,10 +88,16 @@ class Ledger:
                     "restore it from a backup, or move the folder aside to start with an empty queue"
                 ) from error
             log.error("%s, of which a damaged line told: it is left out", error)
-            if change.kind != "finished":
-                # Of what is not known to be under way, only the end may be told.
-                return
+            return
         self._again(number, change, stored)
+
+    def _give_up(self, open_runs: Iterable[tuple[str, str]]) -> None:
+        """End in the history what the journal no longer knows of: it must not seem to run for ever."""
+        known = self._dispatch.queued.keys() | self._dispatch.leases.keys() | self._dispatch.finished.keys()
+        for workflow_id, run_id in open_runs:
+            if run_id not in known:
+                why = "the principal lost the part of its journal that told of the run"
+                self._hub.take_run(RunUpdate(workflow_id, run_id, RunStatus.CRASHED, now_ms(), detail=why))
 
     def _again(self, number: int, change: Change, stored: int) -> None:
         if number > stored:

@@ -7,7 +7,8 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from cdktr.logs import LogHub
 from cdktr.pair import AgentProcess
 from cdktr.process import stop_signals
 from cdktr.protocol import Reply
+from cdktr.records import FINAL_STATUSES, RunStatus
 from cdktr.scheduler import Scheduler
 from cdktr.settings import ANY_ADDRESS, Settings
 from cdktr.store import Store
@@ -91,9 +93,15 @@ class Principal:
             self._find,
             settings.agent_heartbeat_timeout_ms / 1000,
             lambda: self._store.highest_number() + 1,
+            self._open_runs,
         )
         self._old_agents = OldAgents(self._coordinator, self._hub)
         self._api = self._own(self._make_api(folder))
+
+    def _open_runs(self) -> Iterable[tuple[str, str]]:
+        for status in set(RunStatus) - FINAL_STATUSES:
+            for run in self._store.runs(status=status, limit=sys.maxsize):
+                yield run["workflow_id"], run["workflow_instance_id"]
 
     def _own(self, part: P) -> P:
         self._closers.append(part.close)
@@ -187,7 +195,7 @@ class Principal:
                 log.info("Run %s of %s triggered by its schedule", run_id, workflow_id)
 
         poll_s = self._settings.scheduler_start_poll_frequency_ms / 1000
-        return Scheduler(lambda: self._catalog.workflows, trigger, poll_s)
+        return Scheduler(lambda: self._catalog.workflows, trigger, self._coordinator.keep, poll_s)
 
     async def _check(self) -> None:
         interval = min(CHECK_S, self._settings.agent_heartbeat_timeout_ms / 4000)

@@ -7,12 +7,12 @@ at once when the definitions changed.
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from cdktr.cron import Schedule
-from cdktr.errors import CdktrError, DefinitionError
-from cdktr.workflow import Workflow
+from cdktr.errors import CdktrError, DefinitionError, StoreError
+from cdktr.workflow import CatchUp, Workflow
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ class Agenda:
         #: The next time of each workflow. An entry of the heap that says another was overtaken.
         self._next: dict[str, datetime] = {}
         self._heap: list[tuple[datetime, str]] = []
+        self.kept: Mapping[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -51,15 +52,26 @@ class Agenda:
         for workflow_id, key in self._keys.items():
             if before.get(workflow_id) != key:
                 self._push(workflow_id, now)
+        #: The schedules whose missed times are made up for, and what makes each.
+        self.kept = {
+            workflow_id: " ".join(map(str, key))
+            for workflow_id, key in self._keys.items()
+            if workflows[workflow_id].catch_up is CatchUp.LATEST
+        }
+
+    def _schedule(self, workflow_id: str) -> Schedule:
+        cron, timezone, _ = key = self._keys[workflow_id]
+        return self._schedules.get(key) or self._schedules.setdefault(key, Schedule.parse(cron, timezone))
+
+    def _in_force(self, workflow_id: str, after: datetime) -> datetime:
+        """The moment after which its times count."""
+        start = self._keys[workflow_id][2]
+        # A time that is exactly the start counts.
+        return after if start is None else max(after, start.astimezone(UTC) - timedelta(microseconds=1))
 
     def _push(self, workflow_id: str, after: datetime) -> None:
-        cron, timezone, start = key = self._keys[workflow_id]
-        schedule = self._schedules.get(key) or self._schedules.setdefault(key, Schedule.parse(cron, timezone))
-        if start is not None and start > after:
-            # A time that is exactly the start counts.
-            after = start.astimezone(UTC) - timedelta(microseconds=1)
         try:
-            time = schedule.next_after(after)
+            time = self._schedule(workflow_id).next_after(self._in_force(workflow_id, after))
         except DefinitionError:
             # Its start lies beyond the calendar: it is never due.
             self._next.pop(workflow_id, None)
@@ -82,6 +94,13 @@ class Agenda:
             self._push(workflow_id, now)
         return found
 
+    def last_between(self, workflow_id: str, after: datetime, until: datetime) -> datetime | None:
+        """The last of the times of a workflow that are later than `after` and not later than `until`."""
+        try:
+            return self._schedule(workflow_id).last_between(self._in_force(workflow_id, after), until)
+        except DefinitionError:
+            return None
+
     def rewind(self, now: datetime) -> None:
         """The clock was set back: work out every next time again. What was accepted is not accepted twice."""
         self._heap.clear()
@@ -90,20 +109,30 @@ class Agenda:
 
 
 class Scheduler:
-    """Triggers what is due. `trigger` takes a workflow id and its scheduled time, in milliseconds since the epoch."""
+    """Triggers what is due. `trigger` takes a workflow id and its scheduled time, in milliseconds since the epoch.
+
+    `keep` is told which schedules make up for missed times, whenever that may have changed, and says up to when the
+    times of each are done with: see `Dispatch.keep`.
+    """
 
     def __init__(
         self,
         workflows: Callable[[], Mapping[str, Workflow]],
         trigger: Callable[[str, int], Awaitable[object]],
+        keep: Callable[[Mapping[str, str]], Mapping[str, int]],
         poll_s: float,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._workflows = workflows
         self._trigger = trigger
+        self._keep = keep
         self._poll = timedelta(seconds=poll_s)
         self._now = now
         self._agenda = Agenda()
+        #: What is kept, as it was told last; None before the first look.
+        self._kept: Mapping[str, str] | None = None
+        #: The last time of each workflow that could not be made durable.
+        self._refused: dict[str, datetime] = {}
 
     async def run(self) -> None:
         """Look at the clock, for ever."""
@@ -127,16 +156,45 @@ class Scheduler:
     async def look(self, now: datetime) -> None:
         """Trigger all that is due at `now`."""
         self._agenda.update(self._workflows(), now)
+        again = list(self._refused.items())
         # All at once: many that are due together share one write to the disk.
         async with asyncio.TaskGroup() as group:
-            for workflow_id, time in self._agenda.due(now):
-                if now - time > MISSED:
-                    log.warning("%s was due at %s and is not run: it is %s too late", workflow_id, time, now - time)
-                else:
-                    group.create_task(self._fire(workflow_id, time))
+            for workflow_id, time in [*self._missed(now), *again, *self._agenda.due(now)]:
+                chosen = self._in_time(workflow_id, time, now)
+                if chosen is not None:
+                    group.create_task(self._fire(workflow_id, chosen, now))
 
-    async def _fire(self, workflow_id: str, time: datetime) -> None:
+    def _missed(self, now: datetime) -> Iterable[tuple[str, datetime]]:
+        """What passed unseen and is made up for: before the first look, as later no time does."""
+        if self._kept != self._agenda.kept:
+            self._kept = self._agenda.kept
+            for workflow_id, done_ms in self._keep(self._kept).items():
+                done = datetime.fromtimestamp(done_ms / 1000, UTC)
+                time = self._agenda.last_between(workflow_id, done, now)
+                if time is not None:
+                    yield workflow_id, time
+
+    def _in_time(self, workflow_id: str, time: datetime, now: datetime) -> datetime | None:
+        """The scheduled time that is to be run for one that is due; None when it was missed for good."""
+        if now - time <= MISSED:
+            return time
+        if workflow_id in self._agenda.kept:
+            return self._agenda.last_between(workflow_id, time, now) or time
+        log.warning("%s was due at %s and is not run: it is %s too late", workflow_id, time, now - time)
+        self._refused.pop(workflow_id, None)
+        return None
+
+    async def _fire(self, workflow_id: str, time: datetime, now: datetime) -> None:
         try:
             await self._trigger(workflow_id, int(time.timestamp() * 1000))
         except CdktrError as error:
-            log.error("%s was due at %s and was not triggered: %s", workflow_id, time, error)
+            if self._refused.get(workflow_id) != time:
+                log.error("%s was due at %s and was not triggered: %s", workflow_id, time, error)
+            if isinstance(error, StoreError):
+                # It is nobody's fault but the disk's, which may be well again while the time still counts.
+                self._refused[workflow_id] = time
+                return
+        else:
+            if now - time > MISSED:
+                log.warning("%s was due at %s and is run now, %s late, to catch up", workflow_id, time, now - time)
+        self._refused.pop(workflow_id, None)

@@ -34,6 +34,15 @@ class RunIf(StrEnum):
     ANY_FAILED = "any_failed"
 
 
+class CatchUp(StrEnum):
+    """What becomes of scheduled times that passed while nothing watched the clock."""
+
+    #: They are not run.
+    NONE = "none"
+    #: The last of them is run, once.
+    LATEST = "latest"
+
+
 @dataclass(frozen=True, slots=True)
 class Subprocess:
     """Any command. No shell is involved."""
@@ -107,6 +116,7 @@ class Workflow:
     env: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, Scalar | None] = field(default_factory=dict)
     timeout_s: float | None = None
+    catch_up: CatchUp = CatchUp.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from cdktr.cli.start import Formatter
 from cdktr.messages import Structured
 from cdktr.records import RunStatus
 from cdktr.settings import Entry
-from cdktr.workflow import Retry, RunIf, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 #: 2026-01-31 00:00 UTC, a Saturday in winter time.
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -379,6 +379,7 @@ ETL = workflow(
     name="ETL",
     path="workflows/etl/daily.yml",
     cron="0 2 * * *",
+    catch_up=CatchUp.LATEST,
     params={"day": None, "full": False},
     description="Every\nnight",
     tasks={
@@ -463,6 +464,7 @@ def test_a_workflow_is_shown() -> None:
           file        workflows/etl/daily.yml
           schedule    daily at 02:00
           next run    2026-01-31 02:00 UTC (2026-01-30 21:00 EST), in 2h00m
+          catch up    the latest missed time is run
           last run    never
           parameters  day (must be given), full=false
 

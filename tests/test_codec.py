@@ -13,7 +13,7 @@ from cdktr.codec import (
     workflow_to_json,
 )
 from cdktr.errors import ProtocolError
-from cdktr.workflow import Assignment, Retry, RunIf, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import Assignment, CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 DAILY = Workflow(
     id="etl.daily",
@@ -41,6 +41,7 @@ FULL = Workflow(
     env={"A": "1"},
     params={"text": "x", "whole": 3, "part": 0.5, "flag": False, "must": None},
     timeout_s=7200.0,
+    catch_up=CatchUp.LATEST,
     tasks={
         "one": Task(
             "One",
@@ -183,6 +184,7 @@ def without(key: str) -> dict[str, Any]:
         with_task(config={"UvPython": {"packages": 5, "script_path": "x"}}),
         with_task(depends=5),
         with_task(run_if="never"),
+        ORIGINAL | {"catch_up": "never"},
         with_task(run_if=[]),
     ],
 )

@@ -36,7 +36,15 @@ class World:
         self.journal = Journal(folder)
         self.hub = LogHub(store, lambda _messages: None, lambda: False)
         self.coordinator = Coordinator(
-            self.journal, self.hub, store.cursors, self.workflows.get, 30.0, lambda: store.highest_number() + 1
+            self.journal,
+            self.hub,
+            store.cursors,
+            self.workflows.get,
+            30.0,
+            lambda: store.highest_number() + 1,
+            lambda: [
+                (run["workflow_id"], run["workflow_instance_id"]) for run in store.runs() if run["ended_ms"] is None
+            ],
         )
 
     async def trigger(self, **params: Any) -> str:

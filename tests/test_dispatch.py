@@ -412,6 +412,27 @@ def test_an_adopted_id_is_not_given_again() -> None:
     assert run.id == slug(1)
 
 
+def test_what_is_kept_is_done_with_up_to_its_last_time() -> None:
+    dispatch = Dispatch(TIMEOUT_S)
+    assert dispatch.keep({"w": "@daily", "x": "@daily"}, 100) == {"w": 100, "x": 100}, "what is new has missed nothing"
+    assert dispatch.keep({"w": "@daily", "x": "@hourly"}, 200) == {"w": 100, "x": 200}, "nor has another schedule"
+    dispatch.accept("w", now_ms=250, scheduled_ms=240)
+    snapshot = stored(dispatch.snapshot())
+    changes = dispatch.take_changes()
+    dispatch.accept("w", now_ms=350, scheduled_ms=340)
+
+    assert replayed(Dispatch(TIMEOUT_S).snapshot(), changes).keep({"w": "@daily"}, 300) == {"w": 240}
+    again = replayed(snapshot, dispatch.take_changes())
+    assert again.keep({"w": "@daily"}, 400) == {"w": 340}
+    assert kinds(again) == ["kept"]
+    assert again.keep({"w": "@daily"}, 500) == {"w": 340}
+    assert kinds(again) == [], "what is known costs nothing"
+    assert again.keep({"w": "@daily", "x": "@hourly"}, 500)["x"] == 500, "what was let go is new"
+
+    del snapshot["kept"]
+    assert replayed(snapshot, []).keep({"w": "@daily"}, 600) == {"w": 600}
+
+
 def test_a_trigger_that_is_withdrawn_can_be_made_again() -> None:
     dispatch = Dispatch(TIMEOUT_S)
     for scheduled_ms in (10, 20):
@@ -449,6 +470,7 @@ def test_every_event_is_made_by_something() -> None:
     again = dispatch.accept("w", now_ms=0)
     assert again is not None
     assert dispatch.withdraw(again.id, 0, "not durable")
+    dispatch.keep({"w": "@daily"}, 0)
     assert {"queued", *kinds(dispatch)} == set(EVENTS)
 
 

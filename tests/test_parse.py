@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from cdktr.parse import MAX_BYTES, MAX_PROBLEMS, Problem, WorkflowProblems, parse_workflow
-from cdktr.workflow import Retry, RunIf, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 DATA = Path(__file__).parent / "data"
 
@@ -50,6 +50,7 @@ def test_every_key_arrives() -> None:
         start_time=datetime(2025, 1, 20, 2, tzinfo=UTC),
         timezone="Europe/Berlin",
         timeout_s=7200,
+        catch_up=CatchUp.LATEST,
         env={"MODE": "${{ params.mode }}", "OLD": "yes", "ZIP": "007"},
         params={"mode": "fast", "count": 3, "ratio": 0.5, "version": "1.10", "dry": False},
         tasks={
@@ -236,6 +237,8 @@ AT_TOP = {
     "description: ~": "1:14: 'description' must be text, found nothing",
     "cron: 61 * * * *": "1:7: Cron '61 * * * *'*",
     "cron: 0 0 0 30 2 *": "1:7: Cron '0 0 0 30 2 *' never fires*",
+    "catch_up: last": "1:11: 'catch_up' must be one of none, latest, found 'last'; did you mean 'latest'?",
+    "catch_up: true": "1:11: 'catch_up' must be one of none, latest, found 'true'",
     "timezone: Europe/Berln": "1:11: The timezone 'Europe/Berln' is not known*",
     "start_time: tomorrow": "1:13: 'start_time' must be a time such as 2025-01-20T02:00:00+00:00, found 'tomorrow'",
     "start_time: 0001-01-01T00:00+14:00": "1:13: 'start_time' must be a time such as 2025-01-20T02:00:00+00:00, "

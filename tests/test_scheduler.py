@@ -3,14 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
 
 import pytest
 
-from cdktr.errors import NotFoundError
+from cdktr.dispatch import Dispatch
+from cdktr.errors import NotFoundError, StoreError
 from cdktr.scheduler import MISSED, Agenda, Scheduler
-from cdktr.workflow import Workflow
+from cdktr.workflow import CatchUp, Workflow
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -203,7 +205,7 @@ def looked(workflows: Callable[[], Mapping[str, Workflow]], trigger: Triggers, *
     """Look at these times; the first only makes the agenda."""
 
     async def look() -> None:
-        one = Scheduler(workflows, trigger, 0.5)
+        one = Scheduler(workflows, trigger, lambda _: {}, 0.5)
         for time in times:
             await one.look(time)
 
@@ -260,7 +262,7 @@ def running(held: Callable[[], Mapping[str, Workflow]], clock: Clock, steps: lis
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(asyncio, "sleep", pause)
             with pytest.raises(EOFError):
-                await Scheduler(held, trigger, 0.5, clock).run()
+                await Scheduler(held, trigger, lambda _: {}, 0.5, clock).run()
 
     asyncio.run(run())
     return trigger
@@ -302,3 +304,159 @@ def test_a_pause_is_never_nothing() -> None:
     clock = Clock(at("9:59"))
     running(lambda: held, clock, [at("9:59:01") - timedelta(microseconds=1)])
     assert min(clock.pauses) >= 0.001
+
+
+# Times that nobody saw.
+
+
+class Desk:
+    """What outlives a scheduler: the queue, with its disk, and the definitions. `runs` are those that were accepted."""
+
+    def __init__(self, catch_up: CatchUp, **crons: str) -> None:
+        self.dispatch = Dispatch(30.0)
+        self.runs: list[str] = []
+        self.catch_up = catch_up
+        self.is_full = False
+        self.now = at("0:00")
+        self.write(**crons)
+        self.restart()
+
+    def write(self, **crons: str) -> None:
+        """Other files."""
+        found = {name: replace(workflow(name, cron), catch_up=self.catch_up) for name, cron in crons.items()}
+        self.workflows = MappingProxyType(found)
+
+    def restart(self) -> None:
+        """Another process."""
+        self.scheduler = Scheduler(lambda: self.workflows, self._trigger, self._keep, 0.5)
+
+    async def _trigger(self, workflow_id: str, scheduled_ms: int) -> None:
+        if self.is_full:
+            raise StoreError("the disk is full")
+        if self.dispatch.accept(workflow_id, now_ms=self._ms, scheduled_ms=scheduled_ms) is not None:
+            self.runs.append(f"{workflow_id} {datetime.fromtimestamp(scheduled_ms / 1000, UTC):%H:%M:%S}")
+
+    def _keep(self, schedules: Mapping[str, str]) -> Mapping[str, int]:
+        return self.dispatch.keep(schedules, self._ms)
+
+    @property
+    def _ms(self) -> int:
+        return int(self.now.timestamp() * 1000)
+
+    def look(self, *times: datetime) -> list[str]:
+        """Look at these times; what was accepted meanwhile."""
+        for self.now in times:
+            asyncio.run(self.scheduler.look(self.now))
+        found, self.runs = self.runs, []
+        return found
+
+
+LATEST, NONE = CatchUp.LATEST, CatchUp.NONE
+
+
+@pytest.mark.parametrize(("catch_up", "runs"), [(LATEST, ["a 12:00:00"]), (NONE, [])])
+def test_what_passed_while_nothing_ran(catch_up: CatchUp, runs: list[str]) -> None:
+    desk = Desk(catch_up, a="@hourly", b="@yearly")
+    assert desk.look(at("9:10"), at("9:20")) == []
+    for _ in range(3):
+        desk.restart()
+        assert desk.look(at("12:20")) == runs
+        runs = []
+    assert desk.look(at("13:00")) == ["a 13:00:00"]
+    desk.restart()
+    assert desk.look(at("13:00"), at("13:10")) == [], "it was run before the restart"
+
+
+@pytest.mark.parametrize(("catch_up", "runs"), [(LATEST, ["a 09:10:02", "a 09:10:03"]), (NONE, ["a 09:10:03"])])
+def test_a_short_restart_over_a_schedule_of_every_second(catch_up: CatchUp, runs: list[str]) -> None:
+    desk = Desk(catch_up, a="* * * * * *")
+    assert desk.look(at("9:10"), at("9:10:01")) == ["a 09:10:01"]
+    desk.restart()
+    assert desk.look(at("9:10:02") + 0.9 * SECOND, at("9:10:03")) == runs
+
+
+def test_a_restart_at_the_very_second() -> None:
+    desk = Desk(LATEST, a="@hourly")
+    desk.look(at("9:59:59"))
+    desk.restart()
+    assert desk.look(at("10:00"), at("10:00"), at("10:00:01")) == ["a 10:00:00"]
+
+
+def test_a_year_of_seconds_is_no_work() -> None:
+    desk = Desk(LATEST, a="* * * * * *")
+    desk.look(at("9:10"))
+    desk.restart()
+    later = at("9:10") + 365 * DAY
+    assert desk.look(later) == ["a 09:10:00"]
+
+
+def test_what_is_new_or_other_has_missed_nothing() -> None:
+    desk = Desk(LATEST, a="@hourly", b="@hourly", gone="@hourly")
+    assert desk.look(at("9:10")) == []
+    desk.write(a="@hourly", b="30 * * * *", new="@hourly")
+    desk.restart()
+    assert desk.look(at("12:20")) == ["a 12:00:00"]
+    desk.write(a="@hourly", b="30 * * * *", new="@hourly", gone="@hourly")
+    desk.restart()
+    assert sorted(desk.look(at("13:40"))) == ["a 13:00:00", "b 13:30:00", "new 13:00:00"]
+
+
+def test_a_file_that_is_new_while_it_runs_has_missed_nothing() -> None:
+    desk = Desk(LATEST, a="@hourly")
+    desk.look(at("9:10"))
+    desk.write(a="@hourly", b="@hourly")
+    assert desk.look(at("9:50")) == []
+    desk.restart()
+    assert sorted(desk.look(at("10:10"))) == ["a 10:00:00", "b 10:00:00"]
+
+
+def test_one_that_did_not_say_it_before_has_missed_nothing() -> None:
+    desk = Desk(NONE, a="@hourly")
+    desk.look(at("9:10"), at("10:00"))
+    desk.catch_up = LATEST
+    desk.write(a="@hourly")
+    desk.restart()
+    assert desk.look(at("12:20")) == []
+    desk.restart()
+    assert desk.look(at("13:20")) == ["a 13:00:00"]
+
+
+def test_nothing_is_missed_before_the_start() -> None:
+    desk = Desk(LATEST, a="@hourly")
+    desk.workflows = MappingProxyType({"a": replace(desk.workflows["a"], start_time=at("12:00"))})
+    desk.look(at("9:10"))
+    desk.restart()
+    assert desk.look(at("11:50")) == []
+    desk.restart()
+    assert desk.look(at("12:10")) == ["a 12:00:00"]
+
+
+@pytest.mark.parametrize(("catch_up", "runs"), [(LATEST, ["a 15:00:00"]), (NONE, [])])
+def test_a_host_that_slept(catch_up: CatchUp, runs: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(catch_up, a="@hourly")
+    assert desk.look(at("9:10"), at("15:20")) == runs
+    assert desk.look(at("15:21"), at("16:00")) == ["a 16:00:00"]
+    said = "is run now, 0:20:00 late, to catch up" if runs else "is not run: it is 5:20:00 too late"
+    (record,) = caplog.records
+    assert said in record.getMessage()
+
+
+@pytest.mark.parametrize("catch_up", [LATEST, NONE])
+def test_a_disk_that_is_well_again_in_time(catch_up: CatchUp, caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(catch_up, a="@hourly")
+    desk.is_full = True
+    assert desk.look(at("9:10"), at("10:00"), at("10:00:01"), at("10:00:20")) == []
+    (record,) = caplog.records
+    assert record.getMessage() == "a was due at 2026-01-01 10:00:00+00:00 and was not triggered: the disk is full"
+    desk.is_full = False
+    assert desk.look(at("10:00:30"), at("10:00:31"), at("10:00:32")) == ["a 10:00:00"]
+
+
+@pytest.mark.parametrize(("catch_up", "runs"), [(LATEST, ["a 12:00:00"]), (NONE, [])])
+def test_a_disk_that_is_well_again_late(catch_up: CatchUp, runs: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(catch_up, a="@hourly")
+    desk.is_full = True
+    assert desk.look(*(at("9:10") + n * 10 * MINUTE for n in range(18))) == []
+    assert sum("was not triggered" in record.getMessage() for record in caplog.records) == 3
+    desk.is_full = False
+    assert desk.look(at("12:10"), at("12:11"), at("13:00")) == [*runs, "a 13:00:00"]

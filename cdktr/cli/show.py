@@ -17,7 +17,7 @@ from cdktr.cli.times import (
     when_short,
 )
 from cdktr.text import format_duration, printable, table, width
-from cdktr.workflow import Subprocess, Task, Workflow, scalar_text
+from cdktr.workflow import CatchUp, Subprocess, Task, Workflow, scalar_text
 
 #: A run or a task whose status is one of these needs a look.
 BAD = ("FAILED", "CRASHED", "CANCELLED")
@@ -174,6 +174,7 @@ def workflow_lines(
         ("file", workflow.path),
         ("schedule", schedule_in_words(workflow) or "none"),
         ("next run", due_text(next_run(workflow, now), now) if workflow.cron else None),
+        ("catch up", "the latest missed time is run" if workflow.catch_up is CatchUp.LATEST else None),
         ("last run", _latest_with_id(latest, now)),
         ("parameters", _params_text(workflow) or None),
         ("timeout", format_duration(workflow.timeout_s) if workflow.timeout_s else None),

@@ -7,6 +7,7 @@ value: one pass finds everything, and a `Workflow` leaves this module only if no
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from cdktr.dag import find_cycle
 from cdktr.errors import DefinitionError, SettingError
 from cdktr.parse.tree import MAX_BYTES, MAX_PROBLEMS, File, Node, Problem, WorkflowProblems, near, quoted, read_tree
 from cdktr.text import parse_duration
-from cdktr.workflow import PLACEHOLDER, Retry, RunIf, Scalar, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import PLACEHOLDER, CatchUp, Retry, RunIf, Scalar, Subprocess, Task, UvPython, Workflow
 
 __all__ = ["ID", "ID_RULE", "MAX_BYTES", "MAX_PROBLEMS", "Problem", "WorkflowProblems", "parse_workflow"]
 
@@ -163,12 +164,14 @@ def _backoff(file: File, node: Node, what: str) -> dict[str, Any]:
     return {"backoff": _factor(file, node, what)}
 
 
-def _run_if(file: File, node: Node, what: str) -> RunIf:
-    if node.text not in list(RunIf):
-        message = f"{what} must be one of {', '.join(RunIf)}, found {node.found}"
-        file.add(node.mark, message, near(node.text, list(RunIf)))
-        return RunIf.ALL_SUCCEEDED
-    return RunIf(node.text)
+def _one_of(kind: type[StrEnum]) -> _Reader:
+    def read_word(file: File, node: Node, what: str) -> StrEnum:
+        if node.text in (words := list(kind)):
+            return kind(node.text)
+        file.add(node.mark, f"{what} must be one of {', '.join(words)}, found {node.found}", near(node.text, words))
+        return words[0]
+
+    return read_word
 
 
 def _start_time(file: File, node: Node, what: str) -> datetime | None:
@@ -353,7 +356,7 @@ def _check_templates(file: File, params: Mapping[str, Any]) -> None:
 
 _ENV = _variables(_value, re.compile("CDKTR_"))
 _PARAMS = _variables(_default, re.compile("CDKTR_|LD_|PATH$|HOME$"))
-_NOT_YET = frozenset("max_active_runs overlap catch_up on_failure on_success requires priority".split())
+_NOT_YET = frozenset("max_active_runs overlap on_failure on_success requires priority".split())
 
 _SUBPROCESS: _Table = {"cmd": ("cmd", _line), "args": ("args", _list_of(_value))}
 _UV_PYTHON: _Table = {
@@ -380,7 +383,7 @@ _TASK: _Table = {
     "retries": ("retries", _count),
     "retry_delay": ("delay_s", _wait),
     "retry_backoff": ("backoff", _backoff),
-    "run_if": ("run_if", _run_if),
+    "run_if": ("run_if", _one_of(RunIf)),
     "allow_failure": ("allow_failure", _flag),
 }
 _WORKFLOW: _Table = {
@@ -389,6 +392,7 @@ _WORKFLOW: _Table = {
     "cron": ("cron", _line),
     "start_time": ("start_time", _start_time),
     "timezone": ("timezone", _timezone),
+    "catch_up": ("catch_up", _one_of(CatchUp)),
     "env": ("env", _ENV),
     "params": ("params", _PARAMS),
     "timeout": ("timeout_s", _timeout),

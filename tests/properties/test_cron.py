@@ -234,6 +234,16 @@ def test_around_a_change_as_looking_at_each_minute(tab: Crontab, timezone: str, 
     assert found == expected
 
 
+@given(tab=MINUTE_TAB, timezone=st.sampled_from(ZONES), after=NEAR_CHANGE, seconds=st.integers(-9, 400_000))
+@settings(max_examples=100, deadline=None)
+def test_the_last_of_a_span_is_the_last(tab: Crontab, timezone: str, after: datetime, seconds: int) -> None:
+    schedule, until = parsed(tab, timezone), after + seconds * SECOND
+    last, here = None, after
+    while (here := schedule.next_after(here)) <= until:
+        last = here
+    assert schedule.last_between(after, until) == last
+
+
 @given(expression=st.one_of(st.text(max_size=40), st.text("0159*/-,#?LWRMON@ ", max_size=30)))
 @settings(max_examples=200, deadline=None)
 def test_any_text_is_a_schedule_or_a_definition_error(expression: str) -> None:

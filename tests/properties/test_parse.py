@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cdktr.dag import Dag
 from cdktr.parse import WorkflowProblems, parse_workflow
-from cdktr.workflow import Retry, RunIf, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 FILES = [path.read_bytes() for path in sorted((Path(__file__).parent.parent / "data").glob("*.yml"))]
 #: What a slip of the finger, or of a merge, may leave behind.
@@ -127,6 +127,7 @@ def workflows(draw: st.DrawFn) -> Workflow:
         draw(envs),
         params,
         draw(durations),
+        draw(st.sampled_from(CatchUp)),
     )
 
 
@@ -174,6 +175,7 @@ def workflow_text(workflow: Workflow) -> str:
         "description": text(workflow.description),
         "start_time": workflow.start_time and workflow.start_time.isoformat(),
         "timezone": workflow.timezone,
+        "catch_up": workflow.catch_up.value,
         "env": text(workflow.env),
         "params": text(workflow.params),
         "timeout": workflow.timeout_s,
