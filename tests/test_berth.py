@@ -1,7 +1,8 @@
 """The folders of agents: held while they live, found when they are dead, and nobody else's touched."""
 
 import json
-import multiprocessing
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,14 +75,11 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert abandoned(tmp_path) == []
 
 
-def _take_and_die(folder: str) -> None:
-    take_berth(Path(folder), "a-1", "a-1/x")
-
-
 def test_the_death_of_its_process_lets_it_go(tmp_path: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=_take_and_die, args=(str(tmp_path),))
-    process.start()
-    process.join()
+    program = "import os, sys; from pathlib import Path; from cdktr.berth import take_berth;"
+    program += "take_berth(Path(sys.argv[1]), 'a-1', 'a-1/x'); os.kill(os.getpid(), 9)"
+    root = Path(__file__).resolve().parent.parent
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=root).returncode == -9
     assert [berth.identity.agent_id for berth in abandoned(tmp_path)] == ["a-1"]
 
 

@@ -85,7 +85,8 @@ async def live(folder: Path, clock: Clock, accepted: list[tuple[str, datetime]])
     store = Store(str(folder / "app.db"))
     hub = LogHub(store, lambda _messages: None, lambda: False)
     journal = Journal(folder / "journal")
-    runs = Coordinator(journal, hub, store.cursors, FLOWS.get, 30.0, lambda: store.highest_number() + 1)
+    first = store.highest_number() + 1
+    runs = Coordinator(journal, hub, store.cursors, FLOWS.get, 30.0, lambda: first, tuple)
 
     async def trigger(workflow_id: str, scheduled_ms: int) -> None:
         if await runs.trigger(workflow_id, {}, "schedule", scheduled_ms) is not None:
@@ -94,7 +95,7 @@ async def live(folder: Path, clock: Clock, accepted: list[tuple[str, datetime]])
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(hub.run())
-            group.create_task(Scheduler(lambda: FLOWS, trigger, 0.001, clock).run())
+            group.create_task(Scheduler(lambda: FLOWS, trigger, runs.keep, 0.001, clock).run())
     except* Killed:
         pass
     finally:
