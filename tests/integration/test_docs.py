@@ -117,6 +117,7 @@ def test_the_workflow_page_names_every_key() -> None:
         "description": "x",
         "cron": '"@daily"',
         "timezone": "Europe/Berlin",
+        "catch_up": "latest",
         "start_time": "2026-01-01T00:00:00",
         "params": "{a: 1}",
         "env": "{B: c}",
