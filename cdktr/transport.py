@@ -23,6 +23,9 @@ BURST = 64
 #: Messages that a subscriber may be behind before it loses some: several of the largest reports of an agent.
 MAX_UNREAD = 100_000
 
+#: The flags of a part of a message, and of its last: `send_multipart` takes as long to make them as to send.
+_MORE, _LAST = int(zmq.SNDMORE | zmq.NOBLOCK), int(zmq.NOBLOCK)
+
 #: What a reply needs to find its way: the frames before the message, as they came.
 Peer = tuple[bytes, ...]
 
@@ -72,7 +75,9 @@ class _Socket:
     def _send(self, frames: Sequence[bytes]) -> bool:
         """False when it cannot be sent now: the peer is gone, or does not read."""
         try:
-            self._raw.send_multipart(frames, zmq.NOBLOCK)
+            for frame in frames[:-1]:
+                self._raw.send(frame, _MORE)
+            self._raw.send(frames[-1], _LAST)
         except zmq.ZMQError as error:
             if error.errno in (errno.EAGAIN, errno.EHOSTUNREACH):
                 return False
