@@ -166,13 +166,13 @@ class Coordinator:
     async def lease(self, request: LeaseWork) -> dict[str, Any]:
         """Work for an agent, as soon as there is some or when its wait is over. Raises StoreError."""
         self.heard(request.agent_id)
-        self.ledger.check()
         lost = self.dispatch.reconcile(request.holding, now_ms())
         self.dispatch.take_back(request.agent_id, request.holding, now_ms())
         if (older := self._waiters.pop(request.agent_id, None)) is not None and not older.answer.done():
             older.answer.set_result([])
         leases: list[dict[str, Any]] = []
         if request.count > 0 and not self.is_stopping:
+            self.ledger.check()
             leases = await self._wait_for_work(request)
         try:
             await self.durably()

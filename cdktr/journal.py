@@ -92,7 +92,7 @@ class Journal:
         except ValueError:
             raise StartError(
                 f"The snapshot {path} is damaged; restore it from a backup, "
-                "or move the folder aside to start with an empty queue"
+                f"or move {self.folder} aside to start with an empty queue"
             ) from None
 
     def _read_events(self) -> list[Any]:

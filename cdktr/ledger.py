@@ -85,7 +85,7 @@ class Ledger:
             if not self._journal.is_damaged:
                 raise StartError(
                     f"The journal in {self._journal.folder} does not fit together, it is damaged: {error}; "
-                    "restore it from a backup, or move the folder aside to start with an empty queue"
+                    "restore it from a backup, or move that folder aside to start with an empty queue"
                 ) from error
             log.error("%s, of which a damaged line told: it is left out", error)
             return
