@@ -117,26 +117,26 @@ def check(
     told: Told,
     lost: Collection[str] = (),
     killed: Collection[str] = (),
-    trust_live: bool = True,
+    spooled: bool = True,
 ) -> Findings:
     """`lost` are the agents that stood still or were cut off for too long, `killed` those that were killed: only their
-    runs may have CRASHED, and only of a killed one lines may be missing that it alone had read; and, unless
-    `trust_live`, lines of it that were shown live and had not been stored."""
-    return Check(load, history, told, {*lost, *killed}, set(killed), trust_live).findings()
+    runs may have CRASHED, and only of a killed one lines may be missing that it alone had read. Unless `spooled`, what
+    it had told a principal that was killed with it, and had not stored it, may be missing too."""
+    return Check(load, history, told, {*lost, *killed}, set(killed), spooled).findings()
 
 
 class Check:
     """One comparison. See `check`."""
 
     def __init__(
-        self, load: Load, history: History, told: Told, lost: set[str], killed: set[str], trust_live: bool
+        self, load: Load, history: History, told: Told, lost: set[str], killed: set[str], spooled: bool
     ) -> None:
         self._load = load
         self._history = history
         self._told = told
         self._lost = lost
         self._killed = killed
-        self._trust_live = trust_live
+        self._spooled = spooled
         self._disk = attempts(load.records)
         self._result = Findings()
 
@@ -193,8 +193,10 @@ class Check:
             self._load.refused | self._load.unanswered
         ):
             self._never_ran(run_id, plan)
-        elif status == "CRASHED" and agent in self._lost:
-            self._crashed(run_id, plan, agent)
+        elif (status == "CRASHED" and agent in self._lost) or (
+            status == plan.status and agent in self._killed and not self._spooled
+        ):
+            self._cut_short(run_id, plan, agent)
         elif status != plan.status:
             self._wrong(f"run {run_id} of {plan.id} at {agent} is {status}, not {plan.status}: {rows[-1]['detail']}")
         else:
@@ -205,7 +207,7 @@ class Check:
         if any((run_id, step.id) in self._disk for step in plan.steps):
             self._wrong(f"run {run_id} was cancelled for want of a disk, and ran")
 
-    def _crashed(self, run_id: str, plan: Plan, agent: str) -> None:
+    def _cut_short(self, run_id: str, plan: Plan, agent: str) -> None:
         """Nothing of it twice; of what was printed, all that ended while its agent lived, else what came first."""
         for step in plan.steps:
             tries = self._disk.get((run_id, step.id), [])
@@ -267,7 +269,7 @@ class Check:
         live = {
             stream: seen
             for stream, seen in self._told.live.items()
-            if self._trust_live or self._agent(stream[0]) not in self._killed
+            if self._spooled or self._agent(stream[0]) not in self._killed
         }
         for (run_id, instance, level), (attempt, number) in [*live.items(), *self._told.lines.items()]:
             step = steps.get((run_id, instance))

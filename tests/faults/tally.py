@@ -1,5 +1,6 @@
 """What the experiments found, counted: a table at the end of a run, and in docs/reliability.md."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,20 +49,29 @@ class Tally:
 
     def table(self) -> str:
         """In Markdown."""
-        rows = [HEAD, tuple("---" for _ in HEAD), *(row.cells() for row in self.rows.values())]
-        return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+        return _table([row.cells() for row in self.rows.values()])
 
     def write(self, page: Path) -> None:
-        """Put the table into its place on a page."""
+        """Put the rows into the table of a page; rows of experiments that were not made this time stay."""
         text = page.read_text("utf-8")
         before, _, rest = text.partition(BEGIN)
         _, end, after = rest.partition(END)
         assert end, f"{page} has no place for the table"
-        page.write_text(f"{before}{BEGIN}\n{self.table()}\n{END}{after}", "utf-8")
+        rows = {cells[-1]: cells for cells in [*_rows(text), *(row.cells() for row in self.rows.values())]}
+        table = _table([rows[name] for name in sorted(rows)])
+        page.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [HEAD, tuple("---" for _ in HEAD), *rows])
+
+
+def _rows(page: str) -> list[tuple[str, ...]]:
+    table = page.partition(BEGIN)[2].partition(END)[0]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines[2:]]
 
 
 def names_in(page: str) -> list[str]:
     """The tests that the table of a page names."""
-    table = page.partition(BEGIN)[2].partition(END)[0]
-    rows = [line.split("|") for line in table.splitlines() if line.startswith("|")]
-    return [cells[-2].strip().strip("`") for cells in rows[2:]]
+    return [cells[-1].strip("`") for cells in _rows(page)]

@@ -98,7 +98,7 @@ def test_principal_and_agent_killed_at_once(trial: Trial, experiment: Experiment
     trial.settle()
     trial.await_orphans()
     # Without a disk to keep it on, what an agent had told a principal that had not stored it yet dies with both.
-    experiment.judge(trial, trial.finish(trust_live=SPOOL))
+    experiment.judge(trial, trial.finish(spooled=SPOOL))
 
 
 @needs_spool

@@ -45,6 +45,19 @@ def test_the_table_is_put_into_its_place(tmp_path: Path) -> None:
     assert names_in(page.read_text()) == ["tests/a.py::test_b"]
 
 
+def test_rows_that_were_not_made_again_stay(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"{BEGIN}\n{END}\n")
+    for name, survived in (("c", 1), ("b", 2), ("c", 3)):
+        tally = Tally()
+        tally.record(f"experiment {name}", f"tests/a.py::test_{name}", injected=1, survived=survived, lost=0)
+        tally.write(page)
+    assert page.read_text().splitlines()[3:-1] == [
+        "| experiment b | 1 | 1 | 2 | 0 | `tests/a.py::test_b` |",
+        "| experiment c | 1 | 1 | 3 | 0 | `tests/a.py::test_c` |",
+    ]
+
+
 def test_a_page_without_a_place_is_left_as_it_is(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Page\n")

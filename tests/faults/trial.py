@@ -184,7 +184,7 @@ class Trial:
         self.load.join()
         until(self.is_idle, "the end of all runs")
 
-    def finish(self, trust_live: bool = True) -> Findings:
+    def finish(self, spooled: bool = True) -> Findings:
         """Wait for the end of all runs, stop what runs as a user does, and reckon: see `check`."""
         self.settle()
         self._witness.__exit__(None, None, None)
@@ -192,7 +192,7 @@ class Trial:
             if daemon.process.poll() is None:
                 assert daemon.stop() == 0, daemon.text
         told, history = self._witness.told, History.read(self.database)
-        findings = check(self.load, history, told, self.lost, self.killed, trust_live)
+        findings = check(self.load, history, told, self.lost, self.killed, spooled)
         findings.wrong += [f"process {pid} was left behind" for pid in marked(self.mark)]
         for daemon in self.cluster.daemons:
             if "Traceback" in daemon.text:
