@@ -116,16 +116,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it. `lines` is what one task of a noisy workflow prints."""
+    """How much of it. `lines` is what one task of a noisy workflow prints; a client waits up to `pace_s` seconds from
+    one trigger to the next, so that there are some under way whenever something breaks."""
 
     rounds: int
     noisy_rounds: int
     lines: int
     faults: int
+    pace_s: float
 
 
-QUICK = Size(rounds=1, noisy_rounds=1, lines=10_000, faults=1)
-FULL = Size(rounds=4, noisy_rounds=1, lines=100_000, faults=3)
+QUICK = Size(rounds=1, noisy_rounds=1, lines=10_000, faults=1, pace_s=0.8)
+FULL = Size(rounds=4, noisy_rounds=1, lines=100_000, faults=3, pace_s=0.4)
 
 #: A workflow with one cheap task, of which any number may be triggered.
 TINY = Plan("tiny", (Step("only", pause_s=0),))
@@ -232,7 +234,7 @@ class Load:
                 assert time.monotonic() < deadline, f"{name} got no answer"
                 attempt += 1
                 time.sleep(0.1)
-            time.sleep(chance.uniform(0, 0.1))
+            time.sleep(chance.uniform(0, self.size.pace_s))
 
     def trigger(self, principal: Principal, workflow: str, mark: str) -> bool:
         """Trigger a run; True when it was accepted."""

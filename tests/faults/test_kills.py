@@ -83,6 +83,7 @@ def test_agent_killed_mid_task(trial: Trial, experiment: Experiment) -> None:
     experiment.judge(trial, trial.finish())
 
 
+@pytest.mark.thorough
 def test_principal_and_agent_killed_at_once(trial: Trial, experiment: Experiment) -> None:
     """Nothing that was accepted is lost or run twice; what the dead agent ran CRASHED."""
     trial.settings.update(TIMEOUT)
