@@ -5,27 +5,15 @@ fetch to the end. `sequence` orders everything by its arrival at the principal a
 What the original implementation wrote is carried on with: see `_adopt`.
 """
 
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import duckdb
-
 from cdktr.batch import CHUNK, SCHEMA, Batch
-from cdktr.errors import StartError, StoreError, UnprocessableError
-from cdktr.lock import take_lock
+from cdktr.database import MEMORY as MEMORY
+from cdktr.database import BadValueError, Connection, Database, append, refusal
+from cdktr.errors import StoreError, UnprocessableError
 from cdktr.records import FINAL_STATUSES, LogRecord
-
-MEMORY = ":memory:"
-
-#: DuckDB's own cache and work memory.
-MEMORY_LIMIT = "256MB"
-
-#: Rows handed over at once: the interpreter stands still meanwhile.
-SLICE = 2048
 
 ORDERED = tuple(table for table, columns in SCHEMA.items() if "sequence" in columns)
 
@@ -97,12 +85,19 @@ _SPAN = 100_000
 _SPAN_GROWTH = 8
 
 # The database splits the text itself, ten times as fast as rows can be handed over, and without the interpreter's lock.
-_UNPACK = """
-INSERT INTO logstore
+_UNPACK = f"""
+INSERT INTO logstore ({", ".join(SCHEMA["logstore"])})
 SELECT workflow_id, workflow_name, workflow_instance_id, task_name, task_instance_id, timestamp_ms, level,
        unnest(parts), sequence + unnest(range(len(parts)))
 FROM (SELECT *, string_split(lines, chr(10)) AS parts FROM chunk)
 """
+
+
+#: The columns that may be empty.
+_EMPTY = frozenset({"agent_id", "detail", "trigger", "params", "attempt", "exit_code"})
+
+#: Our names of types -> DuckDB's.
+_KINDS = {"TEXT": "VARCHAR", "BIGINT": "BIGINT"}
 
 
 def _where(asked: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -119,117 +114,98 @@ class Store:
     """The database file, held by this process alone. `path` may be `:memory:`."""
 
     def __init__(self, path: str) -> None:
-        """Open or create. Raises StartError: held by another process, damaged, or not writable."""
+        """Open or create. Raises StartError: held by another process, not writable, made by something else."""
         self._path = path
-        self._lock = _lock(path)
-        self._writing = threading.Lock()
-        try:
-            self._connection = self._open()
-            self._adopt()
-        except BaseException:
-            self._unlock()
-            raise
-        #: The number for the next row.
-        self.next_sequence: int = 1 + max(
-            self._one(f"SELECT coalesce(max(sequence), -1) FROM {name}") for name in ORDERED
-        )
-        self._lowest = int(self._one("SELECT coalesce(min(sequence), 0) FROM logstore"))
         #: The last report stored from each source.
-        self.cursors: dict[str, int] = dict(self._rows("SELECT source, max(report) FROM report_cursor GROUP BY source"))
+        self.cursors: dict[str, int] = {}
+        #: The number for the next row, as of the start.
+        self.next_sequence = 0
+        self._lowest = 0
+        self._database = Database(path, self._adopt)
+        if not self.next_sequence and self.set_aside:
+            # Beyond whatever the damaged file held: who follows lines goes on after the last number seen.
+            self.next_sequence = time.time_ns() // 1000
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "threads": 2,
-            "async_threads": 0,
-            "memory_limit": MEMORY_LIMIT,
-        }
-        if self._path != MEMORY:
-            config |= {"temp_directory": self._path + ".tmp", "storage_compatibility_version": "v1.3.0"}
-        try:
-            connection = duckdb.connect(self._path, config=config)
-            # After the options above, which they would forbid.
-            for option in ("autoload_known_extensions", "autoinstall_known_extensions", "enable_external_access"):
-                connection.execute(f"SET {option} = false")
-            connection.execute("SET lock_configuration = true")
-            connection.execute(f"CREATE TEMP TABLE chunk ({_definition(CHUNK)})")
-        except duckdb.Error as error:
-            raise StartError(
-                f"The database {self._path} cannot be opened: {_first_line(error)}; if another program has it open "
-                "close that, if the file is damaged move it aside and start again"
-            ) from error
-        return connection
+    @property
+    def set_aside(self) -> list[str]:
+        """Where damaged files that were found since the start lie."""
+        return self._database.set_aside
 
-    def _adopt(self) -> None:
-        """Create what is missing; widen the tables of the original implementation, whose statuses are an ENUM."""
-        try:
-            for table, columns in SCHEMA.items():
-                self._connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({_definition(columns)})")
-                self._widen(table, columns)
-        except duckdb.Error as error:
-            raise StartError(f"The database {self._path} cannot be used: {_first_line(error)}") from error
+    def _adopt(self, connection: Connection) -> None:
+        """Make a connection ready: create what is missing, widen the tables of the original implementation.
 
-    def _widen(self, table: str, columns: Mapping[str, str]) -> None:
-        found = {name: kind for name, kind, *_ in self._rows(f"DESCRIBE {table}")}
-        if str(found.get("status", "")).startswith("ENUM"):
-            self._connection.execute(f"ALTER TABLE {table} ALTER COLUMN status TYPE TEXT")
+        A file that took the place of another learns which reports are stored: they were, and are not sent again.
+        Raises StoreError for tables that cannot be used.
+        """
+        connection.execute(f"CREATE TEMP TABLE chunk ({_definition(CHUNK)})")
+        for table, columns in SCHEMA.items():
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({_definition(columns)})")
+            self._widen(connection, table, columns)
+        found = dict(_all(connection, "SELECT source, max(report) FROM report_cursor GROUP BY source"))
+        missing = [row for row in self.cursors.items() if row[1] > found.get(row[0], -1)]
+        if missing:
+            append(connection, "report_cursor", tuple(SCHEMA["report_cursor"]), missing)
+        self.cursors = found | dict(missing)
+        self._lowest = int(_all(connection, "SELECT coalesce(min(sequence), 0) FROM logstore")[0][0])
+        for table in ORDERED:
+            [(highest,)] = _all(connection, f"SELECT coalesce(max(sequence), -1) FROM {table}")
+            self.next_sequence = max(self.next_sequence, highest + 1)
+
+    def _widen(self, connection: Connection, table: str, columns: Mapping[str, str]) -> None:
+        found = {name: kind for name, kind, *_ in _all(connection, f"DESCRIBE {table}")}
+        # The original's are of an ENUM.
+        if found.get("status", "").startswith("ENUM"):
+            connection.execute(f"ALTER TABLE {table} ALTER COLUMN status TYPE TEXT")
+            found["status"] = "VARCHAR"
         missing = [name for name in columns if name not in found]
         for name in missing:
-            self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
-        if "sequence" in columns and self._rows(f"SELECT 1 FROM {table} WHERE sequence IS NULL LIMIT 1"):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+        self._check(connection, table, {name: found[name] for name in columns if name in found})
+        if "sequence" in columns and _all(connection, f"SELECT 1 FROM {table} WHERE sequence IS NULL LIMIT 1"):
             # Before everything that comes, in the order in which it was written. Asked of the rows, not of `missing`:
             # a start may have been cut short just here.
-            self._connection.execute(f"UPDATE {table} SET sequence = rowid - (SELECT count(*) FROM {table})")
+            connection.execute(f"UPDATE {table} SET sequence = rowid - (SELECT count(*) FROM {table})")
+
+    def _check(self, connection: Connection, table: str, found: Mapping[str, str]) -> None:
+        """Whether rows can be added: who changed a table by hand is told now. Columns of others do no harm."""
+        for name, kind in found.items():
+            wanted = _KINDS[SCHEMA[table][name]]
+            if kind != wanted:
+                raise StoreError(
+                    f"The database {self._path} cannot be used: the column {name} of {table} is of type {kind}; "
+                    f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {wanted} mends it"
+                )
+        row = tuple(None if name in _EMPTY else "" if kind == "TEXT" else 0 for name, kind in SCHEMA[table].items())
+        if why := refusal(connection, lambda: append(connection, table, tuple(SCHEMA[table]), [row, row])):
+            raise StoreError(
+                f"The database {self._path} cannot be used: {table} was changed, and takes no rows any more: {why}"
+            )
 
     def write(self, batch: Batch) -> None:
-        """Store a batch, all of it or nothing. Raises StoreError. For one thread."""
-        with self._writing:
-            try:
-                self._write(batch.rows)
-            except (duckdb.InvalidInputException, duckdb.ConversionException):
-                # A text that is not valid Unicode, a number that is none: one such row must not hold up all others.
-                self._rollback()
-                self._retry({table: [_clean(table, row) for row in rows] for table, rows in batch.rows.items()})
-            except duckdb.Error as error:
-                self._rollback()
-                raise StoreError(f"The database {self._path} cannot be written: {_first_line(error)}") from error
+        """Store a batch, all of it or nothing, and once. Raises StoreError. For one thread."""
 
-    def _retry(self, rows: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
+        def is_stored() -> bool:
+            return self._has(batch)
+
         try:
-            self._write(rows)
-        except duckdb.Error as error:
-            self._rollback()
-            raise StoreError(f"The database {self._path} cannot be written: {_first_line(error)}") from error
+            self._database.transact(lambda connection: _write(connection, batch.rows), is_stored)
+        except BadValueError:
+            # A text that is not valid Unicode, a number that is none: one such row must not hold up all others.
+            rows = {table: [_clean(table, row) for row in rows] for table, rows in batch.rows.items()}
+            self._database.transact(lambda connection: _write(connection, rows), is_stored)
+        for source, report in batch.cursors:
+            self.cursors[source] = max(report, self.cursors.get(source, -1))
 
-    def _write(self, tables: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
-        self._connection.execute("BEGIN")
-        for table, rows in tables.items():
-            if rows:
-                self._append(table, rows)
-        if tables["chunk"]:
-            self._connection.execute(_UNPACK)
-            self._connection.execute("TRUNCATE chunk")
-        self._connection.execute("COMMIT")
-
-    def _append(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        appender = self._connection.appender(table)
-        try:
-            for start in range(0, len(rows), SLICE):
-                appender.append_rows(rows[start : start + SLICE])
-            appender.flush()
-        except duckdb.Error:
-            appender.clear()
-            raise
-
-    def _rollback(self) -> None:
-        try:
-            self._connection.execute("ROLLBACK")
-        except duckdb.Error:
-            # A failed checkpoint invalidates the connection: only a new one goes on.
-            self._connection.close()
-            try:
-                self._connection = self._open()
-            except StartError as error:
-                raise StoreError(str(error)) from error
+    def _has(self, batch: Batch) -> bool:
+        """Whether a batch is stored: then each of its rows is. One without numbered rows may be written twice."""
+        for table, rows in batch.rows.items():
+            if rows and table != "report_cursor":
+                columns = tuple(CHUNK if table == "chunk" else SCHEMA[table])
+                facts = dict(zip(columns, _clean(table, rows[0]), strict=True))
+                values = {"run": facts["workflow_instance_id"], "number": facts["sequence"]}
+                sql = "SELECT 1 FROM {} WHERE sequence = $number AND workflow_instance_id IS NOT DISTINCT FROM $run"
+                return bool(self._rows(sql.format("logstore" if table == "chunk" else table), values))
+        return False
 
     # Queries: each may be called from any thread.
 
@@ -309,36 +285,18 @@ class Store:
         return int(self._one(f"SELECT coalesce(max({number}), -1) FROM ({' UNION ALL '.join(ids)})"))
 
     def _objects(self, sql: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-        with self._reading() as cursor:
-            cursor.execute(sql, values)
-            names = [column[0] for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        names, rows = self._database.query(sql, values)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def _rows(self, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        with self._reading() as cursor:
-            return cursor.execute(sql, values).fetchall()
-
-    @contextmanager
-    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        try:
-            with self._connection.cursor() as cursor:
-                yield cursor
-        except duckdb.Error as error:
-            raise StoreError(f"The database {self._path} cannot be read: {_first_line(error)}") from error
+        return self._database.query(sql, values)[1]
 
     def _one(self, sql: str) -> Any:
         return self._rows(sql)[0][0]
 
     def close(self) -> None:
         """Close the file and let go of it."""
-        with self._writing:
-            self._connection.close()
-        self._unlock()
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._database.close()
 
 
 _ID_COLUMNS = (
@@ -364,16 +322,15 @@ def _clean_number(value: Any) -> int | None:
 _CLEAN: Mapping[str, Callable[[Any], str | int | None]] = {"TEXT": _clean_text, "BIGINT": _clean_number}
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+def _all(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        return cursor.execute(sql).fetchall()
 
 
-def _lock(path: str) -> int | None:
-    # Not DuckDB's own lock alone: that one is lost as soon as this process closes the file anywhere else.
-    if path == MEMORY:
-        return None
-    try:
-        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return take_lock(Path(path + ".lock"), f"the database {path}", "CDKTR_DB_PATH")
-    except OSError as error:
-        raise StartError(f"The database {path} cannot be made: {error.strerror}; set CDKTR_DB_PATH") from error
+def _write(connection: Connection, tables: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
+    for table, rows in tables.items():
+        if rows:
+            append(connection, table, tuple(CHUNK if table == "chunk" else SCHEMA[table]), rows)
+    if tables["chunk"]:
+        connection.execute(_UNPACK)
+        connection.execute("TRUNCATE chunk")

@@ -24,7 +24,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "workflow dag cron text parse run dispatch history codec messages protocol frames pages batch".split()
     ),
     "2 edges": (
-        *("catalog", "journal", "lock", "process", "store", "caller", "transport"),
+        *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "transport"),
         *("proc", "executor", "uv", "spool", "roster", "berth"),
     ),
     "3 daemons": (
@@ -46,7 +46,9 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "protocol": frozenset({"messages"}),
     "pages": frozenset({"protocol"}),
     "frames": frozenset({"messages"}),
-    "store": frozenset({"lock"}),
+    "datafile": frozenset({"lock"}),
+    "database": frozenset({"datafile"}),
+    "store": frozenset({"database"}),
     "transport": frozenset({"caller"}),
     "reports": frozenset({"logs"}),
     "ledger": frozenset({"logs"}),
@@ -65,7 +67,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
 #: Which modules may import a library; one that is not named here may be imported nowhere.
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "zmq": frozenset({"transport", "caller"}),
-    "duckdb": frozenset({"store"}),
+    "duckdb": frozenset({"database"}),
     "yaml": frozenset({"parse"}),
     "asciimatics": frozenset({"tui/screen"}),
 }

@@ -1,9 +1,10 @@
 """The history: what is written is found again, by whoever asks, in a file that the original could have made."""
 
+import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import duckdb
 import pytest
 
 from cdktr.batch import SCHEMA, Batch
+from cdktr.database import MEMORY, SLICE, Connection, Database
 from cdktr.errors import StartError, StoreError
 from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
-from cdktr.store import MEMORY, SLICE, Store
+from cdktr.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,6 +53,15 @@ def write(store: Store, *rows: LogRecord | RunUpdate | TaskUpdate) -> None:
         else:
             batch.add_task(row, number)
     store.write(batch)
+
+
+def execute(store: Store, sql: str) -> None:
+    """What no method does."""
+
+    def work(connection: Connection) -> None:
+        connection.execute(sql)
+
+    store._database.transact(work, lambda: False)
 
 
 def run(status: RunStatus, time: int, run_id: str = "run-1", workflow_id: str = "w", **more: Any) -> RunUpdate:
@@ -299,13 +310,13 @@ def test_a_batch_is_stored_as_a_whole_or_not_at_all(store: Store) -> None:
     batch = Batch(events=[("run-1", 0, "refused", "x", 9)])
     batch.add_logs([log("line")] * (SLICE + 1), 0)
     batch.add_run(run(P, 0), 8)
-    store._connection.execute("ALTER TABLE run_event RENAME TO gone")
+    execute(store, "ALTER TABLE run_event RENAME TO gone")
     for _ in range(2):
         with pytest.raises(StoreError, match=r"^The database :memory: cannot be written: [^\n]*$"):
             store.write(batch)
         assert payloads(store) == []
         assert store.runs() == []
-    store._connection.execute("ALTER TABLE gone RENAME TO run_event")
+    execute(store, "ALTER TABLE gone RENAME TO run_event")
     store.write(batch)
     assert len(payloads(store)) == SLICE + 1
     assert len(store.runs()) == 1
@@ -592,9 +603,10 @@ def test_a_file_that_is_no_database(path: str) -> None:
     Path(path).parent.mkdir()
     Path(path).write_text("something else entirely\n" * 1000)
     for _ in range(2):
-        with pytest.raises(StartError, match=f"^The database {path} cannot be opened: [^\n]*move it aside"):
+        with pytest.raises(StartError, match=f"^The file {path} is no database; set CDKTR_DB_PATH to another"):
             Store(path)
     assert Path(path).read_text().startswith("something else")
+    assert os.listdir(Path(path).parent) == ["app.db"], "nothing says that it was ever ours"
 
 
 def test_a_place_where_no_file_can_be(tmp_path: Path) -> None:
@@ -603,13 +615,132 @@ def test_a_place_where_no_file_can_be(tmp_path: Path) -> None:
         Store(str(tmp_path / "file" / "app.db"))
 
 
+# Tables that somebody changed.
+
+
+@pytest.mark.parametrize("table", SCHEMA)
+def test_a_column_of_somebody_else_does_no_harm(path: str, table: str) -> None:
+    Store(path).close()
+    with duckdb.connect(path) as connection:
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN note TEXT")
+    store = Store(path)
+    batch = Batch(events=[("run-1", 0, "refused", "x", 9)], cursors=[("a", 1)])
+    batch.add_chunk(LogChunk("w", "W", "run-1", "t", "t-1", 5, "INFO", ("a", "b")), 0)
+    batch.add_logs([log("c")], 2)
+    batch.add_run(run(P, 1), 3)
+    batch.add_task(task(P, 1), 4)
+    store.write(batch)
+    assert page(store) == ["a", "b", "c"]
+    assert len(store.runs()) == len(store.tasks("run-1")) == 1
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("ALTER TABLE logstore ALTER COLUMN timestamp_ms TYPE TEXT", "timestamp_ms of logstore is of type VARCHAR"),
+        ("ALTER TABLE run_event ALTER COLUMN sequence TYPE INTEGER", "ALTER COLUMN sequence TYPE BIGINT mends it"),
+        ("ALTER TABLE logstore ADD COLUMN x INT; ALTER TABLE logstore ALTER x SET NOT NULL", "takes no rows any more"),
+        ("ALTER TABLE task_run_status ALTER detail SET NOT NULL", "takes no rows any more: .*NOT NULL"),
+        ("CREATE UNIQUE INDEX i ON logstore (task_name)", "logstore was changed, and takes no rows any more"),
+        ("DROP TABLE run_event; CREATE VIEW run_event AS SELECT * FROM logstore", "cannot be opened|cannot be used"),
+    ],
+)
+def test_a_table_that_takes_no_rows_any_more_is_told_at_the_start(path: str, sql: str, said: str) -> None:
+    Store(path).close()
+    with duckdb.connect(path) as connection:
+        connection.execute(sql)
+    before = Path(path).read_bytes()
+    with pytest.raises(StartError, match=said):
+        Store(path)
+    assert os.listdir(Path(path).parent) == ["app.db", "app.db.lock"] or Path(path).read_bytes() == before
+
+
+# Damage. What DuckDB makes of it is in test_database.py.
+
+
+def test_a_damaged_file_gives_way_and_numbers_do_not_go_back(path: str) -> None:
+    store = Store(path)
+    write(store, log("old"))
+    store.close()
+    Path(path).write_bytes(bytes(5000))
+    store = Store(path)
+    assert [Path(path).parent / name for name in store.set_aside] == list(Path(path).parent.glob("app.db.damaged-*"))
+    assert store.next_sequence > 10**15
+    write(store, log("new"))
+    assert page(store) == page(store, newest=True) == ["new"]
+    store.close()
+    store = Store(path)
+    assert page(store) == ["new"]
+    assert store.cursors == {}
+    store.close()
+
+
+OVERWRITE = "import os, sys; f = open(sys.argv[1], 'r+b'); f.write(os.urandom(os.path.getsize(sys.argv[1])))"
+REPLACE = "import os, sys; open(sys.argv[1] + '.x', 'w').write('else'); os.replace(sys.argv[1] + '.x', sys.argv[1])"
+REMOVE = "import os, sys; os.remove(sys.argv[1])"
+TRUNCATE = "import os, sys; os.truncate(sys.argv[1], 0)"
+
+
+@pytest.mark.parametrize("harm", [OVERWRITE, REPLACE, REMOVE, TRUNCATE])
+def test_a_file_that_is_lost_while_it_is_open(path: str, harm: str, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store(path)
+    store.write(Batch(cursors=[("a", 5), ("b", 1)]))
+    write(store, log("before"))
+    # By another process: this one would drop DuckDB's lock.
+    subprocess.run([sys.executable, "-c", harm, path], check=True)
+    batch = Batch(cursors=[("a", 6)])
+    batch.add_logs([log("now")], 70)
+    store.write(batch)
+    assert page(store) == ["now"]
+    assert "by another program while it was in use" in caplog.text
+    assert len(store.set_aside) == (harm != REMOVE)
+    store.write(Batch(cursors=[("b", 2)]))
+    store.close()
+    store = Store(path)
+    assert store.next_sequence == 71
+    assert store.cursors == {"a": 6, "b": 2}, "what was stored before is not asked for again"
+    assert page(store) == ["now"]
+    store.close()
+
+
+def test_a_transaction_that_failed_and_is_there_is_not_repeated(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = ["durable", "lost", "durable"]
+
+    class Doubtful(Database):
+        def _once(self, work: Callable[[Connection], None]) -> None:
+            what = failures.pop() if failures else None
+            if what != "lost":
+                super()._once(work)
+            if what is not None:
+                raise duckdb.FatalException("FATAL Error: Transaction COMMIT succeeded, but the autocheckpoint failed")
+
+    monkeypatch.setattr("cdktr.store.Database", Doubtful)
+    store = Store(path)
+    chunk = LogChunk("w", "W", "run-1", "t", "t-1", 5, "INFO", ("a", "b"))
+    number = 0
+    for each in range(3):
+        batch = Batch()
+        number = batch.add_chunk(chunk, number)
+        if each:
+            batch.add_run(run(P, each), number)
+            number += 1
+        store.write(batch)
+    assert not failures
+    assert page(store) == ["a", "b"] * 3
+    assert store._rows("SELECT count(*) FROM workflow_run_status") == [(2,)]
+    store.close()
+
+
 # A disk that is really full.
 
 
-def test_a_full_disk_and_its_end(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
     try:
         done = subprocess.run(mount, capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -617,29 +748,58 @@ def test_a_full_disk_and_its_end(tmp_path: Path) -> None:
     if done.returncode:
         pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
     try:
-        fill_and_free(disk)
+        yield folder
     finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def fill_and_free(disk: Path) -> None:
-    """Write until nothing more goes in, make room, and find everything once."""
-    (disk / "ballast").write_bytes(bytes(2 * 1024 * 1024))
+def fill(disk: Path, leave: int) -> None:
+    """Have no more than `leave` bytes left."""
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    (disk / "ballast").write_bytes(bytes(free - leave))
+
+
+@pytest.mark.parametrize("leave", [500_000, 1_000_000, 1_300_000, 2_000_000])
+@pytest.mark.parametrize("threshold", ["16MB", "300KB"])
+def test_a_full_disk_and_its_end(disk: Path, leave: int, threshold: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the lower threshold it is the checkpoint after a COMMIT that finds the disk full."""
+    connect = duckdb.connect
+
+    def connection(path: str, config: dict[str, Any]) -> Connection:
+        return connect(path, config=config | {"checkpoint_threshold": threshold})
+
+    monkeypatch.setattr(duckdb, "connect", connection)
     store = Store(str(disk / "app.db"))
+    fill(disk, leave)
     stored: list[int] = []
 
-    def write_on() -> None:
-        for number in range(100):
-            write(store, *(log(f"{number}:{'x' * 1000}:{line}") for line in range(64)))
+    def write_on(until: int) -> None:
+        for number in range(len(stored), until):
+            write(store, *(log(f"{number}:{os.urandom(500).hex()}:{line}", time=number) for line in range(64)))
             stored.append(number)
 
-    with pytest.raises(StoreError, match="cannot be written"):
-        write_on()
+    with pytest.raises(StoreError, match=r"cannot be written: .*make room on its disk"):
+        write_on(100)
     number = len(stored)
-    assert 0 < number < 100
+    first = store.next_sequence - 64
+    store.next_sequence = first
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_on(100)
+    store.next_sequence = first
     (disk / "ballast").unlink()
-    for again in (number, number + 1):
-        write(store, *(log(f"{again}:{'x' * 1000}:{line}") for line in range(64)))
+    write_on(number + 2)
     found = [(line.partition(":")[0], line.rpartition(":")[2]) for line in page(store, 10**6)]
     assert found == [(str(n), str(line)) for n in range(number + 2) for line in range(64)]
+    assert store.set_aside == []
+    store.close()
+
+
+def test_a_full_disk_at_the_start(disk: Path) -> None:
+    fill(disk, 4096)
+    for _ in range(2):
+        with pytest.raises(StartError, match="No space left on device; make room on its disk"):
+            Store(str(disk / "app.db"))
+    (disk / "ballast").unlink()
+    store = Store(str(disk / "app.db"))
+    assert store.set_aside == []
     store.close()
