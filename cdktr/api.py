@@ -9,21 +9,21 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from cdktr import __version__
 from cdktr import protocol as p
 from cdktr.catalog import Catalog, Changes
 from cdktr.codec import workflow_to_json
 from cdktr.coordinator import Coordinator
-from cdktr.errors import CdktrError, NotFoundError, ProtocolError, StoreError, UnprocessableError
+from cdktr.errors import CdktrError, ProtocolError, StoreError, UnprocessableError
 from cdktr.legacy import OldAgents
-from cdktr.logs import LogHub
+from cdktr.logs import MAX_WAITING_BYTES, LogHub
 from cdktr.messages import Request, milliseconds, named
-from cdktr.pages import cut, log_filters, page_size
+from cdktr.pages import page_size
+from cdktr.reading import Reading
 from cdktr.store import Store
 from cdktr.text import format_log
 
@@ -35,16 +35,9 @@ DEFAULT_WINDOW_MS = 24 * 3600 * 1000
 #: Lines that one QUERYLOGS answers; more is refused, not cut.
 MAX_LINES = 250_000
 
-#: Milliseconds that a request may rest.
-MAX_REST_MS = 60_000
-
-#: Seconds that a query waits for rows that are not stored yet.
-FLUSH_S = 1.0
-
 #: Workflows that GETRECENTSTATUSES tells of.
 RECENT = 10
 
-T = TypeVar("T")
 Send = Callable[[p.Reply], bool]
 
 
@@ -87,7 +80,7 @@ class Api:
         self._ports = ports
         self._facts = facts
         self._began = time.monotonic()
-        self._readers = ThreadPoolExecutor(2, "reader")
+        self._reading = Reading(coordinator, store, hub)
         self._listing: tuple[object, p.Reply] = (None, p.OK)
 
     def handle(self, frames: list[bytes], send: Send, group: asyncio.TaskGroup) -> None:
@@ -137,7 +130,9 @@ class Api:
         """All definitions in force; the text is made once for each state of the folder, beside the event loop."""
         workflows = self._catalog.workflows
         if self._listing[0] is not workflows:
-            reply = await self._in_thread(lambda: p.success({w.id: workflow_to_json(w) for w in workflows.values()}))
+            reply = await self._reading.in_thread(
+                lambda: p.success({w.id: workflow_to_json(w) for w in workflows.values()})
+            )
             self._listing = (workflows, reply)
         return self._listing[1]
 
@@ -183,11 +178,11 @@ class Api:
                 raise UnprocessableError(f"More than {MAX_LINES} lines match; narrow the window or name a run")
             return p.success([format_log(record, bool(request.verbose)) for record in records])
 
-        return await self._fresh(query)
+        return await self._reading.fresh(query)
 
     async def recent_statuses(self, _: p.GetRecentStatuses) -> p.Reply:
         """The latest status of the most recently active workflows."""
-        return await self._fresh(lambda: p.success(self._store.latest(RECENT)))
+        return await self._reading.fresh(lambda: p.success(self._store.latest(RECENT)))
 
     def registered_agents(self, _: p.GetRegisteredAgents) -> p.Reply:
         """The agents; slots and version are ours."""
@@ -248,54 +243,26 @@ class Api:
 
     async def await_run(self, request: p.AwaitRun) -> p.Reply:
         """The run's summary, once it has ended."""
-        await self._coordinator.ended(request.workflow_instance_id, min(request.wait_ms, MAX_REST_MS) / 1000)
-        found = await self._fresh(lambda: self._store.runs(run_id=request.workflow_instance_id, limit=1))
-        if not found:
-            raise NotFoundError(f"There is no run {request.workflow_instance_id}")
-        return p.success(found[0])
+        return p.success(await self._reading.run_end(request))
 
     async def list_runs(self, request: p.ListRuns) -> p.Reply:
         """The history of runs."""
         filters = (request.workflow_id, request.workflow_instance_id, request.status)
         page = (page_size(request.limit), max(request.offset, 0))
-        return await self._fresh(lambda: p.success(self._store.runs(*filters, *page)))
+        return await self._reading.fresh(lambda: p.success(self._store.runs(*filters, *page)))
 
     async def list_latest(self, _: p.ListLatest) -> p.Reply:
         """The latest run of every workflow."""
-        found = await self._fresh(lambda: self._store.latest(1_000_000))
+        found = await self._reading.fresh(lambda: self._store.latest(1_000_000))
         return p.success({each.pop("workflow_id"): each for each in found})
 
     async def list_task_runs(self, request: p.ListTaskRuns) -> p.Reply:
         """The tasks of a run."""
-        return await self._fresh(lambda: p.success(self._store.tasks(request.workflow_instance_id)))
+        return await self._reading.fresh(lambda: p.success(self._store.tasks(request.workflow_instance_id)))
 
     async def list_logs(self, request: p.ListLogs) -> p.Reply:
         """A page of log lines; rests until there is one, or the one run that is asked for has ended."""
-        limit = page_size(request.limit)
-        deadline = time.monotonic() + min(request.wait_ms, MAX_REST_MS) / 1000
-        while True:
-            news, was_open, edge = self._hub.news(), self._may_grow(request), self._hub.last_number
-            stored = await self._hub.flush(FLUSH_S)
-            query = partial(self._store.log_page, log_filters(request), limit, newest=request.tail)
-            found = await self._in_thread(query)
-            lines = cut(found, request.tail)
-            left = deadline - time.monotonic()
-            if lines or left <= 0 or not was_open:
-                after = lines[-1]["sequence"] if lines else request.after
-                full = len(found) == limit or len(lines) < len(found)
-                was_open = was_open or not stored
-                return p.success({"lines": lines, "next": after, "full": full, "more": full or was_open})
-            if not stored:
-                # What is asked for may be under way to the database: the next look waits for that.
-                continue
-            if not request.tail:
-                # All that there was has been looked through.
-                request = replace(request, after=max(edge, request.after or edge))
-            await asyncio.wait([news], timeout=left)
-
-    def _may_grow(self, request: p.ListLogs) -> bool:
-        run_id = request.workflow_instance_id
-        return run_id is None or self._coordinator.is_open(run_id)
+        return p.success(await self._reading.lines(request))
 
     def cluster_status(self, _: p.ClusterStatus) -> p.Reply:
         """How the principal is."""
@@ -312,6 +279,9 @@ class Api:
                 "agents": len(dispatch.agents),
                 "free_slots": _free_slots(dispatch.agent_infos()),
                 "unstored_rows": self._hub.unstored,
+                "unstored_bytes": self._hub.unstored_bytes,
+                "unstored_bytes_limit": MAX_WAITING_BYTES,
+                "database_set_aside": self._store.set_aside,
                 "database_trouble": self._hub.trouble,
                 "journal_trouble": self._coordinator.ledger.trouble,
                 "dropped_lines": self._hub.dropped,
@@ -331,17 +301,9 @@ class Api:
         ids = {"added": changes.added, "changed": changes.changed, "removed": changes.removed}
         return p.success({name: sorted(found) for name, found in ids.items()} | {"problems": problems})
 
-    async def _fresh(self, query: Callable[[], T]) -> T:
-        """The result of a query, which sees whatever was received before it."""
-        await self._hub.flush(FLUSH_S)
-        return await self._in_thread(query)
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
-
     def close(self) -> None:
         """End the readers' threads."""
-        self._readers.shutdown()
+        self._reading.close()
 
 
 #: Every request's handler; a test holds it against `protocol.VERBS`.

@@ -1,5 +1,6 @@
 """What one transaction adds to the history: rows by table, and the columns that the tables have."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -59,6 +60,11 @@ SCHEMA: Mapping[str, Mapping[str, str]] = {
 CHUNK = {"lines" if name == "payload" else name: kind for name, kind in SCHEMA["logstore"].items()}
 
 
+#: Bytes of memory that a row is taken to need beside its longer texts; a text up to `SHORT` characters is not counted.
+ROW_BYTES = 300
+SHORT = 100
+
+
 @dataclass(slots=True)
 class Batch:
     """Rows for one transaction, each numbered when it came."""
@@ -72,12 +78,16 @@ class Batch:
     tasks: list[tuple[Any, ...]] = field(default_factory=list)
     cursors: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
+    #: Bytes of memory that it takes, about.
+    size: int = 0
 
     def add_logs(self, records: Iterable[LogRecord], first: int) -> int:
         """Add log lines numbered from `first`; returns the next number."""
         before = len(self.logs)
         self.logs += [(*record, number) for number, record in enumerate(records, first)]
-        return first + len(self.logs) - before
+        added = self.logs[before:]
+        self.size += sum(map(_size, added))
+        return first + len(added)
 
     def add_chunk(self, chunk: LogChunk, first: int) -> int:
         """Add lines numbered from `first`; returns the next number."""
@@ -88,16 +98,30 @@ class Batch:
             return self.add_logs(chunk.records(), first)
         names = (chunk.workflow_id, chunk.workflow_name, chunk.workflow_instance_id, chunk.task_name)
         self.chunks.append((*names, chunk.task_instance_id, chunk.timestamp_ms, chunk.level, text, first))
+        self.size += ROW_BYTES + sys.getsizeof(text)
         self.chunk_lines += count
         return first + count
 
     def add_run(self, update: RunUpdate, number: int) -> None:
         """Add a run's change of status."""
-        self.runs.append((*_RUN(update), number))
+        self._add(self.runs, (*_RUN(update), number))
 
     def add_task(self, update: TaskUpdate, number: int) -> None:
         """Add a task's change of status."""
-        self.tasks.append((*_TASK(update), number))
+        self._add(self.tasks, (*_TASK(update), number))
+
+    def add_event(self, run_id: str, timestamp_ms: int, kind: str, detail: str, number: int) -> None:
+        """Add a fact about a run that is no status."""
+        self._add(self.events, (run_id, timestamp_ms, kind, detail, number))
+
+    def _add(self, rows: list[tuple[Any, ...]], row: tuple[Any, ...]) -> None:
+        rows.append(row)
+        self.size += _size(row)
+
+    @property
+    def statuses(self) -> int:
+        """Rows other than log lines and cursors."""
+        return len(self.runs) + len(self.tasks) + len(self.events)
 
     @property
     def rows(self) -> Mapping[str, list[tuple[Any, ...]]]:
@@ -110,6 +134,7 @@ class Batch:
         for table, rows in self.rows.items():
             rows.extend(other.rows[table])
         self.chunk_lines += other.chunk_lines
+        self.size += other.size
 
     def __len__(self) -> int:
         """Rows in all, each line of a chunk counted."""
@@ -118,3 +143,7 @@ class Batch:
 
 #: The values of an update, in the order of its fields, which is that of the columns.
 _RUN, _TASK = (attrgetter(*(f.name for f in fields(kind))) for kind in (RunUpdate, TaskUpdate))
+
+
+def _size(row: tuple[Any, ...]) -> int:
+    return ROW_BYTES + sum(sys.getsizeof(value) for value in row if isinstance(value, str) and len(value) > SHORT)

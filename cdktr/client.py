@@ -27,6 +27,10 @@ PATIENCE_S = 30.0
 PAUSE_S = 0.25
 
 
+#: Told why the principal's database cannot be written, None while it can.
+OnTrouble = Callable[[str | None], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What became of a request: `payload` when `success`, else `error` in words."""
@@ -143,10 +147,15 @@ class Principal:
         if self._on_away is not None:
             self._on_away(away)
 
-    def await_run(self, run_id: str) -> Any:
-        """The summary of a run once it has ended, however long that takes, and through restarts of the principal."""
+    def await_run(self, run_id: str, on_trouble: OnTrouble | None = None) -> Any:
+        """The summary of a run once it has ended, however long that takes, and through restarts of the principal.
+
+        `on_trouble` is told with each reply how the principal's database is.
+        """
         while True:
             summary = self.ask_patiently(p.AwaitRun(run_id, REST_MS), REST_MS / 1000)
+            if on_trouble is not None:
+                on_trouble(summary.pop("trouble", None))
             if summary["ended_ms"] is not None:
                 return summary
 
@@ -163,11 +172,16 @@ class Principal:
             left = None if left is None else left - len(page["lines"])
             request = replace(request, after=page["next"])
 
-    def follow(self, request: p.ListLogs) -> Iterator[list[dict[str, Any]]]:
-        """Log lines as they come, each once, through restarts of the principal; ends with the run that is asked for."""
+    def follow(self, request: p.ListLogs, on_trouble: OnTrouble | None = None) -> Iterator[list[dict[str, Any]]]:
+        """Log lines as they come, each once, through restarts of the principal; ends with the run that is asked for.
+
+        `on_trouble` as for `await_run`.
+        """
         more = True
         while more:
             page = self.ask_patiently(request, request.wait_ms / 1000)
+            if on_trouble is not None:
+                on_trouble(page.get("trouble"))
             if page["lines"]:
                 yield page["lines"]
             request, more = replace(request, after=page["next"]), page["more"]

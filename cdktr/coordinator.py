@@ -108,6 +108,7 @@ class Coordinator:
         if self.is_stopping:
             raise StoreError("The principal is stopping; try again when it has been started again")
         self.ledger.check()
+        self._hub.check_room()
         workflow = self._find(workflow_id)
         if workflow is None:
             raise NotFoundError(f"No workflow exists with id {workflow_id}")

@@ -1,7 +1,7 @@
 """What an event of `dispatch` means in the history of its run."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cdktr.records import Change, RunStatus, RunUpdate
@@ -31,3 +31,36 @@ def _pending(run: Mapping[str, Any], agent_id: str | None) -> RunUpdate:
     params = json.dumps(run["params"]) if run["params"] else None
     ids = (run["workflow_id"], run["id"])
     return RunUpdate(*ids, RunStatus.PENDING, run["queued_ms"], agent_id, trigger=run["trigger"], params=params)
+
+
+#: A run of which nothing is known.
+BLANK: Mapping[str, None] = dict.fromkeys(
+    ("queued_ms", "started_ms", "ended_ms", "agent_id", "detail", "trigger", "params")
+)
+
+
+def with_updates(run: Mapping[str, Any] | None, updates: Iterable[RunUpdate]) -> dict[str, Any] | None:
+    """A run as the store tells it, after updates that it does not know yet; None if there is neither.
+
+    One that it does know changes nothing.
+    """
+    for update in updates:
+        at_ms, final = update.timestamp_ms, update.status.is_final
+        ids = {"workflow_id": update.workflow_id, "workflow_instance_id": update.workflow_instance_id}
+        run = {**BLANK, **(run or {}), **ids}
+        began = at_ms if update.status is RunStatus.RUNNING else None
+        run |= {
+            "status": update.status.value,
+            "queued_ms": _least(run["queued_ms"], at_ms),
+            "started_ms": _least(run["started_ms"], began),
+            "ended_ms": max(at_ms, run["ended_ms"] or at_ms) if final else run["ended_ms"],
+            "agent_id": update.agent_id,
+            "detail": update.detail if final else run["detail"],
+            "trigger": run["trigger"] or update.trigger,
+            "params": run["params"] or update.params,
+        }
+    return None if run is None else dict(run)
+
+
+def _least(*times: int | None) -> int | None:
+    return min((time for time in times if time is not None), default=None)

@@ -21,8 +21,12 @@ log = logging.getLogger(__name__)
 #: Seconds a record may wait for company before it is written; the database's commit costs milliseconds.
 GATHER_S = 0.1
 
-#: Rows that wait for a database in trouble beyond which lines of agents that cannot keep them are given up.
-MAX_UNSTORED = 1_000_000
+#: Bytes of memory that may wait for the database, about: beyond, the hub `is_full`, and lines of agents that cannot
+#: keep them are given up while it is in trouble.
+MAX_WAITING_BYTES = 128 * 1024 * 1024
+
+#: Rows of statuses that may wait for a database in trouble: beyond, no trigger is accepted. A run makes four and more.
+MAX_WAITING_STATUSES = 100_000
 
 #: Seconds between attempts to write to a database in trouble: first, and at most.
 RETRY_S = (0.5, 15.0)
@@ -65,7 +69,7 @@ class LogHub:
         """A line of an agent of the old API."""
         if self._is_watched():
             self._publish([encode_log(record)])
-        if self.trouble is not None and self.unstored >= MAX_UNSTORED:
+        if self.trouble is not None and self.is_full:
             # Such an agent keeps nothing and hears nothing: this is the only place where it can give way.
             self.dropped += 1
             if self.dropped == 1:
@@ -84,7 +88,7 @@ class LogHub:
 
     def take_event(self, run_id: str, timestamp_ms: int, kind: str, detail: str) -> None:
         """Something that was refused or is worth knowing about a run, and changes nothing."""
-        self._batch.events.append((run_id, timestamp_ms, kind, detail, self._number()))
+        self._batch.add_event(run_id, timestamp_ms, kind, detail, self._number())
 
     def mark(self, source: str, number: int) -> None:
         """Everything up to this number of a source is stored together with what was taken so far."""
@@ -109,7 +113,33 @@ class LogHub:
     @property
     def unstored(self) -> int:
         """Rows that wait for the database."""
-        return len(self._batch) + (0 if self._under_way is None else len(self._under_way))
+        return sum(map(len, self._waiting_batches))
+
+    @property
+    def unstored_bytes(self) -> int:
+        """Bytes of memory that these rows take, about."""
+        return sum(batch.size for batch in self._waiting_batches)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as much waits for the database as may: who can keep what it tells must keep it."""
+        return self.unstored_bytes >= MAX_WAITING_BYTES
+
+    def check_room(self) -> None:
+        """Before something is accepted that makes new rows. Raises StoreError when too many wait already."""
+        if self.trouble is not None and sum(batch.statuses for batch in self._waiting_batches) >= MAX_WAITING_STATUSES:
+            raise StoreError(
+                f"Nothing new is accepted, as {self.unstored} rows wait for the database already; {self.trouble}"
+            )
+
+    def waiting_updates(self, run_id: str) -> list[RunUpdate]:
+        """The changes of a run's status that wait for the database, in order."""
+        rows = (row for batch in self._waiting_batches for row in batch.runs)
+        return [RunUpdate(*row[:-1]) for row in rows if row[1] == run_id]
+
+    @property
+    def _waiting_batches(self) -> list[Batch]:
+        return [self._batch] if self._under_way is None else [self._under_way, self._batch]
 
     async def stored(self) -> None:
         """Return when everything taken so far is in the database."""

@@ -28,7 +28,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         *("proc", "executor", "uv", "spool", "roster", "berth"),
     ),
     "3 daemons": (
-        *("logs", "reports", "ledger", "coordinator", "legacy", "api", "scheduler", "pair", "principal"),
+        *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "scheduler", "pair", "principal"),
         *("outbox", "driver", "heir", "agent"),
     ),
     "4 surfaces": ("client", "cli"),
@@ -54,7 +54,8 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "ledger": frozenset({"logs"}),
     "coordinator": frozenset({"logs", "reports", "ledger"}),
     "legacy": frozenset({"logs", "ledger", "coordinator"}),
-    "api": frozenset({"logs", "coordinator", "legacy"}),
+    "reading": frozenset({"logs", "coordinator"}),
+    "api": frozenset({"logs", "coordinator", "legacy", "reading"}),
     "principal": frozenset({"logs", "coordinator", "legacy", "api", "scheduler", "pair"}),
     "executor": frozenset({"proc"}),
     "roster": frozenset({"proc"}),

@@ -33,7 +33,7 @@ def test_rows_have_the_columns_of_their_tables() -> None:
     batch.add_run(RunUpdate("etl", "run-1", RunStatus.RUNNING, 5), 2)
     batch.add_task(TaskUpdate("a", "task-2", "run-1", RunStatus.RUNNING, 5), 3)
     batch.cursors.append(("agent/1", 4))
-    batch.events.append(("run-1", 5, "refused", "why", 5))
+    batch.add_event("run-1", 5, "refused", "why", 5)
     for table, rows in batch.rows.items():
         columns = CHUNK if table == "chunk" else SCHEMA[table]
         assert [len(row) for row in rows] == [len(columns)], table
@@ -47,3 +47,20 @@ def test_a_later_batch_goes_behind() -> None:
     one.extend(other)
     assert [row[-1] for row in one.chunks] == [0, 1]
     assert len(one) == 4
+
+
+def test_the_memory_that_rows_take() -> None:
+    batch, other = Batch(), Batch()
+    batch.add_logs([LogRecord(*HEAD, "x" * 5000)] * 3, 0)
+    assert 15_000 < batch.size < 15_000 + 3 * 500
+    other.add_chunk(LogChunk(*HEAD, ("ä" * 1000,) * 100), 3)
+    assert 100_000 < other.size < 101_000
+    before = batch.size
+    batch.extend(other)
+    assert batch.size == before + other.size
+    for number in range(10):
+        batch.add_run(RunUpdate("etl", "run-1", RunStatus.RUNNING, 5), number)
+        batch.add_task(TaskUpdate("a", "task-2", "run-1", RunStatus.RUNNING, 5), number)
+        batch.add_event("run-1", 5, "refused", "y" * 500, number)
+    assert batch.statuses == 30
+    assert 10_000 < batch.size - before - other.size < 20_000

@@ -511,7 +511,8 @@ def test_the_outcome_of_a_run() -> None:
 
 STATE: dict[str, Any] = {
     "queued": 0, "running": 0, "agents": 1, "free_slots": 5, "stopping": False, "database_trouble": None,
-    "unstored_rows": 0,
+    "unstored_rows": 0, "unstored_bytes": 0, "unstored_bytes_limit": 2**27, "dropped_lines": 0,
+    "database_set_aside": [],
 }  # fmt: skip
 
 
@@ -528,7 +529,12 @@ STATE: dict[str, Any] = {
         ({"queued": 1}, "1 run waits (r1 of w): they are about to start; if they stay, see what the agents log"),
         ({"queued": 1, "stopping": True}, "the principal is stopping: it takes nothing new and hands nothing out"),
         ({"journal_trouble": "full"}, "no trigger is accepted and nothing is handed out: full"),
-        ({"database_trouble": "full", "unstored_rows": 7}, "the database cannot be written, 7 rows wait for it: full"),
+        (
+            {"database_trouble": "full", "unstored_rows": 7, "unstored_bytes": 2**20},
+            "the database cannot be written, 7 rows wait for it (1.0 MB of at most 128): full",
+        ),
+        ({"dropped_lines": 3}, "3 lines of agents that keep none were dropped, as too much waited"),
+        ({"database_set_aside": ["a.db.damaged-x"]}, "a damaged database was moved aside to a.db.damaged-x"),
     ],
 )
 def test_what_needs_attention(state: dict[str, Any], sentence: str) -> None:

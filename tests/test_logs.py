@@ -338,6 +338,79 @@ def test_another_failure_ends_the_daemon_and_is_not_hidden() -> None:
     living(story, running=False)
 
 
+# What waits is bounded.
+
+
+def test_how_much_waits_is_known_in_bytes_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MAX_WAITING_BYTES", 10_000)
+
+    async def story(hub: Hub) -> None:
+        hub.store.failures = 10**9
+        hub.take_chunk(chunk("x" * 4000))
+        writing = asyncio.get_running_loop().create_task(hub.write())
+        while hub.trouble is None:
+            await asyncio.sleep(0)
+        assert (hub.unstored, hub.is_full) == (1, False)
+        assert 4000 < hub.unstored_bytes < 5000
+        hub.take_chunk(chunk("x" * 6000))
+        assert (hub.unstored, hub.is_full) == (2, True)
+        hub.take_log(record("of an agent that keeps nothing"))
+        hub.take_log(record("another"))
+        assert (hub.unstored, hub.dropped) == (2, 2)
+        hub.store.failures = 0
+        await writing
+        assert (hub.unstored_bytes, hub.is_full) == (hub.unstored_bytes, False)
+        hub.take_log(record("y"))
+        await hub.write()
+        assert (hub.unstored, hub.unstored_bytes) == (0, 0)
+
+    assert [line[0] for line in living(story, running=False).lines] == ["x", "x", "y"]
+
+
+def test_beyond_a_bound_of_statuses_nothing_new_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MAX_WAITING_STATUSES", 3)
+
+    async def story(hub: Hub) -> None:
+        hub.take_run(RUN)
+        hub.take_task(TASK)
+        hub.take_event("run-1", 7, "refused", "why")
+        hub.check_room()
+        hub.store.failures = 10**9
+        writing = asyncio.get_running_loop().create_task(hub.write())
+        while hub.trouble is None:
+            await asyncio.sleep(0)
+        with pytest.raises(
+            StoreError, match=r"^Nothing new is accepted, as 3 rows wait for the database already; The disk is full$"
+        ):
+            hub.check_room()
+        hub.store.failures = 0
+        await writing
+        hub.check_room()
+
+    living(story, running=False)
+
+
+def test_the_statuses_of_a_run_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(hub: Hub) -> None:
+        other = RunUpdate("w", "run-2", RunStatus.PENDING, 5)
+        end = RunUpdate("w", "run-1", RunStatus.COMPLETED, 6, "a", "b")
+        hub.take_run(RUN)
+        hub.take_run(other)
+        assert hub.waiting_updates("run-1") == [RUN]
+        hub.store.failures = 10**9
+        writing = asyncio.get_running_loop().create_task(hub.write())
+        while hub.trouble is None:
+            await asyncio.sleep(0)
+        hub.take_run(end)
+        assert hub.waiting_updates("run-1") == [RUN, end]
+        hub.store.failures = 0
+        await writing
+        await hub.write()
+        assert hub.waiting_updates("run-1") == []
+
+    living(story, running=False)
+
+
 # News.
 
 

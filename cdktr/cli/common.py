@@ -41,6 +41,21 @@ def connect(arguments: Namespace) -> "Principal":
     return Principal(host, port, settings.timeout_s, tell)
 
 
+class TroubleTeller:
+    """Tells on stderr that the principal's database is in trouble, once, and once that it is well again."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+
+    def __call__(self, trouble: str | None) -> None:
+        """What a reply says of it."""
+        if trouble is not None and not self._is_told:
+            say(f"cdktr: the principal's database is in trouble, what is shown lags behind: {trouble}")
+        elif trouble is None and self._is_told:
+            say("cdktr: the principal's database is well again")
+        self._is_told = trouble is not None
+
+
 def say(text: str) -> None:
     """A remark for the person, after what was printed so far."""
     if sys.stdout is not None:

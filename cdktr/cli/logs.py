@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cdktr.cli import Exit
-from cdktr.cli.common import connect, say
+from cdktr.cli.common import TroubleTeller, connect, say
 from cdktr.cli.names import check_run, check_workflow, task_name
 from cdktr.client import REST_MS, Principal
 from cdktr.errors import SettingError
@@ -101,12 +101,15 @@ def tail(arguments: Namespace) -> int:
     with connect(arguments) as principal:
         # Even for no lines at all one is asked for: it tells where the new ones begin.
         page = principal.ask(ListLogs(**filters, limit=max(arguments.lines, 1), tail=True))
+        tell = TroubleTeller()
+        tell(page.get("trouble"))
         if arguments.lines:
             write(page["lines"])
         if not page["lines"]:
             _explain_nothing(principal, arguments)
         if not arguments.no_follow and page["more"]:
-            for lines in principal.follow(ListLogs(**filters, after=page["next"], limit=PAGE, wait_ms=REST_MS)):
+            request = ListLogs(**filters, after=page["next"], limit=PAGE, wait_ms=REST_MS)
+            for lines in principal.follow(request, tell):
                 write(lines)
     return Exit.DONE
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from cdktr.cli import Exit
-from cdktr.cli.common import connect, is_terminal, say, show_json
+from cdktr.cli.common import TroubleTeller, connect, is_terminal, say, show_json
 from cdktr.cli.logs import PAGE, writer
 from cdktr.cli.names import refuse_workflow
 from cdktr.cli.show import outcome
 from cdktr.client import REST_MS, Principal
 from cdktr.codec import workflow_from_json
-from cdktr.errors import DefinitionError, NotFoundError, RefusedError, SettingError
+from cdktr.errors import DefinitionError, NotFoundError, RefusedError, SettingError, StoreError
 from cdktr.protocol import ListLogs, ListTaskRuns, ListWorkflows, Trigger
 from cdktr.workflow import bind_params
 
@@ -29,10 +29,11 @@ def run(arguments: Namespace) -> int:
             return Exit.DONE
         if not arguments.json:
             print(run_id, flush=True)
+        tell = TroubleTeller()
         try:
             if arguments.follow:
-                _follow(principal, run_id, arguments.json)
-            return _end(principal, run_id, arguments.json)
+                _follow(principal, run_id, arguments.json, tell)
+            return _end(principal, run_id, arguments.json, tell)
         except KeyboardInterrupt:
             say(f"The run goes on: `cdktr logs tail --run {run_id}`, `cdktr task show --run {run_id}`")
             raise
@@ -94,16 +95,21 @@ def _tell(run_id: str, as_json: bool) -> None:
         say(f"Accepted. Its output: `cdktr logs tail --run {run_id}`, later `cdktr logs query --run {run_id}`")
 
 
-def _follow(principal: Principal, run_id: str, as_json: bool) -> None:
+def _follow(principal: Principal, run_id: str, as_json: bool, tell: TroubleTeller) -> None:
     write = writer(as_json)
-    for lines in principal.follow(ListLogs(workflow_instance_id=run_id, limit=PAGE, wait_ms=REST_MS)):
+    for lines in principal.follow(ListLogs(workflow_instance_id=run_id, limit=PAGE, wait_ms=REST_MS), tell):
         write(lines)
 
 
-def _end(principal: Principal, run_id: str, as_json: bool) -> int:
+def _end(principal: Principal, run_id: str, as_json: bool, tell: TroubleTeller) -> int:
     """Wait for the end, tell it; the exit code says it too."""
-    summary = principal.await_run(run_id)
-    tasks = principal.ask_patiently(ListTaskRuns(run_id))
+    summary = principal.await_run(run_id, tell)
+    try:
+        tasks = principal.ask_patiently(ListTaskRuns(run_id))
+    except StoreError as error:
+        # How the run ended is known all the same.
+        tell(str(error))
+        tasks = []
     if as_json:
         print(json.dumps({**summary, "tasks": tasks}), flush=True)
     else:

@@ -139,8 +139,12 @@ def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]
     if state.get("journal_trouble"):
         found.append(f"no trigger is accepted and nothing is handed out: {state['journal_trouble']}")
     if state["database_trouble"]:
-        rows = state["unstored_rows"]
-        found.append(f"the database cannot be written, {rows} rows wait for it: {state['database_trouble']}")
+        used, limit = (state[name] / 2**20 for name in ("unstored_bytes", "unstored_bytes_limit"))
+        waits = f"{state['unstored_rows']} rows wait for it ({used:.1f} MB of at most {limit:.0f})"
+        found.append(f"the database cannot be written, {waits}: {state['database_trouble']}")
+    if state["dropped_lines"]:
+        found.append(f"{state['dropped_lines']} lines of agents that keep none were dropped, as too much waited")
+    found += [f"a damaged database was moved aside to {path}" for path in state["database_set_aside"]]
     return found
 
 
