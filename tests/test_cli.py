@@ -15,6 +15,7 @@ import pytest
 import cdktr.cli
 from cdktr import __version__, cli, errors
 from cdktr.cli import MEANINGS, Exit, graph, logs, main, names, project, run, show, times, tree
+from cdktr.cli.common import TroubleTeller
 from cdktr.cli.start import Formatter
 from cdktr.messages import Structured
 from cdktr.records import RunStatus
@@ -541,6 +542,17 @@ def test_what_needs_attention(state: dict[str, Any], sentence: str) -> None:
     found = show.attention(STATE | state, [{"workflow_instance_id": "r1", "workflow_id": "w"}])
     assert "\n".join(found).startswith(sentence)
     assert bool(found) == bool(sentence)
+
+
+def test_a_database_in_trouble_is_told_once_and_so_is_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    tell = TroubleTeller()
+    for trouble in (None, "full", "full", "fuller", None, None, "full"):
+        tell(trouble)
+    assert capsys.readouterr().err.splitlines() == [
+        "cdktr: the principal's database is in trouble, what is shown lags behind: full",
+        "cdktr: the principal's database is well again",
+        "cdktr: the principal's database is in trouble, what is shown lags behind: full",
+    ]
 
 
 def test_the_table_of_agents() -> None:

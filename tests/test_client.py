@@ -171,3 +171,14 @@ def test_the_end_of_a_run_is_awaited_through_a_restart(principal: Principal, scr
     script.answers = [running, errors.UnreachableError("Away."), running, ended]
     assert principal.await_run("r") == {"ended_ms": 7}
     assert set(script.asked) == {p.AwaitRun("r", client.REST_MS)}
+
+
+@pytest.mark.usefixtures("clock")
+def test_the_trouble_of_the_database_is_handed_on(principal: Principal, script: Script) -> None:
+    told: list[str | None] = []
+    script.answers = [p.success({"ended_ms": None, "trouble": "full"}), p.success({"ended_ms": 7, "trouble": None})]
+    assert principal.await_run("r", told.append) == {"ended_ms": 7}
+    lines = {"lines": [], "next": 2, "more": True}
+    script.answers = [p.success(lines | {"trouble": "full"}), p.success(lines | {"more": False})]
+    assert list(principal.follow(p.ListLogs(), told.append)) == []
+    assert told == ["full", None, "full", None]

@@ -2,6 +2,7 @@
 nothing that is not damaged is moved."""
 
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -392,6 +393,24 @@ def test_a_reader_that_finds_the_connection_lost_makes_it_again(path: Path) -> N
     with pytest.raises(StoreError, match="cannot be read"):
         database.query("SELEC")
     assert database._lost == lost
+    database.close()
+
+
+def test_a_reader_that_finds_the_connection_invalid_makes_it_again(path: Path) -> None:
+    """As a checkpoint that finds no room leaves it, really."""
+    database = Database(str(path), prepare)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
+    try:
+        assert database._connection is not None
+        with pytest.raises(duckdb.FatalException, match="checkpoint"):
+            database._connection.execute("CHECKPOINT")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    invalid = database._connection
+    assert count(database) == 52_000
+    assert database._connection is not invalid
+    assert database.set_aside == []
     database.close()
 
 

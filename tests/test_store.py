@@ -685,7 +685,7 @@ TRUNCATE = "import os, sys; os.truncate(sys.argv[1], 0)"
 @pytest.mark.parametrize("harm", [OVERWRITE, REPLACE, REMOVE, TRUNCATE])
 def test_a_file_that_is_lost_while_it_is_open(path: str, harm: str, caplog: pytest.LogCaptureFixture) -> None:
     store = Store(path)
-    store.write(Batch(cursors=[("a", 5), ("b", 1)]))
+    store.write(Batch(cursors=[("a", 5), ("b", 1), ("c", 9)]))
     write(store, log("before"))
     # By another process: this one would drop DuckDB's lock.
     subprocess.run([sys.executable, "-c", harm, path], check=True)
@@ -699,7 +699,7 @@ def test_a_file_that_is_lost_while_it_is_open(path: str, harm: str, caplog: pyte
     store.close()
     store = Store(path)
     assert store.next_sequence == 71
-    assert store.cursors == {"a": 6, "b": 2}, "what was stored before is not asked for again"
+    assert store.cursors == {"a": 6, "b": 2, "c": 9}, "what was stored before is not asked for again"
     assert page(store) == ["now"]
     store.close()
 
