@@ -69,6 +69,8 @@ class Database:
         self._lost = 0
         #: Whether the last transaction may be in the file although it failed.
         self._in_doubt = False
+        #: The damage that readers met, in DuckDB's words.
+        self._damage: set[str] = set()
         self._cursors: set[Connection] = set()
         self._turn = threading.Condition(threading.RLock())
         self._is_changing = False
@@ -239,11 +241,21 @@ class Database:
             except duckdb.Error as error:
                 if lost != self._lost:
                     continue
-                is_fatal = isinstance(error, duckdb.FatalException | duckdb.InternalException)
-                if not is_fatal or mended == ATTEMPTS:
+                if mended == ATTEMPTS or not self._is_worth_mending(error):
                     raise StoreError(f"The database {self._path} cannot be read: {_first_line(error)}") from error
                 mended += 1
                 self._mend(lost)
+
+    def _is_worth_mending(self, error: duckdb.Error) -> bool:
+        """Whether a new connection may read what this one cannot. A damaged part is looked at anew once."""
+        text = _first_line(error)
+        if not _is_damage(error):
+            return isinstance(error, duckdb.FatalException | duckdb.InternalException)
+        if text in self._damage:
+            return False
+        self._damage.add(text)
+        log.error("A part of the database %s cannot be read, it is damaged: %s", self._path, text)
+        return True
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

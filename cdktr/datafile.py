@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 #: Bytes at the head of a database that never change while it is open.
 HEAD_BYTES = 4096
 
+#: Bytes below which no file is a database.
+LEAST_BYTES = 3 * HEAD_BYTES
+
 #: How a write-ahead log begins. DuckDB takes one that begins otherwise for empty, and writes over it.
 WAL_HEAD = b"\x64\x00\x62"
 
@@ -39,7 +42,7 @@ class DataFile:
         #: Where damaged files that this process found lie.
         self.set_aside: list[str] = []
         self._eye: int | None = None
-        self._head, self._size = b"", 0
+        self._head = b""
         try:
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Not DuckDB's own lock alone: see above.
@@ -128,7 +131,6 @@ class DataFile:
         """Look at it by `change` from now on. Raises OSError."""
         self._eye = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         self._head = os.pread(self._eye, HEAD_BYTES, 0)
-        self._size = os.fstat(self._eye).st_size
 
     def unwatch(self) -> None:
         """Once DuckDB has closed it."""
@@ -148,8 +150,8 @@ class DataFile:
             return "replaced"
         if os.pread(self._eye, HEAD_BYTES, 0) != self._head:
             return "overwritten"
-        before, self._size = self._size, here.st_size
-        return "cut short" if here.st_size < before else None
+        # How long it is says less: DuckDB itself gives back what it does not need.
+        return "cut short" if here.st_size < LEAST_BYTES else None
 
 
 def _is_foreign(path: str) -> bool:

@@ -414,6 +414,33 @@ def test_a_reader_that_finds_the_connection_invalid_makes_it_again(path: Path) -
     database.close()
 
 
+def test_a_damaged_part_leaves_the_rest_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "large.db"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE t AS SELECT i AS n, 'row ' || hash(i) AS text FROM range(300000) r(i)")
+    path.write_bytes(flipped(path.read_bytes(), 40_000))
+    database = Database(str(path), lambda connection: None)
+    lost = database._lost
+    for _ in range(2):
+        with pytest.raises(StoreError, match="cannot be read: Corrupt database file"):
+            database.query("SELECT max(n), max(text) FROM t")
+        assert database._lost == lost + 1, "looked at anew once"
+    assert caplog.text.count("cannot be read, it is damaged") == 1
+    insert(database, -1)
+    assert count(database) == 300_001
+    assert database.set_aside == []
+    database.close()
+
+
+def test_a_file_that_was_cut_is_found_by_a_reader(path: Path) -> None:
+    database = Database(str(path), prepare)
+    subprocess.run([sys.executable, "-c", f"import os; os.truncate({str(path)!r}, 300_000)"], check=True)
+    assert database.query("SELECT max(text) FROM t")[1] == [(None,)], "of the fresh one"
+    insert(database, -1)
+    assert len(database.set_aside) == 1
+    database.close()
+
+
 def test_a_connection_that_cannot_be_made_now_is_made_later(path: Path) -> None:
     database = Failing(str(path), prepare)
     away = path.with_name("away")

@@ -16,7 +16,7 @@ from cdktr.errors import StartError, StoreError
 def path(tmp_path: Path) -> Path:
     """A file with something in it."""
     found = tmp_path / "app.db"
-    found.write_bytes(b"\1" * 3 * HEAD_BYTES)
+    found.write_bytes(b"\1" * 5 * HEAD_BYTES)
     return found
 
 
@@ -40,10 +40,11 @@ def test_the_lock_tells_whose_the_file_is(path: Path) -> None:
     [
         (lambda path: None, None),
         (lambda path: path.write_bytes(path.read_bytes() + b"more"), None),
+        (lambda path: os.truncate(path, 4 * HEAD_BYTES), None),
         (lambda path: path.unlink(), "removed"),
         (lambda path: path.rename(path.with_name("x")), "removed"),
         (lambda path: Path(shutil.copy(path, path.with_name("x"))).replace(path), "replaced"),
-        (lambda path: path.write_bytes(b"\2" * 3 * HEAD_BYTES), "overwritten"),
+        (lambda path: path.write_bytes(b"\2" * 5 * HEAD_BYTES), "overwritten"),
         (lambda path: os.truncate(path, 0), "overwritten"),
         (lambda path: os.truncate(path, 2 * HEAD_BYTES), "cut short"),
     ],
