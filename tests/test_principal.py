@@ -97,7 +97,7 @@ def test_a_folder_that_is_a_file(settings: dict[str, str], tmp_path: Path) -> No
 def test_a_database_that_is_none(settings: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "app.db").write_bytes(b"this is not a database" * 1000)
-    with pytest.raises(StartError, match=r"cannot be opened.*move it aside"):
+    with pytest.raises(StartError, match=r"is no database; set CDKTR_DB_PATH to another, or move it away"):
         start(settings)
     assert (tmp_path / "data" / "app.db").read_bytes().startswith(b"this is not")
 
