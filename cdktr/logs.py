@@ -2,7 +2,8 @@
 
 `take_*` number a record and put it into the next batch. A batch is written `GATHER_S` after its first record, or at
 once when somebody waits for it (`flush`). While the database cannot be written, batches pile up here, whoever waits
-for them goes on waiting, and every attempt is made again.
+for them goes on waiting, and every attempt is made again. How much may pile up is bounded: see `is_full` for what
+agents tell, `check_room` for triggers.
 """
 
 import asyncio
