@@ -14,7 +14,7 @@ from cdktr import protocol as p
 from cdktr.client import Principal
 from tests.faults.conftest import Experiment
 from tests.faults.load import TINY
-from tests.faults.trial import Trial, needs_spool, until
+from tests.faults.trial import Trial, until
 
 pytestmark = [
     pytest.mark.integration,
@@ -145,7 +145,7 @@ def test_disk_full_under_the_agent(disks: list[Disk], trial: Trial, experiment: 
     experiment.judge(trial, trial.finish())
 
 
-@needs_spool
+@pytest.mark.thorough
 def test_disk_full_under_the_agent_without_a_principal(disks: list[Disk], trial: Trial, experiment: Experiment) -> None:
     """Tasks of an agent that can keep nothing more wait for their principal, and lose no line."""
     disks.append(disk := Disk(trial.cluster.folder / "agent", "4m"))
