@@ -26,7 +26,7 @@ from cdktr.frames import Reported
 from cdktr.heir import Heir
 from cdktr.messages import Structured, load
 from cdktr.outbox import Outbox
-from cdktr.process import stop_signals
+from cdktr.process import on_stop
 from cdktr.protocol import Heartbeat, LeaseWork, StartRuns, decode_reply
 from cdktr.records import RunStatus, RunUpdate
 from cdktr.roster import Roster
@@ -61,10 +61,10 @@ class Agent:
     def __init__(self, settings: Settings, host: str, port: int, parent: int | None = None) -> None:
         self.id = f"{socket.gethostname()}-{secrets.token_hex(3)}"
         self._settings = settings
-        self._address = f"{host}:{port}"
         self._data_folder = Path(settings.app_data_directory)
         self._berth = take_berth(self._data_folder, self.id, f"{self.id}/{secrets.token_hex(4)}")
         self._requester = Requester(host, port)
+        self._address = self._requester.address
         self._roster = Roster(self._berth.roster_path)
         grace_s = settings.task_kill_grace_ms / 1000
         self._executor = Executor(
@@ -138,11 +138,9 @@ class Agent:
             log.warning("What agent %s left: %s", dead, error)
 
     def _listen_for_stop(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in stop_signals():
-            loop.add_signal_handler(number, self.stop)
+        on_stop(self.stop)
         if self._parent is not None:
-            loop.add_reader(self._parent, self._orphaned)
+            asyncio.get_running_loop().add_reader(self._parent, self._orphaned)
 
     def _orphaned(self) -> None:
         assert self._parent is not None

@@ -3,12 +3,19 @@
 Apart from `transport` so that it loads fast: no asyncio.
 """
 
+import errno
+import os
+import selectors
 import socket
+import sys
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import zmq
 
 from cdktr.errors import UnreachableError
+from cdktr.settings import Address, addresses
 
 #: Bytes; a larger message ends the connection that sends it. A principal takes less from anybody than a client takes
 #: from its principal: libzmq does not connect again after such a message.
@@ -18,6 +25,9 @@ MAX_REPLY = 1024 * 1024 * 1024
 #: Milliseconds: how often a silent connection is tried, and how long it may stay silent.
 HEARTBEAT_MS = 2000
 HEARTBEAT_TIMEOUT_MS = 10000
+
+#: Seconds that an address is tried alone before the next of a list is tried beside it.
+HEAD_START_S = 0.25
 
 
 def new_socket(context: zmq.Context[Any], kind: int, *, linger_ms: int = 0) -> zmq.Socket[bytes]:
@@ -32,22 +42,101 @@ def new_socket(context: zmq.Context[Any], kind: int, *, linger_ms: int = 0) -> z
     return raw
 
 
-def connect(raw: zmq.Socket[bytes], host: str, port: int) -> None:
+def connect(raw: zmq.Socket[bytes], address: Address) -> None:
     """Connect in the background, as a client. Raises UnreachableError for what is no address."""
     raw.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY)
-    raw.setsockopt(zmq.IPV6, ":" in host)
+    raw.setsockopt(zmq.IPV6, ":" in address.host)
     try:
-        raw.connect(f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}")
+        raw.connect(f"tcp://{address}")
     except zmq.ZMQError as error:
-        raise UnreachableError(f"{host}:{port} is no address: {error}; check CDKTR_PRINCIPAL_HOST") from None
+        raise UnreachableError(f"{address} is no address: {error}; check CDKTR_PRINCIPAL_HOST") from None
+
+
+def monitor_of(raw: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+    """Tells what becomes of the connection of a client's socket: a first event that `is_connected`, and any other once
+    it is over. To be made before the socket connects."""
+    return raw.get_monitor_socket(
+        zmq.EVENT_HANDSHAKE_SUCCEEDED
+        | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+        | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+        | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+        | zmq.EVENT_CLOSED
+        | zmq.EVENT_DISCONNECTED
+    )
+
+
+def is_connected(event: list[bytes]) -> bool:
+    """Whether a message of a monitor says that the connection stands."""
+    return int.from_bytes(event[0][:2], sys.byteorder) == zmq.EVENT_HANDSHAKE_SUCCEEDED
+
+
+class _Knock:
+    """TCP connections to several addresses: ZeroMQ connects in the background and says nothing of why it fails."""
+
+    def __init__(self) -> None:
+        #: Why no connection can be made.
+        self.failed: dict[Address, str] = {}
+        self._selector = selectors.DefaultSelector()
+
+    def first(self, candidates: Sequence[Address], deadline: float) -> Address | None:
+        """The first that takes a connection. One that does not answer delays the next by a head start."""
+        coming = list(candidates)
+        try:
+            while coming or self._selector.get_map():
+                if coming:
+                    self._begin(coming.pop(0))
+                if not self._selector.get_map():
+                    continue
+                left = max(deadline - time.monotonic(), 0)
+                events = self._selector.select(min(left, HEAD_START_S) if coming else left)
+                for key, _ in events:
+                    if self._ended(key):
+                        address: Address = key.data
+                        return address
+                if not events and not coming:
+                    break
+            return None
+        finally:
+            for key in list(self._selector.get_map().values()):
+                self._ended(key)
+            self._selector.close()
+
+    def _begin(self, address: Address) -> None:
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        try:
+            where = socket.getaddrinfo(*address, family, socket.SOCK_STREAM)[0][4]
+            each = socket.socket(family)
+            each.setblocking(False)
+            error = each.connect_ex(where)
+        except (OSError, UnicodeError) as wrong:
+            self.failed[address] = getattr(wrong, "strerror", None) or "no such address"
+            return
+        if error in (0, errno.EINPROGRESS):
+            self._selector.register(each, selectors.EVENT_WRITE, address)
+        else:
+            each.close()
+            self.failed[address] = os.strerror(error)
+
+    def _ended(self, key: selectors.SelectorKey) -> bool:
+        """Close; whether it is connected."""
+        self._selector.unregister(key.fileobj)
+        assert isinstance(key.fileobj, socket.socket)
+        with key.fileobj as each:
+            error = each.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self.failed[key.data] = os.strerror(error)
+        return not error
 
 
 class Caller:
-    """One connection to a principal, one request at a time. For one thread."""
+    """A connection to one of several principals, one request at a time. For one thread."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.address = f"{host}:{port}"
-        self._host, self._port = host, port
+        """`host` may be a list, as in `CDKTR_PRINCIPAL_HOST`."""
+        #: Where to begin comes first.
+        self._addresses = list(addresses(host, port))
+        #: All of them, for people.
+        self.address = ", ".join(map(str, self._addresses))
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._raw: zmq.Socket[bytes] | None = None
         #: Readable when the connection broke.
@@ -55,7 +144,7 @@ class Caller:
 
     def call(self, message: bytes, timeout_s: float) -> bytes:
         """Ask and return the reply. Raises UnreachableError: at once where nothing listens, when the connection
-        breaks, or after `timeout_s`."""
+        breaks, or after `timeout_s`; then the next call begins at the next address."""
         raw, monitor = self._connected(timeout_s)
         raw.send(message)
         poller = zmq.Poller()
@@ -66,29 +155,49 @@ class Caller:
             return raw.recv()
         # A REQ socket that got no answer cannot be used again.
         self.close_socket()
+        silent = self._addresses.pop(0)
+        self._addresses.append(silent)
         why = "ended the connection" if ready else f"did not answer in {timeout_s:g} s"
-        raise UnreachableError(f"The principal at {self.address} {why}")
+        raise UnreachableError(f"The principal at {silent} {why}")
 
     def _connected(self, timeout_s: float) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
         if self._monitor is not None and self._monitor.poll(0):
             self.close_socket()
         if self._raw is None or self._monitor is None:
-            self._knock(timeout_s)
-            self._raw = new_socket(self._context, zmq.REQ)
-            self._monitor = self._raw.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-            connect(self._raw, self._host, self._port)
+            return self._connect(timeout_s)
         return self._raw, self._monitor
 
-    def _knock(self, timeout_s: float) -> None:
-        # ZeroMQ connects in the background and says nothing of a refusal: ask TCP first.
-        try:
-            socket.create_connection((self._host, self._port), timeout_s).close()
-        except (OSError, UnicodeError) as error:
-            why = "no such address" if isinstance(error, UnicodeError) else error.strerror or "no answer"
-            raise UnreachableError(
-                f"No principal answers at {self.address} ({why}); start one with `cdktr start principal`, "
-                "or say where it is with --principal-host and --principal-port"
-            ) from None
+    def _connect(self, timeout_s: float) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+        deadline = time.monotonic() + timeout_s
+        failed: dict[Address, str] = {}
+        while candidates := [each for each in self._addresses if each not in failed]:
+            knock = _Knock()
+            address = knock.first(candidates, deadline)
+            failed |= knock.failed
+            if address is None:
+                break
+            # Whoever takes a connection and then says nothing leaves the others their share of the time.
+            share = (deadline - time.monotonic()) / (len(candidates) - len(knock.failed))
+            sockets = self._shake_hands(address, share)
+            if sockets is not None:
+                self._addresses.remove(address)
+                self._addresses.insert(0, address)
+                return sockets
+            failed[address] = f"it did not answer in {timeout_s:g} s"
+        told = ", ".join(f"{each} ({failed.get(each, 'no answer')})" for each in self._addresses)
+        raise UnreachableError(
+            f"No principal answers at {told}; start one with `cdktr start principal`, "
+            "or say where it is with --principal-host and --principal-port"
+        )
+
+    def _shake_hands(self, address: Address, timeout_s: float) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]] | None:
+        self._raw = raw = new_socket(self._context, zmq.REQ)
+        self._monitor = monitor = monitor_of(raw)
+        connect(raw, address)
+        if monitor.poll(max(int(timeout_s * 1000), 1)) and is_connected(monitor.recv_multipart()):
+            return raw, monitor
+        self.close_socket()
+        return None
 
     def close_socket(self) -> None:
         """Drop the connection; the next call makes a new one."""

@@ -50,7 +50,10 @@ class Principal:
         timeout_s: float = 3.0,
         on_away: Callable[[bool], None] | None = None,
     ) -> None:
-        """`on_away` is told True when the principal is waited for, and False when it is back."""
+        """`host` may be a list, as in `CDKTR_PRINCIPAL_HOST`: the one that answers is used, and found again elsewhere.
+
+        `on_away` is told True when the principal is waited for, and False when it is back.
+        """
         self._caller = Caller(host, port)
         self._timeout_s = timeout_s
         self._on_away = on_away

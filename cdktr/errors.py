@@ -44,6 +44,14 @@ class StartError(CdktrError):
     """The process cannot start here."""
 
 
+class HeldError(StartError):
+    """Another process holds what this one needs; `holder` says who and what."""
+
+    def __init__(self, message: str, holder: str) -> None:
+        super().__init__(message)
+        self.holder = holder
+
+
 class StoreError(CdktrError):
     """The database cannot be used."""
 

@@ -2,24 +2,29 @@
 
 import fcntl
 import os
+import socket
 from pathlib import Path
 
-from cdktr.errors import StartError
+from cdktr.errors import HeldError
 
 
 def take_lock(path: Path, what: str, setting: str) -> int:
-    """Lock a file for this process until the returned descriptor is closed.
+    """Lock a file for this process until the returned descriptor is closed; no child of it has a part in that.
 
-    Raises StartError that names who holds it, OSError when the file cannot be made.
+    Raises HeldError that names who holds it, OSError when the file cannot be made.
     """
     lock = try_lock(path)
     if lock is None:
-        holder = path.read_bytes()[:100].decode(errors="replace").strip() or "unknown"
-        raise StartError(
-            f"Another principal (process {holder}) holds {what}; stop it, or set {setting} to another place"
+        # Its first line: what an earlier holder left may follow for a moment.
+        holder = path.read_bytes()[:400].decode(errors="replace").partition("\n")[0].strip() or "unknown"
+        raise HeldError(
+            f"Another principal (process {holder}) holds {what}; stop it, or set {setting} to another place",
+            f"process {holder} holds {what}",
         )
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    # The folder may be shared: a number alone would not say where.
+    text = f"{os.getpid()} on {socket.gethostname()}\n".encode()
+    os.pwrite(lock, text, 0)
+    os.ftruncate(lock, len(text))
     return lock
 
 

@@ -17,20 +17,20 @@ from typing import Protocol, TypeVar
 from cdktr.api import Api
 from cdktr.catalog import Catalog, Changes
 from cdktr.coordinator import Coordinator
-from cdktr.errors import ProtocolError, StartError, StoreError
+from cdktr.errors import HeldError, ProtocolError, StartError, StoreError
 from cdktr.frames import decode_log
 from cdktr.journal import Journal
 from cdktr.legacy import OldAgents
 from cdktr.lock import take_lock
 from cdktr.logs import LogHub
 from cdktr.pair import AgentProcess
-from cdktr.process import stop_signals
+from cdktr.process import on_stop
 from cdktr.protocol import Reply
 from cdktr.records import FINAL_STATUSES, RunStatus
 from cdktr.scheduler import Scheduler
-from cdktr.settings import ANY_ADDRESS, Settings
+from cdktr.settings import ANY_ADDRESS, LOOPBACK, Address, Settings, addresses
 from cdktr.store import Store
-from cdktr.transport import Endpoints, Peer
+from cdktr.transport import Endpoints, Peer, own_address
 from cdktr.workflow import Workflow
 
 log = logging.getLogger(__name__)
@@ -55,12 +55,19 @@ class _Stopped(Exception):
 
 class Principal:
     """One principal. `agent_arguments` are those of its own agent (see `pair`), None for none; `agent_umask` as in
-    `subprocess`."""
+    `subprocess`; `catalog` has been read by a standby."""
 
     def __init__(
-        self, settings: Settings, *, with_scheduler: bool, agent_arguments: list[str] | None, agent_umask: int = -1
+        self,
+        settings: Settings,
+        *,
+        with_scheduler: bool,
+        agent_arguments: list[str] | None,
+        agent_umask: int = -1,
+        catalog: Catalog | None = None,
     ) -> None:
         """Take the locks, open journal and database, bind the ports. Raises StartError."""
+        self._catalog = Catalog(Path(settings.workflow_dir)) if catalog is None else catalog
         self._settings = settings
         self._with_scheduler = with_scheduler
         self._agent_arguments = agent_arguments
@@ -79,13 +86,12 @@ class Principal:
     def _build(self, folder: Path) -> None:
         settings = self._settings
         self._lock_folder(folder)
-        self._catalog = Catalog(Path(settings.workflow_dir))
         self._store = self._own(Store(settings.db_path))
         # Bound before anything is read that could be long: a port in use is told at once.
         self._endpoints = self._own(self._bind())
         self._hub = self._own(LogHub(self._store, self._endpoints.publish, lambda: self._endpoints.has_subscribers))
         self._journal = self._own(Journal(folder / "journal"))
-        self._log_changes(self._catalog.refresh())
+        log_changes(self._catalog.refresh())
         self._coordinator = Coordinator(
             self._journal,
             self._hub,
@@ -111,6 +117,8 @@ class Principal:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = take_lock(folder / "principal.lock", f"the data folder {folder}", "CDKTR_APP_DATA_DIRECTORY")
+        except HeldError as error:
+            raise HeldError(f"{error}, or wait for its end with --standby", error.holder) from None
         except OSError as error:
             raise StartError(
                 f"The data folder {folder} cannot be used: {error.strerror}; set CDKTR_APP_DATA_DIRECTORY to another"
@@ -119,13 +127,15 @@ class Principal:
 
     def _bind(self) -> Endpoints:
         s = self._settings
-        ports = (s.principal_port, s.logs_listening_port, s.logs_publishing_port)
-        return Endpoints(s.principal_host, ports, self._on_request, self._on_log)
+        #: Of those in the settings, the one that is of this host.
+        self._address = own_address(addresses(s.principal_host, s.principal_port))
+        ports = (self._address.port, s.logs_listening_port, s.logs_publishing_port)
+        return Endpoints(self._address.host, ports, self._on_request, self._on_log)
 
     def _make_api(self, folder: Path) -> Api:
         facts = {
             "id": _own_id(folder),
-            "host": self._settings.principal_host,
+            "host": self._address.host,
             "port": self._endpoints.ports[0],
             "workflow_dir": str(Path(self._settings.workflow_dir).resolve()),
             "data_directory": self._settings.app_data_directory,
@@ -157,9 +167,7 @@ class Principal:
 
     async def run(self) -> None:
         """Serve until a signal says stop."""
-        loop = asyncio.get_running_loop()
-        for number in stop_signals():
-            loop.add_signal_handler(number, self._on_stop)
+        on_stop(self._on_stop)
         try:
             async with asyncio.TaskGroup() as self._group:
                 self._start_loops(self._group)
@@ -169,7 +177,7 @@ class Principal:
             self._close()
 
     def _start_loops(self, group: asyncio.TaskGroup) -> None:
-        host, port = self._settings.principal_host, self._endpoints.ports[0]
+        host, port = self._address.host, self._endpoints.ports[0]
         log.info("Principal server started on %s:%d", host, port)
         if host in ANY_ADDRESS:
             log.warning(
@@ -181,12 +189,18 @@ class Principal:
         if self._with_scheduler:
             loops.append(self._scheduler().run())
         if self._agent_arguments is not None:
-            where = ["--principal-host", self._settings.connect_host, "--principal-port", str(port)]
-            self._pair = AgentProcess([*where, *self._agent_arguments], self._agent_umask)
+            self._pair = AgentProcess([*self._where(), *self._agent_arguments], self._agent_umask)
             loops.append(self._pair.run())
         for each in loops:
             group.create_task(each)
         group.create_task(self._end_when_told())
+
+    def _where(self) -> list[str]:
+        """Of its agent: it turns to whoever takes over, should this principal die."""
+        host, port = self._address.host, self._endpoints.ports[0]
+        own = Address(LOOPBACK if host in ANY_ADDRESS else host, port)
+        others = addresses(self._settings.connect_host, self._settings.principal_port or port)
+        return ["--principal-host", ",".join(str(each) for each in dict.fromkeys([own, *others]) if each.port)]
 
     def _scheduler(self) -> Scheduler:
         async def trigger(workflow_id: str, scheduled_ms: int) -> None:
@@ -224,16 +238,8 @@ class Principal:
     async def _refresh(self) -> Changes:
         async with self._refreshing:
             changes = await asyncio.get_running_loop().run_in_executor(self._refresher, self._catalog.refresh)
-        self._log_changes(changes)
+        log_changes(changes)
         return changes
-
-    def _log_changes(self, changes: Changes) -> None:
-        for problem in changes.problems:
-            log.error("%s", problem)
-        for what, ids in (("added", changes.added), ("changed", changes.changed), ("removed", changes.removed)):
-            if ids:
-                shown = ", ".join(ids[:10]) + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")
-                log.info("Workflows %s: %s", what, shown)
 
     # The end.
 
@@ -280,3 +286,13 @@ def _own_id(folder: Path) -> str:
         raise StartError(
             f"{path} cannot be used: {error.strerror}; make room, or set CDKTR_APP_DATA_DIRECTORY"
         ) from error
+
+
+def log_changes(changes: Changes) -> None:
+    """Tell what a look at the workflow folder found."""
+    for problem in changes.problems:
+        log.error("%s", problem)
+    for what, ids in (("added", changes.added), ("changed", changes.changed), ("removed", changes.removed)):
+        if ids:
+            shown = ", ".join(ids[:10]) + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")
+            log.info("Workflows %s: %s", what, shown)

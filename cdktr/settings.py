@@ -13,7 +13,7 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cdktr.errors import SettingError
 
@@ -33,8 +33,14 @@ LOG_LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "W
 
 #: Addresses that mean "every interface" to bind; a client of such a principal on this host uses loopback.
 ANY_ADDRESS = frozenset({"0.0.0.0", "*", "::", ""})
+LOOPBACK = "127.0.0.1"
 
-
+#: A host with or without a port; an IPv6 address needs brackets when it has a port.
+_ADDRESS = re.compile(
+    r"(?:\[(?P<bracketed>[\da-f:.]+(?:%\w+)?)\]|(?P<name>\*|[a-z\d][a-z\d_.-]*))(?::(?P<port>\d{1,5}))?"
+    r"|(?P<bare>(?=.*:.*:)[\da-f:.]+(?:%\w+)?)",
+    re.ASCII | re.IGNORECASE,
+)
 _COMMENT = re.compile(r"\s#")
 _HOME = re.compile(r"\$(?:HOME\b|\{HOME\})")
 
@@ -72,7 +78,48 @@ def _path(text: str) -> str:
     return os.path.expanduser(expanded)
 
 
+class Address(NamedTuple):
+    """Where a principal listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _split(hosts: str) -> list[tuple[str, int | None]]:
+    """The hosts of a list, each with the port that it has of its own. Raises ValueError."""
+    found: list[tuple[str, int | None]] = []
+    for text in hosts.split(","):
+        match = _ADDRESS.fullmatch(text.strip())
+        if match is None:
+            raise ValueError
+        port = None if match["port"] is None else PORT.read(match["port"])
+        found.append((match["bracketed"] or match["name"] or match["bare"], port))
+    return found
+
+
+def _join(parts: list[tuple[str, int | None]]) -> str:
+    return ",".join(host if port is None else str(Address(host, port)) for host, port in dict.fromkeys(parts))
+
+
+def addresses(hosts: str, port: int) -> tuple[Address, ...]:
+    """The addresses of a list such as `CDKTR_PRINCIPAL_HOST`; `port` is of those that have none of their own.
+
+    Raises SettingError.
+    """
+    try:
+        return tuple(dict.fromkeys(Address(host, port if own is None else own) for host, own in _split(hosts)))
+    except ValueError:
+        raise SettingError(f"{hosts!r} does not say where a principal is; expected {HOSTS.expected}") from None
+
+
 PORT = _whole(0, 65535, "a port number")
+HOSTS = Kind(
+    "a host, or several with commas between them, each as `host`, `host:port` or `[ipv6]:port`",
+    lambda text: _join(_split(text)),
+)
 TEXT = Kind("some text", _text)
 PATH = Kind("a path", _path)
 LEVEL = Kind("one of DEBUG, INFO, WARN, ERROR", lambda text: LOG_LEVELS[text.strip().upper()])
@@ -93,7 +140,10 @@ class Settings:
     retry_attempts: int = _setting("20", _whole(0), "Further attempts of an agent to reach the principal at its start")
     default_zmq_timeout_ms: int = _setting("3000", _whole(1), "How long a request waits for its reply (milliseconds)")
     principal_host: str = _setting(
-        "0.0.0.0", TEXT, "Address the principal binds, and clients connect to (0.0.0.0: all; clients use 127.0.0.1)"
+        "0.0.0.0",
+        HOSTS,
+        "Address the principal binds, and clients connect to (0.0.0.0: all; clients use 127.0.0.1). Of several, with "
+        "commas between them, a principal binds the first that is of its host, and clients find the one that answers",
     )
     principal_port: int = _setting("5561", PORT, "Port of the principal's API (0: any free port)")
     logs_listening_port: int = _setting("5562", PORT, "Port on which the principal takes in log messages")
@@ -128,8 +178,9 @@ class Settings:
 
     @property
     def connect_host(self) -> str:
-        """The address a client on this host uses; never a wildcard."""
-        return "127.0.0.1" if self.principal_host in ANY_ADDRESS else self.principal_host
+        """The hosts a client on this host uses, as in `principal_host`; never a wildcard."""
+        parts = _split(self.principal_host)
+        return _join([(LOOPBACK if host in ANY_ADDRESS else host, port) for host, port in parts])
 
     @property
     def timeout_s(self) -> float:

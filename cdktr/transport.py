@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from cdktr.caller import connect, new_socket
+from cdktr.caller import connect, is_connected, monitor_of, new_socket
 from cdktr.errors import StartError, UnreachableError
+from cdktr.settings import ANY_ADDRESS, Address, addresses
 
 #: Messages taken from one socket before the event loop gets a turn.
 BURST = 64
@@ -25,6 +26,12 @@ MAX_UNREAD = 100_000
 
 #: The flags of a part of a message, and of its last: `send_multipart` takes as long to make them as to send.
 _MORE, _LAST = int(zmq.SNDMORE | zmq.NOBLOCK), int(zmq.NOBLOCK)
+
+#: Seconds that an agent tries one address before the next.
+CONNECT_S = 3.0
+
+#: Seconds between its rounds of all addresses: first, and at most.
+PAUSE_S = (0.05, 1.0)
 
 #: What a reply needs to find its way: the frames before the message, as they came.
 Peer = tuple[bytes, ...]
@@ -106,6 +113,29 @@ def _bind(raw: zmq.Socket[bytes], host: str, port: int, setting: str) -> int:
     return int(raw.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
 
 
+def own_address(choice: Sequence[Address]) -> Address:
+    """The first that is an address of this host; one alone is not doubted. Raises StartError."""
+    if len(choice) == 1:
+        return choice[0]
+    for address in choice:
+        if address.host in ANY_ADDRESS or _is_local(address.host):
+            return address
+    raise StartError(
+        f"None of {', '.join(map(str, choice))} is an address of this host; add one to CDKTR_PRINCIPAL_HOST"
+    )
+
+
+def _is_local(host: str) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        where = socket.getaddrinfo(host, 0, family, socket.SOCK_STREAM)[0][4]
+        with socket.socket(family) as probe:
+            probe.bind(where)
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
 class Endpoints:
     """The three sockets of a principal."""
 
@@ -174,28 +204,67 @@ class Endpoints:
 
 
 class Requester:
-    """An agent's connection to a principal: many requests under way at once, each with its own reply."""
+    """An agent's connection to a principal: many requests under way at once, each with its own reply.
+
+    Of several addresses one is connected at a time: ZeroMQ would deal the requests out among them. When the connection
+    breaks or cannot be made it is the turn of the next, round and round, each time with a new socket; so it also
+    goes on where libzmq itself would not connect again.
+    """
 
     def __init__(self, host: str, port: int) -> None:
+        """`host` may be a list, as in `CDKTR_PRINCIPAL_HOST`."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        raw = new_socket(self._context, zmq.DEALER, linger_ms=500)
-        # Nothing is queued for a principal that is not there: the sender shall know.
-        raw.setsockopt(zmq.IMMEDIATE, 1)
-        raw.setsockopt(zmq.RECONNECT_IVL, 50)
-        raw.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
-        self._address = f"{host}:{port}"
+        self._addresses = addresses(host, port)
+        #: All of them, for people.
+        self.address = ", ".join(map(str, self._addresses))
+        self._turn = 0
+        #: Connections that broke or could not be made since there was one.
+        self._failures = 0
         self._ids = itertools.count()
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
         self._up = asyncio.Event()
-        monitor = raw.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
-        self._monitor = _Socket(monitor, self._monitored)
-        self._dealer = _Socket(raw, self._reply)
-        self._monitored_raw = raw
+        self._loop = asyncio.get_running_loop()
+        self._sockets: list[_Socket] = []
         try:
-            connect(raw, host, port)
+            self._begin()
         except UnreachableError:
             self.close()
             raise
+
+    def _begin(self) -> None:
+        raw = new_socket(self._context, zmq.DEALER, linger_ms=500)
+        # Nothing is queued for a principal that is not there: the sender shall know.
+        raw.setsockopt(zmq.IMMEDIATE, 1)
+        raw.setsockopt(zmq.RECONNECT_IVL, -1)
+        monitor = monitor_of(raw)
+        self._raw = raw
+        self._timer = self._loop.call_later(CONNECT_S, self._next)
+        self._dealer = _Socket(raw, self._reply)
+        self._sockets = [_Socket(monitor, self._monitored), self._dealer]
+        connect(raw, self._addresses[self._turn])
+
+    def _next(self) -> None:
+        """Go to the next address; after a whole round in vain, not at once."""
+        self._up.clear()
+        here = self._addresses[self._turn]
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(UnreachableError(f"The connection to the principal at {here} broke"))
+        self._raw.setsockopt(zmq.LINGER, 0)
+        self._drop()
+        self._failures += 1
+        self._turn = (self._turn + 1) % len(self._addresses)
+        rounds, within = divmod(self._failures, len(self._addresses))
+        pause = 0.0 if within else min(PAUSE_S[0] * 2 ** min(rounds - 1, 10), PAUSE_S[1])
+        self._timer = self._loop.call_later(pause, self._begin)
+
+    def _drop(self) -> None:
+        self._timer.cancel()
+        if self._sockets:
+            self._raw.disable_monitor()
+        for each in self._sockets:
+            each.close()
+        self._sockets = []
 
     async def connected(self) -> None:
         """Return when there is a connection."""
@@ -205,13 +274,14 @@ class Requester:
         """Ask and return the reply. Raises UnreachableError after `timeout_s` or when the connection breaks."""
         number = next(self._ids).to_bytes(8, "big")
         if not self._up.is_set() or not self._dealer._send([number, b"", message]):
-            raise UnreachableError(f"There is no principal at {self._address}")
-        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            raise UnreachableError(f"There is no principal at {self.address}")
+        reply: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting[number] = reply
+        here = self._addresses[self._turn]
         try:
             return await asyncio.wait_for(reply, timeout_s)
         except TimeoutError:
-            raise UnreachableError(f"The principal at {self._address} did not answer in {timeout_s:g} s") from None
+            raise UnreachableError(f"The principal at {here} did not answer in {timeout_s:g} s") from None
         finally:
             del self._waiting[number]
 
@@ -221,17 +291,14 @@ class Requester:
             waiting.set_result(frames[-1])
 
     def _monitored(self, frames: list[bytes]) -> None:
-        if parse_monitor_message(frames)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+        if is_connected(frames):
+            self._timer.cancel()
+            self._failures = 0
             self._up.set()
-            return
-        self._up.clear()
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(UnreachableError(f"The connection to the principal at {self._address} broke"))
+        else:
+            self._next()
 
     def close(self) -> None:
         """Close; requests under way are dropped."""
-        self._monitored_raw.disable_monitor()
-        self._monitor.close()
-        self._dealer.close()
+        self._drop()
         self._context.term()

@@ -29,7 +29,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     ),
     "3 daemons": (
         *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "scheduler", "pair", "principal"),
-        *("outbox", "driver", "heir", "agent"),
+        *("standby", "outbox", "driver", "heir", "agent"),
     ),
     "4 surfaces": ("client", "cli"),
 }

@@ -1,9 +1,10 @@
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from cdktr.errors import StartError
+from cdktr.errors import HeldError
 from cdktr.lock import take_lock
 
 
@@ -11,7 +12,10 @@ def test_a_lock_names_its_last_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.write_text("a very long number of another time")
     lock = take_lock(path, "the folder", "CDKTR_X")
-    with pytest.raises(StartError, match=r"process \d+\) holds the folder; stop it, or set CDKTR_X"):
+    assert not os.get_inheritable(lock)
+    with pytest.raises(
+        HeldError, match=rf"process {os.getpid()} on {socket.gethostname()}\) holds the folder; stop it, or set CDKTR_X"
+    ):
         take_lock(path, "the folder", "CDKTR_X")
     os.close(lock)
     os.close(take_lock(path, "the folder", "CDKTR_X"))

@@ -7,9 +7,11 @@ import pytest
 
 from cdktr import settings
 from cdktr.errors import SettingError
-from cdktr.settings import TASK_VARIABLES, TEXT, Entry, Loaded, Settings, load, read_dotenv
+from cdktr.settings import TASK_VARIABLES, TEXT, Entry, Loaded, Settings, addresses, load, read_dotenv
 
 HOME = "/home/ada"
+
+HOSTS = "a host, or several with commas between them, each as `host`, `host:port` or `[ipv6]:port`"
 
 #: The settings that the original documents, and their defaults.
 DOCUMENTED = {
@@ -142,7 +144,13 @@ def test_what_is_no_number(name: str, text: str) -> None:
         ("CDKTR_AGENT_HEARTBEAT_TIMEOUT_MS", "99", "a whole number of at least 100"),
         ("CDKTR_LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARN, ERROR"),
         ("CDKTR_LOG_LEVEL", "", "one of DEBUG, INFO, WARN, ERROR"),
-        ("CDKTR_PRINCIPAL_HOST", " ", "some text"),
+        ("CDKTR_PRINCIPAL_HOST", " ", HOSTS),
+        ("CDKTR_PRINCIPAL_HOST", "a,", HOSTS),
+        ("CDKTR_PRINCIPAL_HOST", "a b", HOSTS),
+        ("CDKTR_PRINCIPAL_HOST", "tcp://a:5561", HOSTS),
+        ("CDKTR_PRINCIPAL_HOST", "a:65536", HOSTS),
+        ("CDKTR_PRINCIPAL_HOST", "a:", HOSTS),
+        ("CDKTR_PRINCIPAL_HOST", "a,[::1:5561", HOSTS),
         ("CDKTR_WORKFLOW_DIR", "", "a path"),
         ("CDKTR_DB_PATH", "a\0b", "a path"),
     ],
@@ -206,11 +214,22 @@ def test_the_database_follows_the_data_folder() -> None:
         ("::", "127.0.0.1"),
         ("10.0.0.7", "10.0.0.7"),
         ("db.example", "db.example"),
+        ("::1", "::1"),
+        ("alpha, beta:5570", "alpha,beta:5570"),
+        ("0.0.0.0:5570,beta", "127.0.0.1:5570,beta"),
+        ("[::]:5570,[fe80::1%eth0]:1,fe80::2", "127.0.0.1:5570,[fe80::1%eth0]:1,fe80::2"),
     ],
 )
 def test_the_address_to_bind_and_the_one_to_connect_to(host: str, connect: str) -> None:
     held = loaded(environ={"CDKTR_PRINCIPAL_HOST": host}).settings
-    assert (held.principal_host, held.connect_host) == (host, connect)
+    assert (held.principal_host, held.connect_host) == (host.replace(" ", ""), connect)
+
+
+def test_the_addresses_of_a_list() -> None:
+    found = addresses("alpha, beta:5570,::1,[::1]:5570,alpha:5561", 5561)
+    assert [str(each) for each in found] == ["alpha:5561", "beta:5570", "[::1]:5561", "[::1]:5570"]
+    with pytest.raises(SettingError, match=r"'a b' does not say where a principal is; expected a host, or several"):
+        addresses("a b", 5561)
 
 
 def test_the_timeout_in_seconds() -> None:

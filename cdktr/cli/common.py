@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from cdktr.errors import SettingError
-from cdktr.settings import Settings, load
+from cdktr.settings import Settings, addresses, load
 from cdktr.text import printable
 
 if TYPE_CHECKING:
@@ -30,15 +30,16 @@ def connect(arguments: Namespace) -> "Principal":
     from cdktr.client import Principal
 
     settings = settings_of(arguments)
-    if not settings.principal_port:
+    where = addresses(settings.connect_host, settings.principal_port)
+    if not all(address.port for address in where):
         raise SettingError("CDKTR_PRINCIPAL_PORT is 0, which is no port to connect to; give --principal-port")
-    host, port = settings.connect_host, settings.principal_port
 
     def tell(away: bool) -> None:
-        what = f"no principal answers at {host}:{port}; waiting for it" if away else "the principal is back"
+        told = ", ".join(map(str, where))
+        what = f"no principal answers at {told}; waiting for it" if away else "the principal is back"
         say(f"cdktr: {what}")
 
-    return Principal(host, port, settings.timeout_s, tell)
+    return Principal(settings.connect_host, settings.principal_port, settings.timeout_s, tell)
 
 
 class TroubleTeller:

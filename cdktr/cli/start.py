@@ -6,11 +6,13 @@ import os
 import sys
 import time
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from cdktr.cli import Exit
 from cdktr.cli.common import settings_of
 from cdktr.errors import SettingError
+from cdktr.process import fill_standard_streams
 from cdktr.settings import Settings
 from cdktr.text import printable
 
@@ -20,8 +22,10 @@ UMASK = 0o077
 
 def principal(arguments: Namespace) -> int:
     """Run a principal until it is told to stop."""
-    from cdktr.principal import Principal
+    from cdktr.catalog import Catalog
+    from cdktr.principal import Principal, log_changes
     from cdktr.process import raise_file_limit
+    from cdktr.standby import Fresh, stand_by
 
     concurrency = arguments.agent_max_concurrency
     if concurrency is not None and not arguments.with_agent:
@@ -32,12 +36,30 @@ def principal(arguments: Namespace) -> int:
     raise_file_limit()
     of_agent = ["--max-concurrent", str(concurrency)] if concurrency is not None else []
 
+    catalog = Catalog(Path(settings.workflow_dir))
+
+    def make() -> Principal:
+        return Principal(
+            settings,
+            with_scheduler=not arguments.no_scheduler,
+            agent_arguments=of_agent if arguments.with_agent else None,
+            agent_umask=agent_umask,
+            catalog=catalog,
+        )
+
+    def refresh() -> None:
+        log_changes(catalog.refresh())
+
     async def serve() -> None:
-        agent_arguments = of_agent if arguments.with_agent else None
-        with_scheduler = not arguments.no_scheduler
-        await Principal(
-            settings, with_scheduler=with_scheduler, agent_arguments=agent_arguments, agent_umask=agent_umask
-        ).run()
+        if not arguments.standby:
+            await make().run()
+            return
+        fresh = Fresh(refresh, settings.workflow_dir_refresh_frequency_s)
+        made = await stand_by(make)
+        # A principal looks for itself.
+        fresh.stop()
+        if made is not None:
+            await made.run()
 
     asyncio.run(serve())
     return Exit.DONE
@@ -58,6 +80,7 @@ def agent(arguments: Namespace) -> int:
 
 def _prepare(arguments: Namespace) -> Settings:
     settings = settings_of(arguments)
+    fill_standard_streams()
     _set_up_logging(settings.log_level)
     return settings
 

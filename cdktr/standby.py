@@ -1,0 +1,64 @@
+"""A standby: all that a principal needs is loaded, and one is made as soon as another lets go of the data folder.
+
+It opens no port and no database meanwhile. The lock of the folder ends with the process that holds it, however that
+dies; one that is only stopped (SIGSTOP) is alive and keeps it.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from cdktr.errors import HeldError, StartError
+from cdktr.process import on_stop
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at the lock; and after anything else that kept the standby from taking over.
+LOOK_S = 0.1
+RETRY_S = 0.5
+
+P = TypeVar("P")
+
+
+async def stand_by(make: Callable[[], P]) -> P | None:
+    """What `make` returns, tried until it raises StartError no longer; None when a signal said stop before that."""
+    told = asyncio.Event()
+    on_stop(told.set)
+    said: set[str] = set()
+    while not told.is_set():
+        try:
+            return make()
+        except HeldError as error:
+            level, say, pause = logging.INFO, f"Standing by: {error.holder}", LOOK_S
+        except StartError as error:
+            level, say, pause = logging.WARNING, f"Cannot take over yet: {error}", RETRY_S
+        if say not in said:
+            log.log(level, "%s", say)
+            said.add(say)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await told.wait()
+    log.info("Stopped while standing by")
+    return None
+
+
+class Fresh:
+    """Calls `refresh` at once and then every `interval_s` until `stop`, in a thread that keeps no process alive."""
+
+    def __init__(self, refresh: Callable[[], object], interval_s: float) -> None:
+        self._refresh = refresh
+        self._interval_s = interval_s
+        self._over = threading.Event()
+        threading.Thread(target=self._run, name="fresh", daemon=True).start()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            self._refresh()
+            self._over.wait(self._interval_s)
+
+    def stop(self) -> None:
+        """Refresh no more."""
+        self._over.set()
