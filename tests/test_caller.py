@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 
@@ -94,3 +95,72 @@ def test_a_caller_hears_at_once_that_its_principal_ended() -> None:
         closer.join()
         with pytest.raises(UnreachableError, match="No principal answers"):
             caller.call(b"hello", 3600)
+
+
+# Several addresses.
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[int]:
+    """A port that takes connections and says nothing, as a principal that is suspended; gives the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+@contextlib.contextmanager
+def black_hole() -> Iterator[int]:
+    """A port that does not even take a connection: its queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as stack:
+        port = int(server.getsockname()[1])
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        yield port
+
+
+@pytest.mark.parametrize("other", [contextlib.nullcontext, black_hole, silent])
+def test_one_that_does_not_answer_leaves_time_for_the_next(
+    other: Callable[[], contextlib.AbstractContextManager[int | None]],
+) -> None:
+    """And is not tried again while that one answers."""
+    with other() as dead, answering(lambda frames: frames[0]) as port:
+        caller = Caller(f"127.0.0.1:{dead or free_port()},127.0.0.1", port)
+        timeout_s = 2.0 if other is silent else PATIENCE_S
+        assert [caller.call(b"hello", timeout_s) for _ in range(2)] == [b"hello"] * 2
+        caller.close_socket()
+        assert str(caller._addresses[0]) == f"127.0.0.1:{port}"
+        assert caller.call(b"hello", timeout_s) == b"hello"
+        caller.close()
+
+
+def test_after_a_silence_the_next_is_asked() -> None:
+    with answering(lambda _: None) as first, answering(lambda _: b"reply") as second:
+        caller = Caller(f"127.0.0.1:{first},127.0.0.1:{second}", 1)
+        with pytest.raises(UnreachableError, match=rf"The principal at 127\.0\.0\.1:{first} did not answer"):
+            caller.call(b"hello", 0.5)
+        assert caller.call(b"hello", PATIENCE_S) == b"reply"
+        caller.close()
+
+
+def test_all_that_do_not_answer_are_named() -> None:
+    with silent() as mute, black_hole() as hole:
+        refused, none = free_port(), "no..host:7"
+        caller = Caller(f"127.0.0.1:{mute},127.0.0.1:{hole},127.0.0.1:{refused},{none}", 1)
+        with pytest.raises(UnreachableError) as caught:
+            caller.call(b"hello", 1.0)
+        caller.close()
+    said = str(caught.value)
+    assert f"127.0.0.1:{mute} (it did not answer in 1 s), 127.0.0.1:{hole} (no answer), " in said
+    assert f"127.0.0.1:{refused} ({os.strerror(errno.ECONNREFUSED)}), {none} (" in said
+
+
+def test_nothing_is_left_open() -> None:
+    with silent() as mute, black_hole() as hole:
+        caller = Caller(f"127.0.0.1:{mute},127.0.0.1:{hole},127.0.0.1:{free_port()}", 1)
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            with pytest.raises(UnreachableError):
+                caller.call(b"hello", 0.1)
+        caller.close()
+        assert len(os.listdir("/proc/self/fd")) <= before

@@ -1,3 +1,5 @@
+import asyncio
+import os
 import resource
 import signal
 import subprocess
@@ -6,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cdktr.process import MOST_FILES, raise_file_limit, stop_signals
+from cdktr.process import MOST_FILES, on_stop, raise_file_limit, stop_signals
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,3 +33,38 @@ def test_the_file_limit(soft: int, hard: int, expected: int | None, monkeypatch:
     monkeypatch.setattr(resource, "setrlimit", lambda _which, limits: set_to.append(limits))
     raise_file_limit()
     assert set_to == ([] if expected is None else [(expected, hard)])
+
+
+def test_a_hangup_is_no_second_wish(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdktr.process.stop_signals", lambda: [signal.SIGTERM, signal.SIGHUP])
+
+    async def told_at(*numbers: signal.Signals) -> int:
+        told: list[None] = []
+        on_stop(lambda: told.append(None))
+        for number in numbers:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(0.01)
+        return len(told)
+
+    hangup, term = signal.SIGHUP, signal.SIGTERM
+    assert asyncio.run(told_at(hangup, hangup)) == 1
+    assert asyncio.run(told_at(hangup, term, hangup)) == 2
+    assert asyncio.run(told_at(term, hangup, term)) == 2
+
+
+def test_standard_streams_that_are_closed_are_filled() -> None:
+    program = (
+        "import os; from cdktr.process import fill_standard_streams; fill_standard_streams();"
+        "assert os.open('/', os.O_RDONLY) == 3; os.write(int(os.environ['ANSWER']), b'filled')"
+    )
+    reader, writer = os.pipe()
+    subprocess.run(
+        ["sh", "-c", f'exec "$0" -c "{program}" 0<&- 1>&- 2>&-', sys.executable],
+        cwd=ROOT,
+        env={**os.environ, "ANSWER": str(writer)},
+        pass_fds=(writer,),
+    )
+    os.close(writer)
+    # `/` took the first free number, so none of the three was.
+    assert os.read(reader, 100) == b"filled"
+    os.close(reader)

@@ -1,4 +1,5 @@
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -7,9 +8,11 @@ from typing import Any
 import pytest
 import zmq
 
+from cdktr import caller, transport
 from cdktr.caller import MAX_MESSAGE
 from cdktr.errors import StartError, UnreachableError
-from cdktr.transport import BURST, Endpoints, Peer, Requester
+from cdktr.settings import addresses
+from cdktr.transport import BURST, Endpoints, Peer, Requester, own_address
 from tests.integration.wire import Tcp
 
 #: Seconds: a limit for a hanging test, not a measure.
@@ -315,4 +318,93 @@ def test_nothing_is_kept_for_a_principal_that_is_not_there() -> None:
     run(test())
 
 
-# The plain client.
+async def reply_of(requester: Requester) -> bytes:
+    """From whoever is there; a request that finds a broken connection is made again."""
+    while True:
+        await requester.connected()
+        try:
+            return await requester.request(b"hello", PATIENCE_S)
+        except UnreachableError:
+            await asyncio.sleep(0.005)
+
+
+def test_one_address_is_used_at_a_time_and_the_next_when_it_is_gone() -> None:
+    async def test() -> None:
+        first, second = Desk(lambda _: b"first"), Desk(lambda _: b"second")
+        requester = Requester(f"127.0.0.1:{free_port()},127.0.0.1:{first.api},127.0.0.1:{second.api}", 1)
+        await requester.connected()
+        assert [await requester.request(b"%d" % n, PATIENCE_S) for n in range(20)] == [b"first"] * 20
+        first.endpoints.close()
+        assert await reply_of(requester) == b"second"
+        second.endpoints.close()
+        await until(lambda: not requester._up.is_set())
+        answered: list[bool] = []
+        again = Endpoints(
+            "127.0.0.1", first.endpoints.ports, lambda to, _: answered.append(again.reply(to, b"again")), print
+        )
+        assert await reply_of(requester) == b"again"
+        requester.close()
+        again.close()
+
+    run(test())
+
+
+def test_an_address_that_says_nothing_is_left_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "CONNECT_S", 0.2)
+
+    async def test() -> None:
+        desk = Desk(lambda _: b"reply")
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            requester = Requester(f"127.0.0.1:{mute.getsockname()[1]},127.0.0.1:{desk.api}", 1)
+            assert await reply_of(requester) == b"reply"
+            requester.close()
+        desk.endpoints.close()
+
+    run(test())
+
+
+def test_a_connection_that_was_ended_for_its_size_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libzmq itself would not."""
+    monkeypatch.setattr(caller, "MAX_REPLY", 1000)
+
+    async def test() -> None:
+        desk = Desk(lambda frames: bytes(2000) if frames == [b"much"] else b"reply")
+        requester = Requester("127.0.0.1", desk.api)
+        await requester.connected()
+        with pytest.raises(UnreachableError, match="broke"):
+            await requester.request(b"much", PATIENCE_S)
+        assert await reply_of(requester) == b"reply"
+        requester.close()
+        desk.endpoints.close()
+
+    run(test())
+
+
+def test_attempts_in_vain_leave_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "PAUSE_S", (0.001, 0.001))
+
+    async def test() -> None:
+        requester = Requester(f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}", 1)
+        await until(lambda: requester._failures > 10)
+        before = len(os.listdir("/proc/self/fd"))
+        await until(lambda: requester._failures > 100)
+        assert len(os.listdir("/proc/self/fd")) < before + 10
+        requester.close()
+
+    run(test())
+
+
+# Which address is of this host.
+
+
+def test_the_first_address_of_this_host() -> None:
+    def own(hosts: str) -> str:
+        return str(own_address(addresses(hosts, 5561)))
+
+    assert own("203.0.113.2,no..host,127.0.0.2:7,127.0.0.1") == "127.0.0.2:7"
+    assert own("203.0.113.2,localhost") == "localhost:5561"
+    assert own("203.0.113.2,0.0.0.0") == "0.0.0.0:5561"
+    # One alone is what was asked for: binding it tells what is wrong.
+    assert own("203.0.113.2") == "203.0.113.2:5561"
+    with pytest.raises(StartError, match=r"None of 203\.0\.113\.2:5561, 203\.0\.113\.1:7 is an address of this host"):
+        own("203.0.113.2,203.0.113.1:7")
