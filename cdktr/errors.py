@@ -47,7 +47,7 @@ class StartError(CdktrError):
 class HeldError(StartError):
     """Another process holds what this one needs; `holder` says who and what."""
 
-    def __init__(self, message: str, holder: str) -> None:
+    def __init__(self, message: str | None = None, holder: str = "") -> None:
         super().__init__(message)
         self.holder = holder
 

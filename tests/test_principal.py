@@ -65,6 +65,14 @@ def test_an_address_that_is_not_of_this_host(settings: dict[str, str]) -> None:
         start(settings)
 
 
+def test_none_of_several_addresses_is_of_this_host(settings: dict[str, str]) -> None:
+    settings["CDKTR_PRINCIPAL_HOST"] = "203.0.113.1,203.0.113.2:7"
+    with pytest.raises(StartError, match=r"None of 203.0.113.1:0, 203.0.113.2:7 is an address of this host"):
+        start(settings)
+    settings["CDKTR_PRINCIPAL_HOST"] += ",127.0.0.1"
+    start(settings)
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -1,6 +1,7 @@
 """The history: what is written is found again, by whoever asks, in a file that the original could have made."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -575,7 +576,7 @@ def test_a_second_process_is_refused_and_told_who_holds_it(path: str) -> None:
         with pytest.raises(StartError) as caught:
             Store(path)
         assert str(caught.value) == (
-            f"Another principal (process {holder.pid}) holds the database {path}; "
+            f"Another principal (process {holder.pid} on {socket.gethostname()}) holds the database {path}; "
             "stop it, or set CDKTR_DB_PATH to another place"
         )
         holder.kill()

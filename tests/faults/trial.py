@@ -24,10 +24,10 @@ PATIENCE_S = 120.0
 MARK = "FAULT_EXPERIMENT"
 
 #: Whether an agent keeps on its disk what it has to tell and what it runs.
-SPOOL = False
+SPOOL = True
 
 #: Whether a damaged database is moved aside for a fresh one.
-FRESH_DATABASE = False
+FRESH_DATABASE = True
 
 needs_spool = pytest.mark.skipif(not SPOOL, reason="what an agent has to tell dies with it as yet")
 needs_fresh_database = pytest.mark.skipif(not FRESH_DATABASE, reason="a damaged database is not moved aside as yet")
