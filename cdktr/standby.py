@@ -17,8 +17,11 @@ from cdktr.process import on_stop
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the lock; and after anything else that kept the standby from taking over.
-LOOK_S = 0.1
+LOOK_S = 0.25
 RETRY_S = 0.5
+
+#: Seconds that a stop waits for the thread: the interpreter complains when one is left at its end.
+END_S = 2.0
 
 P = TypeVar("P")
 
@@ -46,13 +49,14 @@ async def stand_by(make: Callable[[], P]) -> P | None:
 
 
 class Fresh:
-    """Calls `refresh` at once and then every `interval_s` until `stop`, in a thread that keeps no process alive."""
+    """Calls `refresh` at once and then every `interval_s` until `stop`, in a thread of its own."""
 
     def __init__(self, refresh: Callable[[], object], interval_s: float) -> None:
         self._refresh = refresh
         self._interval_s = interval_s
         self._over = threading.Event()
-        threading.Thread(target=self._run, name="fresh", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="fresh", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         while not self._over.is_set():
@@ -60,5 +64,6 @@ class Fresh:
             self._over.wait(self._interval_s)
 
     def stop(self) -> None:
-        """Refresh no more."""
+        """Refresh no more. One that is under way is waited for, but not for long."""
         self._over.set()
+        self._thread.join(END_S)

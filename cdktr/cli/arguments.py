@@ -88,7 +88,7 @@ def add_verb(
 def add_client(verb: argparse.ArgumentParser, json: bool = True) -> None:
     """The flags of a command that asks a principal."""
     where = verb.add_argument_group("which principal")
-    where.add_argument("--principal-host", metavar="HOST", help="its host, or several (default: CDKTR_PRINCIPAL_HOST)")
+    where.add_argument("--principal-host", metavar="HOSTS", help="its host, or several (default: CDKTR_PRINCIPAL_HOST)")
     where.add_argument(
         "--principal-port", metavar="PORT", type=port, help="its port (default: CDKTR_PRINCIPAL_PORT, else 5561)"
     )

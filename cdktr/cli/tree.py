@@ -17,12 +17,14 @@ TIMES = "a time such as 2026-01-31T02:00 (local unless it says otherwise), or ho
 FIRST = "print the first N that match; `logs tail -n N` shows the last"
 
 STANDBY = """\
-One principal at a time holds a data folder. With --standby, one more waits until the folder
-is free, with no port and no database open, and then takes over: within two seconds of the
-other's death, also when that was stopped in an orderly way. Stop the standby first to stop
-both. A principal that is only suspended (SIGSTOP) is not dead and keeps the folder. Agents
-and clients find the one that serves when CDKTR_PRINCIPAL_HOST lists the hosts of both. A
-folder shared by two hosts must be of a kind that has file locks across hosts."""
+One principal at a time holds a data folder. With --standby, one more waits
+until the folder is free, with no port and no database open, and then takes
+over: within two seconds of the other's death, also when that was stopped in
+an orderly way. Stop the standby first to stop both. A principal that is only
+suspended (SIGSTOP) is not dead and keeps the folder. Agents and clients find
+the one that serves when CDKTR_PRINCIPAL_HOST lists the hosts of both. A
+folder that two hosts share must be of a kind that has file locks across
+hosts."""
 
 #: Log lines that one page of the API holds at most.
 MAX_TAIL = 10_000
@@ -89,7 +91,7 @@ def _add_start(nouns: Any) -> None:
     made = add_verb(verbs, "principal", principal, what, STANDBY, examples)
     made.add_argument("-p", "--port", metavar="N", type=port, dest="principal_port", help="port of its API")
     bind = "address to bind, of several the first of this host (default: CDKTR_PRINCIPAL_HOST)"
-    made.add_argument("--principal-host", metavar="HOST[,HOST…]", help=bind)
+    made.add_argument("--principal-host", metavar="HOSTS", help=bind)
     made.add_argument("--workflow-dir", metavar="DIR", help="folder of the workflow files")
     made.add_argument("--no-scheduler", action="store_true", help="run nothing by schedule")
     made.add_argument("--with-agent", action="store_true", help="start an agent on this host too")
