@@ -93,14 +93,14 @@ def numbered(raw: Any) -> tuple[int, list[Any]]:
 
 
 def unpack(raw: Any) -> LogChunk | Reported:
-    """The record of what `pack` made. Raises ProtocolError."""
+    """The record of what `pack` made; what a later version may add at its end is left out. Raises ProtocolError."""
     try:
         kind, *values = raw
         if kind == "logs":
-            return _chunk(*values)
+            return _chunk(*values[: len(_NAMES[LogChunk])])
         token, *values = values
-        update = {"task": TaskUpdate, "run": RunUpdate}[kind](*values)
-        return Reported(_string(token), _checked_update(update))
+        type_ = {"task": TaskUpdate, "run": RunUpdate}[kind]
+        return Reported(_string(token), _checked_update(type_(*values[: len(_NAMES[type_])])))
     except (TypeError, ValueError, KeyError):
         raise ProtocolError(f"A record of REPORT cannot be read: {reprlib.repr(raw)}") from None
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import duckdb
 import pytest
 import zmq
 
 from tests.faults.conftest import Experiment
 from tests.faults.trial import Trial
 from tests.integration.conftest import NewCluster
-from tests.integration.wire import OldAgent, Wire, eventually, kind, message, value
+from tests.integration.wire import OldAgent, Wire, eventually, message, value
 
 pytestmark = pytest.mark.integration
 
@@ -82,37 +83,34 @@ def test_peers_that_say_more_than_is_known(trial: Trial, experiment: Experiment)
 
 
 def test_a_record_of_a_later_version(new_cluster: NewCluster, experiment: Experiment) -> None:
-    """A report with a record that cannot be read is refused, in words, with nothing of it taken; the principal, and
-    every other agent, go on. Without that record it is taken."""
+    """What a record says beyond what is known is left out; a record of an unknown kind is kept as an event. Neither
+    holds up what comes with it or after it."""
     cluster = new_cluster()
     cluster.write("plain", PLAIN)
-    cluster.start_principal()
+    principal = cluster.start_principal()
     with Wire((cluster.port, cluster.logs_in, cluster.logs_out)) as wire:
         wire.value("HEARTBEAT", agent_id="newer", slots=1, version="99.0.0", **LATER)
         run_id = wire.trigger("plain")
         [lease] = wire.value("LEASE", agent_id="newer", count=1, **LATER)["leases"]
         token = lease["token"]
         assert wire.value("START", agent_id="newer", runs={run_id: token}, **LATER) == {"granted": [run_id]}
-        known = [
-            ["logs", "plain", "Plain", run_id, "Only", "t-0", NOON, "INFO", ["STDOUT line"]],
-            ["task", token, "only", "t-0", run_id, "COMPLETED", NOON, "newer", 1, 0, None],
-            ["run", token, "plain", run_id, "COMPLETED", NOON, "newer", None, None, None],
+        records = [
+            [1, "metric", token, run_id, {"cpu": 0.5}],
+            [2, "logs", "plain", "Plain", run_id, "Only", "t-0", NOON, "INFO", ["STDOUT line"], "more"],
+            [5, "task", token, "only", "t-0", run_id, "COMPLETED", NOON, "newer", 1, 0, None, {"more": 1}],
+            [6, "run", token, "plain", run_id, "COMPLETED", NOON, "newer", None, None, None, "more"],
+            [7, "metric", token, run_id, {"cpu": 0.4}],
         ]
-        report = {"agent_id": "newer", "source": "newer/1", "sequence": 1, **LATER}
-        unknown = ["metric", token, run_id, {"cpu": 0.5}]
-        for records in ([unknown, *known], [*known, unknown], [[*known[0], "more"], *known[1:]]):
-            reply = wire.ask_json("REPORT", records=records, **report)
-            assert kind(reply) == "CLIENTERROR"
-            assert b"cannot be read" in reply
-            assert wire.run(run_id)["status"] == "RUNNING"
-            assert wire.lines(run_id) == []
-        cluster.start_agent()
-        other = wire.trigger("plain")
-        assert wire.value("AWAITRUN", workflow_instance_id=other, wait_ms=20_000)["status"] == "COMPLETED"
-        assert wire.value("REPORT", records=known, **report) == {"stored": 1}
+        report = {"agent_id": "newer", "source": "newer/1", "after": 0, "records": records, **LATER}
+        for _ in range(2):
+            assert wire.value("REPORT", **report) == {"stored": 7}
         assert wire.run(run_id)["status"] == "COMPLETED"
         assert wire.lines(run_id) == ["STDOUT line"]
-    experiment.record(injected=3, survived=2)
+    assert principal.stop() == 0
+    with duckdb.connect(str(cluster.folder / "data" / "app.db"), read_only=True) as database:
+        kept = database.execute("SELECT kind FROM run_event").fetchall()
+    assert kept == [("unreadable",), ("unreadable",)]
+    experiment.record(injected=2, survived=3)
 
 
 def test_an_agent_that_says_less(new_cluster: NewCluster, experiment: Experiment) -> None:
@@ -126,10 +124,10 @@ def test_an_agent_that_says_less(new_cluster: NewCluster, experiment: Experiment
         [lease] = wire.value("LEASE", agent_id="older", count=1)["leases"]
         wire.value("START", agent_id="older", runs={run_id: lease["token"]})
         records: list[list[Any]] = [
-            ["task", lease["token"], "only", "t-0", run_id, "COMPLETED", NOON],
-            ["run", lease["token"], "plain", run_id, "COMPLETED", NOON],
+            [1, "task", lease["token"], "only", "t-0", run_id, "COMPLETED", NOON],
+            [2, "run", lease["token"], "plain", run_id, "COMPLETED", NOON],
         ]
-        assert wire.value("REPORT", agent_id="older", source="o", sequence=1, records=records) == {"stored": 1}
+        assert wire.value("REPORT", agent_id="older", source="o", after=0, records=records) == {"stored": 2}
         assert wire.run(run_id)["status"] == "COMPLETED"
         [task] = wire.value("LSTASKRUNS", workflow_instance_id=run_id)
         assert (task["task_id"], task["status"]) == ("only", "COMPLETED")
