@@ -194,7 +194,9 @@ class Agent:
         slots = 0 if self._draining.is_set() else self._settings.agent_max_concurrency
         spool = self._outbox.spool
         return Heartbeat(
-            *(self.id, slots, __version__, dict(self._holding)), spooled_bytes=spool.size, dropped_lines=spool.dropped
+            *(self.id, slots, __version__, dict(self._holding)),
+            spooled_bytes=spool.unstored,
+            dropped_lines=spool.dropped,
         )
 
     async def _beat(self) -> None:

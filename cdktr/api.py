@@ -285,6 +285,8 @@ class Api:
                 "database_trouble": self._hub.trouble,
                 "journal_trouble": self._coordinator.ledger.trouble,
                 "dropped_lines": self._hub.dropped,
+                "agents_spooled_bytes": sum(agent.spooled_bytes for agent in dispatch.agents.values()),
+                "agents_dropped_lines": sum(agent.dropped_lines for agent in dispatch.agents.values()),
                 "stopping": self._coordinator.is_stopping,
                 **self._facts,
             }

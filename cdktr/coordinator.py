@@ -246,9 +246,12 @@ class Coordinator:
         return {"granted": granted}
 
     async def report(self, request: Report) -> dict[str, Any]:
-        """Take a report; returns when all of it is stored. Raises RefusedError as `Reports.take`, StoreError when it
-        takes too long to be stored."""
+        """Take a report; returns when all of it is stored. Raises RefusedError as `Reports.take`, StoreError when too
+        much waits for the database already, or this takes too long to be stored."""
         self.heard(request.agent_id)
+        if self._hub.is_full:
+            why = self._hub.trouble or "it is slower than what comes"
+            raise StoreError(f"{self._hub.unstored} rows wait for the database already, report it again later: {why}")
         last = self.reports.take(request)
         self.settle()
         # While the database is in trouble, many of these rest here.

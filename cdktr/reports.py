@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from operator import ge
 from typing import Any
 
 from cdktr.dispatch import Dispatch
@@ -26,22 +27,23 @@ class Reports:
     def take(self, request: Report) -> int:
         """Take what of a report was not taken before; the number of its last record. The hub stores that number with
         what was taken. Raises RefusedError when a record before it is missing."""
-        if request.after < 0 or not request.records:
-            raise RefusedError("A report has records, numbered from 1")
+        records = [numbered(raw) for raw in request.records]
+        numbers = [request.after, *(number for number, _ in records)]
+        if request.after < 0 or not records or any(map(ge, numbers, numbers[1:])):
+            raise RefusedError("A report has records, and their numbers grow, from 1")
         # An agent sends first what it has longest. Who is unknown here, and begins later than with 1, has outlived the
         # database that had the rest.
         taken = self._taken.get(request.source, request.after)
         if request.after > taken:
             raise RefusedError(f"What follows record {taken} of {request.source} is missing; send it first")
-        records = [numbered(raw) for raw in request.records]
-        last = max(taken, records[-1][0])
+        last = numbers[-1]
         if last > taken:
             self._taken[request.source] = last
             for number, raw in records:
                 if number > taken:
                     self._read(number, raw, request)
             self._hub.mark(request.source, last)
-        return records[-1][0]
+        return last
 
     def _read(self, number: int, raw: list[Any], request: Report) -> None:
         try:

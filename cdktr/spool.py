@@ -265,6 +265,11 @@ class Spool:
         """True when all is acknowledged."""
         return self.stored >= self.last
 
+    @property
+    def unstored(self) -> int:
+        """Bytes that are written and not acknowledged."""
+        return 0 if self.is_empty else self.size - self._stored_to
+
     def take(self, room: int) -> Parcel | None:
         """The next records that were not handed out, about `room` bytes, at least one; None when there is none."""
         while True:

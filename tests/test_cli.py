@@ -535,6 +535,7 @@ STATE: dict[str, Any] = {
             "the database cannot be written, 7 rows wait for it (1.0 MB of at most 128): full",
         ),
         ({"dropped_lines": 3}, "3 lines of agents that keep none were dropped, as too much waited"),
+        ({"agents_dropped_lines": 4}, "4 lines of ended runs gave way at agents whose spool was full; their logs say"),
         ({"database_set_aside": ["a.db.damaged-x"]}, "a damaged database was moved aside to a.db.damaged-x"),
     ],
 )
@@ -559,10 +560,11 @@ def test_the_table_of_agents() -> None:
     agent = {"agent_id": "a", "running_tasks": 1, "slots": None, "version": None, "last_ping_timestamp": NOW_MS * 1000}
     assert show.agents_table([agent], (NOW + timedelta(seconds=5)).timestamp()) == lines(
         """
-        AGENT  RUNS/SLOTS  LAST HEARD  VERSION
-        a      1/?         5.0s ago    ?
+        AGENT  RUNS/SLOTS  LAST HEARD  VERSION  TO TELL
+        a      1/?         5.0s ago    ?        -
         """
     )
+    assert show.agents_table([agent | {"spooled_bytes": 3 * 2**20}], NOW.timestamp())[1].endswith("3.0 MB")
 
 
 def test_settings_are_a_list_or_where_there_is_room_a_table() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cdktr import coordinator
+from cdktr import coordinator, logs
 from cdktr.batch import Batch
 from cdktr.coordinator import Coordinator
 from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StoreError
@@ -249,6 +249,21 @@ def test_a_report_does_not_rest_for_ever(tmp_path: Path, monkeypatch: pytest.Mon
             with pytest.raises(StoreError, match="not stored yet, report it again: the database takes long"):
                 await world.coordinator.report(dataclasses.replace(report, records=packed(1, line)))
         monkeypatch.setattr(coordinator, "REPORT_REST_S", 10)
+        assert await world.report(1, line) == {"stored": 1}
+        assert len(world.store.logs(0, 9, None, None, 9)) == 1
+
+    in_world(story, tmp_path)
+
+
+def test_a_report_is_not_taken_while_too_much_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sent it keeps it; what it says must not come twice, nor its number be taken for known."""
+
+    async def story(world: World) -> None:
+        line = LogChunk("etl", "ETL", "run", "A", "t-1", 4, "INFO", ("STDOUT x",))
+        monkeypatch.setattr(logs, "MAX_WAITING_BYTES", 0)
+        with pytest.raises(StoreError, match="rows wait for the database already, report it again later"):
+            await world.coordinator.report(Report("a1", "a1/x", 0, packed(1, line)))
+        monkeypatch.undo()
         assert await world.report(1, line) == {"stored": 1}
         assert len(world.store.logs(0, 9, None, None, 9)) == 1
 

@@ -94,6 +94,9 @@ def test_no_records_or_numbers_is_refused(make: Callable[..., tuple[Reports, Ear
         reports.take(Report("a", "a/x", 0, records))
     with pytest.raises(RefusedError):
         reports.take(Report("a", "a/x", -1, [record(0)]))
+    for numbers in ((0,), (1, 1), (3, 2)):
+        with pytest.raises(RefusedError, match="numbers grow"):
+            reports.take(report(0, *numbers))
     assert (ears.lines, ears.marks) == ([], {})
 
 

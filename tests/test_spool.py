@@ -104,8 +104,10 @@ def test_a_record_longer_than_the_room_goes_whole(tmp_path: Path) -> None:
 def test_what_is_acknowledged_goes_and_the_rest_comes_again(tmp_path: Path) -> None:
     spool = filled(tmp_path, 30)
     parcels = [parcel for _ in range(4) if (parcel := spool.take(40)) is not None]
+    assert spool.unstored == spool.size
     spool.forget(parcels[2])
     assert spool.stored == parcels[2].last
+    assert spool.unstored == sum(len(line(n)) + 1 for n in range(parcels[2].last + 1, 31))
     spool.rewind()
     assert drained(spool) == [line(n) for n in range(parcels[2].last + 1, 31)]
 
@@ -117,6 +119,7 @@ def test_an_empty_spool_takes_no_room(tmp_path: Path) -> None:
     assert spool.is_empty
     assert len(files(tmp_path)) == 1
     assert spool.size < module.STALE
+    assert spool.unstored == 0
 
 
 def test_a_dead_agents_spool_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ GRAPH_COLUMNS = 60
 #: Of a schedule in words, where columns are short; `cdktr task show` has all of it.
 SCHEDULE_COLUMNS = 24
 
+#: Bytes that agents have to tell from which it is worth telling: a moment's output is always under way.
+SPOOLED = 2**20
+
 Summary = Mapping[str, Any]
 
 
@@ -104,10 +107,15 @@ def agents_table(agents: Sequence[Mapping[str, Any]], now_s: float) -> list[str]
             f"{agent['running_tasks']}/{'?' if agent['slots'] is None else agent['slots']}",
             ago(agent["last_ping_timestamp"] // 1000, datetime.fromtimestamp(now_s, UTC)),
             agent["version"] or "?",
+            _megabytes(agent.get("spooled_bytes", 0)),
         )
         for agent in agents
     ]
-    return table(("AGENT", "RUNS/SLOTS", "LAST HEARD", "VERSION"), rows).split("\n")
+    return table(("AGENT", "RUNS/SLOTS", "LAST HEARD", "VERSION", "TO TELL"), rows).split("\n")
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 2**20:.1f} MB" if count else "-"
 
 
 # The principal.
@@ -121,10 +129,15 @@ def status_lines(state: Mapping[str, Any]) -> list[str]:
         ("scheduler", "on" if state["scheduler"] else "off"),
         ("workflows", f"{state['workflows']} in {state['workflow_dir']}"),
         ("runs", f"{state['queued']} queued, {state['running']} running"),
-        ("agents", f"{state['agents']}, {state['free_slots']} free slots"),
+        ("agents", f"{state['agents']}, {state['free_slots']} free slots{_to_tell(state)}"),
         ("database", f"{state['db_path']}, {state['database_trouble'] or 'in order'}"),
     )
     return [f"{name:<11}{value}" for name, value in rows]
+
+
+def _to_tell(state: Mapping[str, Any]) -> str:
+    spooled = state.get("agents_spooled_bytes", 0)
+    return f", {_megabytes(spooled)} to tell" if spooled >= SPOOLED else ""
 
 
 def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]:
@@ -144,6 +157,8 @@ def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]
         found.append(f"the database cannot be written, {waits}: {state['database_trouble']}")
     if state["dropped_lines"]:
         found.append(f"{state['dropped_lines']} lines of agents that keep none were dropped, as too much waited")
+    if dropped := state.get("agents_dropped_lines"):
+        found.append(f"{dropped} lines of ended runs gave way at agents whose spool was full; their logs say where")
     found += [f"a damaged database was moved aside to {path}" for path in state["database_set_aside"]]
     return found
 

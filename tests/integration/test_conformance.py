@@ -463,7 +463,7 @@ VALID = (
     message("LEASE", '{"agent_id":"cut","count":1,"wait_ms":0,"holding":{}}'),
     message("START", '{"agent_id":"cut","runs":{"a":"b"}}'),
     message(
-        "REPORT", '{"agent_id":"cut","source":"cut","sequence":1,"records":[["logs","w","w","r","t","t",1,"I",["x"]]]}'
+        "REPORT", '{"agent_id":"cut","source":"cut","after":0,"records":[[1,"logs","w","w","r","t","t",1,"I",["x"]]]}'
     ),
     message("AWAITRUN", '{"workflow_instance_id":"cut-run-0","wait_ms":0}'),
     message("LSRUNS", '{"workflow_id":"cut","limit":1}'),
@@ -855,7 +855,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "HEARTBEAT": {"agent_id!": "a", "slots!": 1, "version!": "1", "holding": {}, "leaving": False},
     "LEASE": {"agent_id!": "a", "count!": 0, "wait_ms": 0, "holding": {}},
     "START": {"agent_id!": "a", "runs!": {}},
-    "REPORT": {"agent_id!": "a", "source!": "wrong-types", "sequence!": 1, "records!": []},
+    "REPORT": {"agent_id!": "a", "source!": "wrong-types", "after!": 0, "records!": [[1, "x"]]},
     "AWAITRUN": {"workflow_instance_id!": "a", "wait_ms": 0},
     "LSRUNS": {"workflow_id?": "a", "workflow_instance_id?": "a", "status?": "a", "limit": 1, "offset": 0},
     "LSLATEST": {},
@@ -1041,22 +1041,25 @@ def chunk(run_id: str, *lines: str) -> list[Any]:
 
 
 def test_reports_come_in_order_and_count_once(wire: Wire) -> None:
-    def report(sequence: int, *lines: str, source: str = "source-1") -> bytes:
-        records = [chunk("report-run", *lines)]
-        return wire.ask_json("REPORT", agent_id="reports", source=source, sequence=sequence, records=records)
+    def report(number: int, *lines: str, source: str = "source-1", after: int | None = None) -> bytes:
+        """Each line a record of its own, the first of them with this number."""
+        records = [[n, *chunk("report-run", line)] for n, line in enumerate(lines, number)]
+        before = number - 1 if after is None else after
+        return wire.ask_json("REPORT", agent_id="reports", source=source, after=before, records=records)
 
-    assert value(report(1, "a", "b")) == {"stored": 1}
+    assert value(report(1, "a", "b")) == {"stored": 2}
     assert wire.lines("report-run") == ["a", "b"]
-    assert value(report(1, "a", "b")) == {"stored": 1}
-    assert kind(report(3, "d")) == "CLIENTERROR"
+    assert value(report(1, "a", "b")) == {"stored": 2}
+    assert kind(report(4, "d")) == "CLIENTERROR"
     assert wire.lines("report-run") == ["a", "b"]
-    assert value(report(2, "c")) == {"stored": 2}
-    assert value(report(3, "d")) == {"stored": 3}
+    assert value(report(2, "b", "c")) == {"stored": 3}
+    assert value(report(9, "d", after=3)) == {"stored": 9}
     assert value(report(1, "again")) == {"stored": 1}
     assert value(report(1, "e", source="source-2")) == {"stored": 1}
     assert wire.lines("report-run") == ["a", "b", "c", "d", "e"]
     for number in (0, -1, -(2**63)):
-        assert kind(report(number, "zero", source="source-3")) == "CLIENTERROR"
+        assert kind(report(number, "zero", source="source-3", after=number)) == "CLIENTERROR"
+        assert kind(report(number, "zero", source="source-3", after=0)) == "CLIENTERROR"
     assert wire.lines("report-run") == ["a", "b", "c", "d", "e"]
 
 
@@ -1071,9 +1074,11 @@ def replaced(record: list[Any], places: Iterable[int], *others: Any) -> Iterator
             yield [*record[:place], other, *record[place + 1 :]]
 
 
+#: Of these not even the number can be read.
+NO_RECORDS: list[Any] = [None, 5, "logs", [], ["logs"], [[]], {"kind": "logs"}, LINES, [True, *LINES], [2**63, *LINES]]
+
 BAD_RECORDS: list[Any] = [
-    *(None, 5, "logs", [], ["logs"], ["other", "x"], [[]], {"kind": "logs"}),
-    *(LINES[:-1], [*LINES, 1], TASK[:5], [*RUN, 1, 1], [*RUN[:4], "DONE", *RUN[5:]]),
+    *([], ["other", "x"], LINES[:-1], TASK[:5], [*RUN[:4], "DONE", *RUN[5:]]),
     json.loads("[" * 900 + "]" * 900),
     # Values that a column of the database cannot hold.
     *replaced(LINES, (6,), 2**63, -(2**63) - 1, 10**400, "1", 1.5, True, None),
@@ -1086,16 +1091,23 @@ BAD_RECORDS: list[Any] = [
 ]
 
 
-def test_a_record_that_cannot_be_stored_is_refused(wire: Wire) -> None:
-    for bad in BAD_RECORDS:
-        records = [chunk("poisoned-run", "good"), bad]
-        reply = wire.ask_json("REPORT", agent_id="a", source="poison", sequence=1, records=records)
+def test_a_record_without_a_number_is_refused(wire: Wire) -> None:
+    for bad in NO_RECORDS:
+        records = [[1, *chunk("poisoned-run", "good")], bad]
+        reply = wire.ask_json("REPORT", agent_id="a", source="no-number", after=0, records=records)
         assert kind(reply) == "CLIENTERROR", bad
     assert wire.lines("poisoned-run") == []
-    assert wire.value("STATUS")["database_trouble"] is None
-    good = [chunk("poisoned-run", "\ud800 half", "a\0b", "c\x01d"), TASK, RUN]
-    assert wire.value("REPORT", agent_id="a", source="poison", sequence=1, records=good) == {"stored": 1}
+
+
+def test_a_record_that_cannot_be_stored_is_kept_as_an_event(wire: Wire) -> None:
+    """Else it would come again for ever, and all that follows it never."""
+    records = [[number, *bad] for number, bad in enumerate(BAD_RECORDS, 1)]
+    last = len(records) + 4
+    good = [chunk("poisoned-run", "\ud800 half", "a\0b", "c\x01d"), TASK, [*RUN, "more"], [*LINES, "more"]]
+    records += [[number, *record] for number, record in enumerate(good, len(records) + 1)]
+    assert wire.value("REPORT", agent_id="a", source="poison", after=0, records=records) == {"stored": last}
     assert wire.lines("poisoned-run") == ["? half", "a\0b", "c\x01d"]
+    assert wire.value("STATUS")["database_trouble"] is None
 
 
 def test_an_old_token_has_no_say(new_cluster: NewCluster, tmp_path: Path) -> None:
@@ -1108,19 +1120,19 @@ def test_an_old_token_has_no_say(new_cluster: NewCluster, tmp_path: Path) -> Non
         assert wire.value("START", agent_id="loses", runs={run_id: old["token"]}) == {"granted": []}
         assert wire.value("START", agent_id="takes-over", runs={run_id: new["token"]}) == {"granted": [run_id]}
         beat = {"slots": 1, "version": "1", "holding": {run_id: old["token"]}}
-        assert wire.value("HEARTBEAT", agent_id="loses", **beat) == {"lost": [run_id]}
+        assert wire.value("HEARTBEAT", agent_id="loses", **beat)["lost"] == [run_id]
 
         def report(agent_id: str, token: str, status: str) -> Any:
             records = [
-                ["task", token, "only", "t-0", run_id, status, NOON, agent_id, 1, 0, None],
-                ["run", token, "plain", run_id, status, NOON, agent_id, None, None, None],
+                [1, "task", token, "only", "t-0", run_id, status, NOON, agent_id, 1, 0, None],
+                [2, "run", token, "plain", run_id, status, NOON, agent_id, None, None, None],
             ]
-            return wire.value("REPORT", agent_id=agent_id, source=agent_id, sequence=1, records=records)
+            return wire.value("REPORT", agent_id=agent_id, source=agent_id, after=0, records=records)
 
-        assert report("loses", old["token"], "FAILED") == {"stored": 1}
+        assert report("loses", old["token"], "FAILED") == {"stored": 2}
         assert wire.run(run_id)["status"] == "RUNNING"
         assert wire.value("LSTASKRUNS", workflow_instance_id=run_id) == []
-        assert report("takes-over", new["token"], "COMPLETED") == {"stored": 1}
+        assert report("takes-over", new["token"], "COMPLETED") == {"stored": 2}
         run = wire.run(run_id)
         assert (run["status"], run["agent_id"]) == ("COMPLETED", "takes-over")
         assert cluster.daemons[0].stop() == 0

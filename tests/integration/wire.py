@@ -142,9 +142,12 @@ class Wire:
         leases = self.value("LEASE", agent_id="drain", count=10_000)["leases"]
         if not leases:
             return
-        ended = [["run", x["token"], "w", x["workflow_instance_id"], "CANCELLED", 1, *[None] * 4] for x in leases]
+        ended = [
+            [n, "run", x["token"], "w", x["workflow_instance_id"], "CANCELLED", 1, *[None] * 4]
+            for n, x in enumerate(leases, 1)
+        ]
         source = f"drain-{time.monotonic_ns()}"
-        self.value("REPORT", agent_id="drain", source=source, sequence=1, records=ended)
+        self.value("REPORT", agent_id="drain", source=source, after=0, records=ended)
 
 
 class OldAgent:
