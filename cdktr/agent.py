@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -84,7 +85,7 @@ class Agent:
         self._changed = asyncio.Event()
         self._hurried = asyncio.Event()
         self._parent = parent
-        #: The task whose request for work rests at the principal now.
+        #: The task that rests now: for work, or for a connection.
         self._resting: asyncio.Task[Any] | None = None
 
     def _new_spool(self, folder: Path) -> Spool:
@@ -238,13 +239,14 @@ class Agent:
             except (UnreachableError, RefusedError, ProtocolError) as error:
                 log.debug("No work: %s", error)
                 await asyncio.sleep(PAUSE_S)
-                await self._requester.connected()
+                await self._resting_on(self._requester.connected())
         # Replaces the request that may still rest at the principal, so that it hands this agent nothing more.
         with contextlib.suppress(UnreachableError, RefusedError):
             await self._ask(LeaseWork(self.id, 0, 0, dict(self._holding)))
 
     async def _take(self, free: int, group: asyncio.TaskGroup) -> None:
-        answer = await self._rest(LeaseWork(self.id, free, REST_MS, dict(self._holding)))
+        request = LeaseWork(self.id, free, REST_MS, dict(self._holding))
+        answer = await self._resting_on(self._ask(request, REST_MS / 1000)) or {"leases": [], "lost": []}
         self._let_go(answer["lost"])
         jobs = [job for lease in answer["leases"] if (job := self._read(lease)) is not None]
         if jobs and not self._draining.is_set():
@@ -262,15 +264,18 @@ class Agent:
             self._outbox.add(Reported(token, update))
             return None
 
-    async def _rest(self, request: LeaseWork) -> Any:
-        """Ask for work; an empty answer as soon as the agent shall stop."""
+    async def _resting_on(self, what: Coroutine[Any, Any, Any]) -> Any:
+        """The result of what may take long; None as soon as the agent shall stop."""
+        if self._draining.is_set():
+            what.close()
+            return None
         self._resting = asyncio.current_task()
         try:
-            return await self._ask(request, REST_MS / 1000)
+            return await what
         except asyncio.CancelledError:
             if not self._draining.is_set() or self._resting is None or self._resting.uncancel():
                 raise
-            return {"leases": [], "lost": []}
+            return None
         finally:
             self._resting = None
 

@@ -132,7 +132,12 @@ class Principal:
         deadline = None
         while True:
             try:
-                value = self.ask(request, rest_s)
+                if deadline is not None:
+                    # What is asked for may rest: that it is back is told at once.
+                    self.ask(p.Ping())
+                    self._tell_away(False)
+                    deadline = None
+                return self.ask(request, rest_s)
             except UnreachableError:
                 now = time.monotonic()
                 if deadline is None:
@@ -141,10 +146,6 @@ class Principal:
                 if now >= deadline:
                     raise
                 time.sleep(PAUSE_S)
-            else:
-                if deadline is not None:
-                    self._tell_away(False)
-                return value
 
     def _tell_away(self, away: bool) -> None:
         if self._on_away is not None:

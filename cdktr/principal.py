@@ -74,6 +74,7 @@ class Principal:
         self._agent_umask = agent_umask
         self._pair: AgentProcess | None = None
         self._stop = asyncio.Event()
+        self._is_over = False
         self._refresher = ThreadPoolExecutor(1, "catalog")
         self._refreshing = asyncio.Lock()
         self._closers: list[Callable[[], None]] = []
@@ -151,6 +152,9 @@ class Principal:
     # Messages.
 
     def _on_request(self, peer: Peer, frames: list[bytes]) -> None:
+        if self._is_over:
+            # Nobody would take care of it any more; who asked asks the next principal.
+            return
         send = partial(self._reply, peer)
         self._api.handle(frames, send, self._group)
 
@@ -260,6 +264,7 @@ class Principal:
                 await self._coordinator.ledger.finish()
         except (StoreError, TimeoutError) as error:
             log.error("Not everything could be stored: %s", str(error) or "the database took too long")
+        self._is_over = True
         raise _Stopped
 
     def _close(self) -> None:

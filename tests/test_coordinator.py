@@ -97,7 +97,8 @@ def in_world(story: Callable[[World], Awaitable[None]], folder: Path, database: 
     async def main() -> None:
         world = World(folder, database)
         try:
-            await story(world)
+            async with asyncio.timeout(60):
+                await story(world)
         finally:
             world.journal.close()
             world.hub.close()

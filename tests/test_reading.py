@@ -37,7 +37,7 @@ class Room:
     async def end(self, status: RunStatus) -> str:
         """A run that was started and has ended; its id."""
         run_id, token = await self.world.started()
-        report = Report("a1", "a1/x", 1, [pack(Reported(token, ended(run_id, status)))])
+        report = Report("a1", "a1/x", 0, [[1, *pack(Reported(token, ended(run_id, status)))]])
         asyncio.get_running_loop().create_task(self.world.coordinator.report(report))
         while self.world.coordinator.is_open(run_id):
             await asyncio.sleep(0)
