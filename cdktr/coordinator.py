@@ -116,7 +116,7 @@ class Coordinator:
             bind_params(workflow, params)
         now = now_ms()
         if scheduled_ms is not None and scheduled_ms > now + AHEAD_MS:
-            # It would silence the schedule until then: each later time of it is taken for one that was accepted before.
+            # It would be run before its time, and not when that comes.
             raise RefusedError(
                 f"The scheduled time {scheduled_ms} lies in the future; only what is due can be triggered"
             )

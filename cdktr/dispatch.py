@@ -18,6 +18,7 @@ from typing import Any
 from cdktr.errors import RefusedError
 from cdktr.records import AgentInfo, Change, Lease, QueuedRun, RunStatus, plain
 from cdktr.text import slug
+from cdktr.times import Times
 
 #: Ended runs whose verdict is remembered, to refuse late reports about them.
 REMEMBERED = 10_000
@@ -49,8 +50,8 @@ class Dispatch:
         self.queued: dict[str, QueuedRun] = {}
         self.leases: dict[str, Lease] = {}
         self.finished: dict[str, RunStatus] = {}
-        #: The last scheduled time that was accepted of each workflow, milliseconds.
-        self.cursor: dict[str, int] = {}
+        #: The scheduled times that were accepted of each workflow.
+        self.accepted: dict[str, Times] = {}
         #: Workflow id -> what makes the schedule that is kept, and since when (milliseconds).
         self.kept: dict[str, tuple[str, int]] = {}
         self.next_number = 0
@@ -72,10 +73,8 @@ class Dispatch:
         trigger: str = "manual",
         scheduled_ms: int | None = None,
     ) -> QueuedRun | None:
-        """Queue a new run. None when its scheduled time, or a later one, was accepted before."""
-        last = self.cursor.get(workflow_id, -1)
-        # What was accepted while the clock was wrong must not silence the schedule until that time comes again.
-        if scheduled_ms is not None and scheduled_ms <= last <= now_ms + AHEAD_MS:
+        """Queue a new run. None when its scheduled time was accepted before."""
+        if scheduled_ms is not None and self._times(workflow_id).has(scheduled_ms, now_ms):
             return None
         run_id, number = self._free_id()
         run: dict[str, Any] = {"id": run_id, "workflow_id": workflow_id, "params": dict(params or {})}
@@ -83,9 +82,12 @@ class Dispatch:
         self._do("queued", run=run, number=number + 1)
         return self.queued[run_id]
 
+    def _times(self, workflow_id: str) -> Times:
+        return self.accepted.get(workflow_id) or Times()
+
     def keep(self, schedules: Mapping[str, str], now_ms: int) -> dict[str, int]:
         """These schedules (workflow id -> what makes it) are kept from now on, and no others; returns for each up to
-        when its times are done with (milliseconds): the last that was accepted, or since when it is kept.
+        when its times are done with (milliseconds): the last that was accepted and has come, or since when it is kept.
 
         What is new here, or another schedule than it was, has missed nothing.
         """
@@ -93,7 +95,7 @@ class Dispatch:
         gone = sorted(self.kept.keys() - schedules.keys())
         if new or gone:
             self._do("kept", new=new, gone=gone)
-        return {name: max(self.kept[name][1], self.cursor.get(name, 0)) for name in schedules}
+        return {name: max(self.kept[name][1], self._times(name).last_until(now_ms)) for name in schedules}
 
     def _free_id(self) -> tuple[str, int]:
         # An agent of the old API makes ids of the same form, which may be taken.
@@ -278,7 +280,7 @@ class Dispatch:
             "finished": {run_id: status.value for run_id, status in self.finished.items()},
             "ended_by": dict(self._ended_by),
             "aliases": dict(self._aliases),
-            "cursor": dict(self.cursor),
+            "accepted": {name: times.plain() for name, times in self.accepted.items()},
             "kept": dict(self.kept),
             "next_number": self.next_number,
         }
@@ -291,8 +293,9 @@ class Dispatch:
         self.finished = {run_id: RunStatus(status) for run_id, status in snapshot["finished"].items()}
         self._ended_by = dict(snapshot["ended_by"])
         self._aliases = dict(snapshot["aliases"])
-        self.cursor = dict(snapshot["cursor"])
-        # One that was written before there was such a thing has none.
+        # One that was written before there was such a thing knows the last of these times, and no schedule that is kept.
+        before = {name: {"stretches": [], "forgotten": last} for name, last in snapshot.get("cursor", {}).items()}
+        self.accepted = {name: Times.of(times) for name, times in snapshot.get("accepted", before).items()}
         self.kept = {name: (key, since) for name, (key, since) in snapshot.get("kept", {}).items()}
         self.next_number = snapshot["next_number"]
 
@@ -326,7 +329,7 @@ class Dispatch:
         self.queued[queued.id] = queued
         self.next_number = number
         if queued.scheduled_ms is not None:
-            self.cursor[queued.workflow_id] = queued.scheduled_ms
+            self.accepted.setdefault(queued.workflow_id, Times()).add(queued.scheduled_ms)
 
     def _leased(self, id: str, agent_id: str, token: str, first_number: int, number: int, legacy: bool) -> None:
         self.leases[id] = Lease(self.queued.pop(id), agent_id, token, first_number, legacy=legacy)
@@ -355,8 +358,8 @@ class Dispatch:
 
     def _withdrawn(self, id: str, **_: Any) -> None:
         run = self.queued[id] if id in self.queued else self.leases[id].run
-        if run.scheduled_ms is not None and self.cursor.get(run.workflow_id) == run.scheduled_ms:
-            self.cursor[run.workflow_id] = run.scheduled_ms - 1
+        if run.scheduled_ms is not None:
+            self._times(run.workflow_id).remove(run.scheduled_ms)
         self._finished(id, RunStatus.CANCELLED.value)
 
     def _kept(self, new: Mapping[str, Sequence[Any]], gone: Sequence[str]) -> None:

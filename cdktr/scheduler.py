@@ -96,6 +96,8 @@ class Agenda:
 
     def last_between(self, workflow_id: str, after: datetime, until: datetime) -> datetime | None:
         """The last of the times of a workflow that are later than `after` and not later than `until`."""
+        if workflow_id not in self._keys:
+            return None
         try:
             return self._schedule(workflow_id).last_between(self._in_force(workflow_id, after), until)
         except DefinitionError:
@@ -157,12 +159,13 @@ class Scheduler:
         """Trigger all that is due at `now`."""
         self._agenda.update(self._workflows(), now)
         again = list(self._refused.items())
-        # All at once: many that are due together share one write to the disk.
+        found = [*self._missed(now), *again, *self._agenda.due(now)]
+        chosen = [(workflow_id, self._in_time(workflow_id, time, now)) for workflow_id, time in found]
+        # All at once: many that are due together share one write to the disk. A time may be chosen for two.
         async with asyncio.TaskGroup() as group:
-            for workflow_id, time in [*self._missed(now), *again, *self._agenda.due(now)]:
-                chosen = self._in_time(workflow_id, time, now)
-                if chosen is not None:
-                    group.create_task(self._fire(workflow_id, chosen, now))
+            for workflow_id, time in dict.fromkeys(chosen):
+                if time is not None:
+                    group.create_task(self._fire(workflow_id, time, now))
 
     def _missed(self, now: datetime) -> Iterable[tuple[str, datetime]]:
         """What passed unseen and is made up for: before the first look, as later no time does."""
@@ -175,14 +178,16 @@ class Scheduler:
                     yield workflow_id, time
 
     def _in_time(self, workflow_id: str, time: datetime, now: datetime) -> datetime | None:
-        """The scheduled time that is to be run for one that is due; None when it was missed for good."""
+        """The scheduled time that is to be run for one that is due; None when it was missed for good. Of those that
+        came after one that was missed it is the last: it may have come just now."""
         if now - time <= MISSED:
             return time
+        last = self._agenda.last_between(workflow_id, time, now) or time
         if workflow_id in self._agenda.kept:
-            return self._agenda.last_between(workflow_id, time, now) or time
+            return last
         log.warning("%s was due at %s and is not run: it is %s too late", workflow_id, time, now - time)
         self._refused.pop(workflow_id, None)
-        return None
+        return last if now - last <= MISSED else None
 
     async def _fire(self, workflow_id: str, time: datetime, now: datetime) -> None:
         try:

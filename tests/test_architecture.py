@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
     "1 pure core": tuple(
-        "workflow dag cron text parse run dispatch history codec messages protocol frames pages batch".split()
+        "workflow dag cron text parse run times dispatch history codec messages protocol frames pages batch".split()
     ),
     "2 edges": (
         *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "transport"),
@@ -41,7 +41,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "settings": frozenset({"errors"}),
     "parse": frozenset({"workflow", "dag", "cron", "text"}),
     "run": frozenset({"dag", "workflow"}),
-    "dispatch": frozenset({"text"}),
+    "dispatch": frozenset({"text", "times"}),
     "codec": frozenset({"workflow"}),
     "protocol": frozenset({"messages"}),
     "pages": frozenset({"protocol"}),

@@ -89,7 +89,11 @@ def test_task_numbers_and_run_ids_never_meet() -> None:
 
 @pytest.mark.parametrize(
     ("times", "accepted"),
-    [([10, 10], [True, False]), ([10, 20, 10], [True, True, False]), ([20, 10, 30], [True, False, True])],
+    [
+        ([10, 10], [True, False]),
+        ([10, 20, 10], [True, True, False]),
+        ([20, 10, 30, 10, 20], [True, True, True, False, False]),
+    ],
 )
 def test_a_scheduled_time_makes_one_run(times: list[int], accepted: list[bool]) -> None:
     dispatch = Dispatch(TIMEOUT_S)
@@ -444,7 +448,6 @@ def test_a_trigger_that_is_withdrawn_can_be_made_again() -> None:
         assert dispatch.finished[run.id] is RunStatus.CANCELLED
     assert not dispatch.queued
     assert dispatch.accept("w", now_ms=20, scheduled_ms=20) is not None
-    assert dispatch.accept("w", now_ms=20, scheduled_ms=15) is None, "never an earlier time after a later one"
 
     lease = leased(dispatch)
     assert dispatch.withdraw(lease.run.id, 23, "the disk is full"), "the agent was not told of it"
@@ -487,3 +490,24 @@ def test_a_clock_that_was_ahead_does_not_silence_the_schedule() -> None:
     assert dispatch.accept("w", now_ms=2 * year, scheduled_ms=2 * year) is not None
     assert dispatch.accept("w", now_ms=year, scheduled_ms=year) is not None
     assert dispatch.accept("w", now_ms=year, scheduled_ms=year) is None
+    assert dispatch.accept("w", now_ms=2 * year, scheduled_ms=2 * year) is None, "it comes again, and was run"
+    assert dispatch.accept("w", now_ms=2 * year, scheduled_ms=2 * year - 1) is not None
+
+
+def test_what_was_accepted_ahead_of_the_clock_is_not_what_is_done_with() -> None:
+    dispatch = Dispatch(30)
+    dispatch.keep({"w": "@daily"}, 100)
+    for time in (200, 300, 9000):
+        dispatch.accept("w", now_ms=time, scheduled_ms=time)
+    assert dispatch.keep({"w": "@daily"}, 250) == {"w": 200}
+    assert dispatch.keep({"w": "@daily"}, 9000) == {"w": 9000}
+
+
+def test_a_snapshot_that_knows_the_last_time_alone() -> None:
+    snapshot = Dispatch(30).snapshot()
+    del snapshot["accepted"]
+    other = replayed(snapshot | {"cursor": {"w": 20}}, [])
+    assert other.accept("w", now_ms=30, scheduled_ms=15) is None
+    assert other.accept("w", now_ms=30, scheduled_ms=20) is None
+    assert other.accept("w", now_ms=30, scheduled_ms=30) is not None
+    assert other.accept("w", now_ms=10, scheduled_ms=10) is not None, "the clock was ahead"

@@ -237,7 +237,9 @@ def test_a_failure_of_one_does_not_stop_the_others(caplog: pytest.LogCaptureFixt
     ]
 
 
-@pytest.mark.parametrize(("late", "runs"), [(0 * SECOND, True), (MISSED, True), (MISSED + SECOND, False), (DAY, False)])
+@pytest.mark.parametrize(
+    ("late", "runs"), [(0 * SECOND, True), (MISSED, True), (MISSED + SECOND, False), (HOUR - SECOND, False)]
+)
 def test_a_time_that_was_missed_is_told_and_not_run(
     late: timedelta, runs: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -439,6 +441,35 @@ def test_a_host_that_slept(catch_up: CatchUp, runs: list[str], caplog: pytest.Lo
     said = "is run now, 0:20:00 late, to catch up" if runs else "is not run: it is 5:20:00 too late"
     (record,) = caplog.records
     assert said in record.getMessage()
+
+
+@pytest.mark.parametrize("catch_up", [LATEST, NONE])
+def test_what_has_just_come_is_run_though_older_times_were_missed(
+    catch_up: CatchUp, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(catch_up, a="@hourly", b="5 9 * * *")
+    late = {LATEST: ["b 09:05:00"], NONE: []}[catch_up]
+    assert sorted(desk.look(at("9:01"), at("15:00:02"))) == ["a 15:00:00", *late]
+    said = sorted(record.getMessage().partition(" at ")[0] for record in caplog.records)
+    assert said == (["b was due"] if catch_up is LATEST else ["a was due", "b was due"])
+    assert desk.look(at("15:00:03"), at("16:00")) == ["a 16:00:00"]
+
+
+def test_a_time_that_could_not_be_written_and_whose_workflow_is_gone() -> None:
+    desk = Desk(NONE, a="@hourly")
+    desk.is_full = True
+    desk.look(at("9:10"), at("10:00"))
+    desk.is_full = False
+    desk.write()
+    assert desk.look(at("10:10")) == []
+
+
+@pytest.mark.parametrize("catch_up", [LATEST, NONE])
+def test_a_clock_that_is_set_back_over_times_that_were_run(catch_up: CatchUp) -> None:
+    desk = Desk(catch_up, a="* * * * *")
+    assert len(desk.look(*(at("9:10:02") + n * MINUTE for n in range(20)))) == 19
+    desk.restart()
+    assert desk.look(*(at("9:15:02") + n * MINUTE for n in range(16))) == ["a 09:30:00"]
 
 
 @pytest.mark.parametrize("catch_up", [LATEST, NONE])
