@@ -293,7 +293,7 @@ class Dispatch:
         self.finished = {run_id: RunStatus(status) for run_id, status in snapshot["finished"].items()}
         self._ended_by = dict(snapshot["ended_by"])
         self._aliases = dict(snapshot["aliases"])
-        # One that was written before there was such a thing knows the last of these times, and no schedule that is kept.
+        # One of an earlier version knows the last of these times alone, and no schedule that is kept.
         before = {name: {"stretches": [], "forgotten": last} for name, last in snapshot.get("cursor", {}).items()}
         self.accepted = {name: Times.of(times) for name, times in snapshot.get("accepted", before).items()}
         self.kept = {name: (key, since) for name, (key, since) in snapshot.get("kept", {}).items()}
