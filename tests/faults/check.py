@@ -117,26 +117,21 @@ def check(
     told: Told,
     lost: Collection[str] = (),
     killed: Collection[str] = (),
-    spooled: bool = True,
 ) -> Findings:
     """`lost` are the agents that stood still or were cut off for too long, `killed` those that were killed: only their
-    runs may have CRASHED, and only of a killed one lines may be missing that it alone had read. Unless `spooled`, what
-    it had told a principal that was killed with it, and had not stored it, may be missing too."""
-    return Check(load, history, told, {*lost, *killed}, set(killed), spooled).findings()
+    runs may have CRASHED, and only of a killed one lines may be missing, those that it had not read."""
+    return Check(load, history, told, {*lost, *killed}, set(killed)).findings()
 
 
 class Check:
     """One comparison. See `check`."""
 
-    def __init__(
-        self, load: Load, history: History, told: Told, lost: set[str], killed: set[str], spooled: bool
-    ) -> None:
+    def __init__(self, load: Load, history: History, told: Told, lost: set[str], killed: set[str]) -> None:
         self._load = load
         self._history = history
         self._told = told
         self._lost = lost
         self._killed = killed
-        self._spooled = spooled
         self._disk = attempts(load.records)
         self._result = Findings()
 
@@ -193,9 +188,7 @@ class Check:
             self._load.refused | self._load.unanswered
         ):
             self._never_ran(run_id, plan)
-        elif (status == "CRASHED" and agent in self._lost) or (
-            status == plan.status and agent in self._killed and not self._spooled
-        ):
+        elif status == "CRASHED" and agent in self._lost:
             self._cut_short(run_id, plan, agent)
         elif status != plan.status:
             self._wrong(f"run {run_id} of {plan.id} at {agent} is {status}, not {plan.status}: {rows[-1]['detail']}")
@@ -253,11 +246,6 @@ class Check:
         else:
             self._result.lines += len(lines)
 
-    def _agent(self, run_id: str) -> str | None:
-        """Who had it last."""
-        agents = [row["agent_id"] for row in self._history.runs.get(run_id, [])]
-        return agents[-1] if agents else None
-
     # What was told.
 
     def _kept_word(self) -> None:
@@ -267,12 +255,8 @@ class Check:
             for step in self._load.plans[rows[0]["workflow_id"]].steps
             for each in self._disk.get((run_id, step.id), [])
         }
-        live = {
-            stream: seen
-            for stream, seen in self._told.live.items()
-            if self._spooled or self._agent(stream[0]) not in self._killed
-        }
-        for (run_id, instance, level), (attempt, number) in [*live.items(), *self._told.lines.items()]:
+        shown = [*self._told.live.items(), *self._told.lines.items()]
+        for (run_id, instance, level), (attempt, number) in shown:
             step = steps.get((run_id, instance))
             if step is None:
                 self._wrong(f"lines of {instance} of {run_id} were shown, and there is no such task")

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.check import FINAL, History, attempts
 from tests.faults.conftest import Experiment
 from tests.faults.load import STREAMS
-from tests.faults.trial import Trial, needs_fresh_database
+from tests.faults.trial import Trial
 
 pytestmark = pytest.mark.integration
 
@@ -120,7 +120,6 @@ def run_id_plan(before: History, after: History, run_id: str) -> str:
     return str(first["workflow_id"])
 
 
-@needs_fresh_database
 @pytest.mark.parametrize("damage", [truncate, overwrite, empty], ids=lambda each: each.__name__)
 def test_database_damaged_while_nobody_looks(
     trial: Trial, experiment: Experiment, damage: Callable[[Path], None]
@@ -142,7 +141,6 @@ def test_database_damaged_while_nobody_looks(
     reckon(trial, experiment, whole, every_line=True)
 
 
-@needs_fresh_database
 def test_database_overwritten_while_it_is_in_use(trial: Trial, experiment: Experiment) -> None:
     """A principal whose file is spoilt under its hands answers on or ends visibly; with the next start all that was
     accepted and had not ended goes on."""

@@ -7,7 +7,7 @@ import pytest
 from cdktr.client import Principal
 from tests.faults.conftest import Experiment
 from tests.faults.load import SLEEPER, TINY
-from tests.faults.trial import SPOOL, Trial, needs_spool, until
+from tests.faults.trial import Trial, until
 
 pytestmark = pytest.mark.integration
 
@@ -98,11 +98,9 @@ def test_principal_and_agent_killed_at_once(trial: Trial, experiment: Experiment
         trial.start_agent("agent" if trial.chance.random() < 0.5 else "another")
     trial.settle()
     trial.await_orphans()
-    # Without a disk to keep it on, what an agent had told a principal that had not stored it yet dies with both.
-    experiment.judge(trial, trial.finish(spooled=SPOOL))
+    experiment.judge(trial, trial.finish())
 
 
-@needs_spool
 def test_the_next_agent_delivers_what_a_killed_one_had_read(trial: Trial, experiment: Experiment) -> None:
     """Agent and principal are killed; every line that was shown live before is stored when both are back."""
     trial.settings.update(TIMEOUT)
@@ -117,17 +115,42 @@ def test_the_next_agent_delivers_what_a_killed_one_had_read(trial: Trial, experi
     experiment.judge(trial, trial.finish())
 
 
-@needs_spool
+def start_sleeper(trial: Trial, mark: str) -> None:
+    """Return when a task runs that ends only when it is ended."""
+    with Principal("127.0.0.1", trial.cluster.port) as client:
+        assert trial.load.trigger(client, SLEEPER.id, mark)
+    until(lambda: list(trial.load.records.glob(f"{trial.load.accepted[mark]}.*")), "its start")
+
+
 def test_the_next_agent_ends_what_a_killed_one_left_running(trial: Trial, experiment: Experiment) -> None:
     """Tasks of a dead agent are ended by the next on its data folder, and by it alone; their runs CRASHED."""
     trial.settings.update(TIMEOUT)
     trial.begin()
     trial.moment()
-    with Principal("127.0.0.1", trial.cluster.port) as client:
-        assert trial.load.trigger(client, SLEEPER.id, "sleeper")
-    until(lambda: list(trial.load.records.glob(f"{trial.load.accepted['sleeper']}.*")), "its start")
+    start_sleeper(trial, "sleeper")
     trial.kill(trial.living[0])
     trial.start_agent()
     trial.settle()
     trial.await_orphans()
+    experiment.judge(trial, trial.finish())
+
+
+@pytest.mark.thorough
+def test_a_killed_agent_whose_successor_is_killed_too(trial: Trial, experiment: Experiment) -> None:
+    """Whoever comes last settles the affairs of both, wherever the second was with those of the first."""
+    trial.settings.update(TIMEOUT)
+    trial.begin()
+    for number in range(trial.size.faults):
+        trial.moment()
+        start_sleeper(trial, f"sleeper.{number}")
+        if is_away := trial.chance.random() < 0.5:
+            trial.kill(trial.principal)
+        trial.kill(trial.living[0])
+        for _ in range(2):
+            successor = trial.begin_agent()
+            trial.pass_time()
+            trial.kill(successor)
+        if is_away:
+            trial.start_principal()
+        trial.start_agent()
     experiment.judge(trial, trial.finish())

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import time
@@ -9,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from cdktr import protocol as p
+from cdktr.client import Principal
 from tests.faults.check import Findings, History, check
 from tests.faults.load import Load, Size
 from tests.faults.witness import Witness
@@ -20,17 +20,10 @@ from tests.integration.cluster import Cluster, Daemon
 #: Seconds until what is waited for has come: a limit for a hanging test, not a measure.
 PATIENCE_S = 120.0
 
+READY = r"Agent (\S+) ready"
+
 #: A variable that every process of an experiment carries, so that none is left behind unseen.
 MARK = "FAULT_EXPERIMENT"
-
-#: Whether an agent keeps on its disk what it has to tell and what it runs.
-SPOOL = True
-
-#: Whether a damaged database is moved aside for a fresh one.
-FRESH_DATABASE = True
-
-needs_spool = pytest.mark.skipif(not SPOOL, reason="what an agent has to tell dies with it as yet")
-needs_fresh_database = pytest.mark.skipif(not FRESH_DATABASE, reason="a damaged database is not moved aside as yet")
 
 
 def until(done: Callable[[], Any], what: str) -> Any:
@@ -85,7 +78,9 @@ class Trial:
         self.settings = self.cluster.settings
         self.load = Load(self.cluster.folder, ports[0], self.chance, size)
         self.load.write()
-        self._witness = Witness("127.0.0.1", ports[0], ports[2])
+        #: Where the principal may be: a list as in CDKTR_PRINCIPAL_HOST.
+        self._hosts = "127.0.0.1"
+        self._witness = Witness(self._hosts, ports[0], ports[2])
         #: The file of the history.
         self.database = self.cluster.folder / "data" / "app.db"
         self.principal: Daemon
@@ -107,10 +102,32 @@ class Trial:
         """The first, or one that follows one that is dead."""
         self.principal = self.cluster.start_principal(*arguments, env=env)
 
+    def serve_at(self, hosts: str) -> None:
+        """Have principals at several addresses; to be called first."""
+        self.settings["CDKTR_PRINCIPAL_HOST"] = self.load.host = self._witness.hosts = self._hosts = hosts
+
+    def stand_by(self, host: str | None = None) -> Daemon:
+        """A principal that waits for the end of this one, to serve at `host`."""
+        env = {} if host is None else {"CDKTR_PRINCIPAL_HOST": host}
+        standby = self.cluster.spawn("start", "principal", "--standby", env=env)
+        standby.wait_for(rf"Standing by: process {self.principal.process.pid} on ")
+        return standby
+
+    def take_over(self, standby: Daemon) -> None:
+        """Return when it serves in place of the principal, which is dead."""
+        standby.wait_for("Principal server started")
+        self.principal = standby
+
     def start_agent(self, folder: str = "agent", env: Mapping[str, str] | None = None) -> Daemon:
-        """An agent with a data folder of its own."""
+        """An agent with a data folder of its own, that the principal knows."""
+        agent = self.begin_agent(folder, env)
+        self.id_of(agent)
+        return agent
+
+    def begin_agent(self, folder: str = "agent", env: Mapping[str, str] | None = None) -> Daemon:
+        """The same, as soon as there is a process."""
         own = {"CDKTR_APP_DATA_DIRECTORY": str(self.cluster.folder / folder)}
-        self.agents.append(self.cluster.start_agent("--max-concurrent", "5", env={**own, **(env or {})}))
+        self.agents.append(self.cluster.spawn("start", "agent", "--max-concurrent", "5", env={**own, **(env or {})}))
         return self.agents[-1]
 
     @property
@@ -126,15 +143,16 @@ class Trial:
     @staticmethod
     def id_of(agent: Daemon) -> str:
         """The name under which the principal knows it."""
-        return agent.wait_for(r"Agent (\S+) ready")[1]
+        return agent.wait_for(READY)[1]
 
     def kill(self, daemon: Daemon) -> None:
         """kill -9."""
         self.injected += 1
         daemon.signal(signal.SIGKILL)
-        daemon.process.wait()
-        if daemon in self.agents:
-            self.killed.add(self.id_of(daemon))
+        daemon.wait()
+        # One that was not ready has run nothing.
+        if daemon in self.agents and (ready := re.search(READY, daemon.text)):
+            self.killed.add(ready[1])
 
     def pause(self, daemons: Sequence[Daemon], seconds: float) -> None:
         """SIGSTOP, and after a while SIGCONT, in any order."""
@@ -176,7 +194,8 @@ class Trial:
 
     def is_idle(self) -> bool:
         """True when nothing is queued and nothing runs."""
-        status = self.cluster.ask(p.ClusterStatus())
+        with Principal(self._hosts, self.cluster.port) as principal:
+            status = principal.ask(p.ClusterStatus())
         return not status["queued"] and not status["running"]
 
     def settle(self) -> None:
@@ -184,7 +203,7 @@ class Trial:
         self.load.join()
         until(self.is_idle, "the end of all runs")
 
-    def finish(self, spooled: bool = True) -> Findings:
+    def finish(self) -> Findings:
         """Wait for the end of all runs, stop what runs as a user does, and reckon: see `check`."""
         self.settle()
         self._witness.__exit__(None, None, None)
@@ -192,7 +211,7 @@ class Trial:
             if daemon.process.poll() is None:
                 assert daemon.stop() == 0, daemon.text
         told, history = self._witness.told, History.read(self.database)
-        findings = check(self.load, history, told, self.lost, self.killed, spooled)
+        findings = check(self.load, history, told, self.lost, self.killed)
         findings.wrong += [f"process {pid} was left behind" for pid in marked(self.mark)]
         for daemon in self.cluster.daemons:
             if "Traceback" in daemon.text:

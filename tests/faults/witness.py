@@ -17,9 +17,11 @@ from tests.faults.check import FINAL, Told
 class Witness:
     """Looks on between `with` and its end. `told` is only to be read after that."""
 
-    def __init__(self, host: str, api: int, publisher: int) -> None:
+    def __init__(self, hosts: str, api: int, publisher: int) -> None:
+        #: A list as in CDKTR_PRINCIPAL_HOST, without ports; to be changed before `with` only.
+        self.hosts = hosts
         self.told = Told()
-        self._host, self._api, self._publisher = host, api, publisher
+        self._api, self._publisher = api, publisher
         self._stopping = threading.Event()
         self._errors: list[BaseException] = []
         self._threads = [
@@ -50,7 +52,8 @@ class Witness:
             raw.setsockopt(zmq.RCVTIMEO, 100)
             raw.setsockopt(zmq.RECONNECT_IVL, 20)
             raw.setsockopt(zmq.SUBSCRIBE, b"")
-            raw.connect(f"tcp://{self._host}:{self._publisher}")
+            for host in self.hosts.split(","):
+                raw.connect(f"tcp://{host}:{self._publisher}")
             while not self._stopping.is_set():
                 try:
                     words = raw.recv().decode().split("\x01", 7)
@@ -59,7 +62,7 @@ class Witness:
                 self.told.note(self.told.live, words[2], words[4], words[6], words[7])
 
     def _query(self) -> None:
-        with Principal(self._host, self._api) as principal:
+        with Principal(self.hosts, self._api) as principal:
             while not self._stopping.wait(0.2):
                 try:
                     for run in principal.ask(p.ListRuns(limit=1000), 10.0):
