@@ -21,7 +21,7 @@ from cdktr import __version__
 from cdktr.berth import Berth, take_berth
 from cdktr.codec import assignment_from_json
 from cdktr.driver import Driver
-from cdktr.errors import ProtocolError, RefusedError, StartError, UnreachableError
+from cdktr.errors import ProtocolError, RefusedError, UnreachableError
 from cdktr.executor import Executor, base_environment
 from cdktr.frames import Reported
 from cdktr.heir import Heir
@@ -50,6 +50,10 @@ PAUSE_S = 0.5
 #: Seconds that a stopping agent waits for a principal that is away to take what is left; a second signal ends that.
 DELIVER_S = 600.0
 HURRY_S = 5.0
+
+
+#: A principal that is away, or is none that this agent understands.
+AWAY = (UnreachableError, RefusedError, ProtocolError)
 
 
 class _Stopped(Exception):
@@ -81,9 +85,12 @@ class Agent:
         #: Leased runs, from their arrival until their end is stored: id -> token.
         self._holding: dict[str, str] = {}
         self._drivers: dict[str, Driver] = {}
+        #: Of those that it holds, the ones whose end is not stored yet.
+        self._ended_runs: set[str] = set()
         self._draining = asyncio.Event()
         self._changed = asyncio.Event()
         self._hurried = asyncio.Event()
+        self._is_registered = False
         self._parent = parent
         #: The task that rests now: for work, or for a connection.
         self._resting: asyncio.Task[Any] | None = None
@@ -93,9 +100,14 @@ class Agent:
 
     async def run(self) -> None:
         """Work until stopped. Raises UnreachableError when there is no principal at the start."""
+        self._listen_for_stop()
         try:
-            await self._register()
-            await self._work()
+            # What dead agents left running is ended whether there is a principal or not.
+            for berth in await self._heir.clear_up(self._data_folder):
+                berth.close()
+            await self._resting_on(self._register())
+            if self._is_registered:
+                await self._work()
         finally:
             self._requester.close()
             self._close_berth()
@@ -111,7 +123,6 @@ class Agent:
             self._berth.close()
 
     async def _work(self) -> None:
-        self._listen_for_stop()
         log.info("Agent %s ready for %d runs at once", self.id, self._settings.agent_max_concurrency)
         try:
             async with asyncio.TaskGroup() as group:
@@ -126,17 +137,15 @@ class Agent:
     async def _inherit(self, group: asyncio.TaskGroup) -> None:
         """Settle what dead agents left, now and whenever another dies."""
         while True:
-            for berth in self._heir.find(self._data_folder, self._berth.identity.principal):
+            for berth in await self._heir.clear_up(self._data_folder):
                 group.create_task(self._settle(berth))
             await asyncio.sleep(HEARTBEAT_S)
 
     async def _settle(self, berth: Berth) -> None:
-        dead = berth.identity.agent_id
-        try:
-            await self._heir.settle(berth)
-            await self._ask(Heartbeat(dead, 0, __version__, {}, leaving=True))
-        except (UnreachableError, RefusedError, StartError) as error:
-            log.warning("What agent %s left: %s", dead, error)
+        if await self._heir.settle(berth, self._berth.identity.principal):
+            with contextlib.suppress(*AWAY):
+                # So that nobody waits for its heartbeat.
+                await self._ask(Heartbeat(berth.identity.agent_id, 0, __version__, {}, leaving=True))
 
     def _listen_for_stop(self) -> None:
         on_stop(self.stop)
@@ -175,6 +184,7 @@ class Agent:
                     await self._requester.connected()
                 answer = await self._ask(self._heartbeat())
                 self._berth.write(replace(self._berth.identity, principal=str(answer.get("principal", ""))))
+                self._is_registered = True
                 return
             except (UnreachableError, TimeoutError):
                 if attempt == 1:
@@ -206,13 +216,14 @@ class Agent:
         away = False
         while True:
             self._executor.reap()
+            self._berth.sign()
             try:
                 self._let_go((await self._ask(self._heartbeat()))["lost"])
                 if away:
                     log.info("The principal at %s is back", self._address)
                 away = False
                 await asyncio.sleep(interval)
-            except (UnreachableError, RefusedError, ProtocolError) as error:
+            except AWAY as error:
                 if not away:
                     log.warning("%s; runs go on, what they say is kept", error)
                 away = True
@@ -236,12 +247,12 @@ class Agent:
                 continue
             try:
                 await self._take(free, group)
-            except (UnreachableError, RefusedError, ProtocolError) as error:
+            except AWAY as error:
                 log.debug("No work: %s", error)
                 await asyncio.sleep(PAUSE_S)
                 await self._resting_on(self._requester.connected())
         # Replaces the request that may still rest at the principal, so that it hands this agent nothing more.
-        with contextlib.suppress(UnreachableError, RefusedError):
+        with contextlib.suppress(*AWAY):
             await self._ask(LeaseWork(self.id, 0, 0, dict(self._holding)))
 
     async def _take(self, free: int, group: asyncio.TaskGroup) -> None:
@@ -284,7 +295,7 @@ class Agent:
         self._holding |= {job.run_id: job.token for job in jobs}
         try:
             answer = await self._ask(StartRuns(self.id, {job.run_id: job.token for job in jobs}))
-        except (UnreachableError, RefusedError):
+        except AWAY:
             # Perhaps it heard, perhaps not: the run was not started, and the next heartbeat says so.
             for job in jobs:
                 del self._holding[job.run_id]
@@ -322,7 +333,12 @@ class Agent:
         self._outbox.save()
         self._roster.ended(run_id)
         self._changed.set()
-        self._outbox.when_stored(partial(self._holding.__delitem__, run_id))
+        self._ended_runs.add(run_id)
+        self._outbox.when_stored(partial(self._forget, run_id))
+
+    def _forget(self, run_id: str) -> None:
+        del self._holding[run_id]
+        self._ended_runs.discard(run_id)
 
     async def _end_when_drained(self) -> None:
         await self._draining.wait()
@@ -352,5 +368,5 @@ class Agent:
         """Tell the principal that this agent is gone, so that nobody waits for its heartbeat."""
         try:
             await self._ask(Heartbeat(self.id, 0, __version__, {}, leaving=True))
-        except (UnreachableError, RefusedError):
+        except AWAY:
             pass

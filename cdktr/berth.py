@@ -15,29 +15,40 @@ from typing import Any
 
 from cdktr.errors import StartError
 from cdktr.lock import try_lock, wait_lock
-from cdktr.proc import boot_id, host_name
+from cdktr.proc import boot_id, host_name, namespace
 
 #: The names in the folder.
 ROSTER = "roster"
 IDENTITY = "agent.json"
 LOCK = "lock"
 
+#: Seconds between two signs of life, at most.
+SIGN_S = 6.0
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who has a berth. `source` is what its reports are numbered under, `principal` the one that it works for; `host`
-    and `boot` tell where its processes ran."""
+    """Who has a berth. `source` is what its reports are numbered under, `principal` the one that it works for; `host`,
+    `boot` and `namespace` tell where its processes ran."""
 
     agent_id: str
     source: str
     principal: str = ""
     host: str = ""
     boot: str = ""
+    namespace: str = ""
+    #: Processes that it left and that were ended by its heirs.
+    ended: int = 0
 
     @property
     def is_of_this_host(self) -> bool:
         """Whether its processes ran on this machine: under another name, as containers have, or before a restart."""
         return self.host == host_name() or (bool(self.boot) and self.boot == boot_id())
+
+    @property
+    def is_of_these_processes(self) -> bool:
+        """Whether its numbers of processes mean here what they meant there."""
+        return (self.boot, self.namespace) == (boot_id(), namespace())
 
 
 class Berth:
@@ -60,6 +71,16 @@ class Berth:
         beside.write_text(json.dumps(asdict(identity)))
         beside.replace(self.folder / IDENTITY)
 
+    def sign(self) -> None:
+        """A sign of life, every `SIGN_S`."""
+        with suppress(OSError):
+            os.utime(self.folder / LOCK)
+
+    def last_sign_s(self) -> float:
+        """When it was signed, or its roster written to, in seconds since the epoch."""
+        files = [self.folder / LOCK, self.roster_path]
+        return max(path.stat().st_mtime for path in files if path.exists())
+
     def leave(self) -> None:
         """Remove the folder: there is nothing left in it that anybody needs."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -81,7 +102,7 @@ def take_berth(data_folder: Path, agent_id: str, source: str) -> Berth:
             lock = try_lock(folder / LOCK)
             assert lock is not None
         berth = Berth(folder, Identity(agent_id, source), lock)
-        berth.write(Identity(agent_id, source, "", host_name(), boot_id()))
+        berth.write(Identity(agent_id, source, "", host_name(), boot_id(), namespace()))
     except OSError as error:
         raise StartError(
             f"The agent's folder {folder} cannot be made: {error.strerror}; "

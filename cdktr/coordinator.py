@@ -61,6 +61,7 @@ class Coordinator:
         self._ends: dict[str, asyncio.Future[None]] = {}
         self.is_stopping = False
         self.ledger = Ledger(self.dispatch, journal, hub, self._tell_end)
+        hub.on_renewal = self.ledger.tell_again
         self.ledger.restore(cursors.get(JOURNAL, -1), first_number, open_runs)
 
     # From decisions to the journal and the history.
@@ -155,6 +156,7 @@ class Coordinator:
         self.heard(request.agent_id, request.slots, request.version)
         agent = self.dispatch.agents[request.agent_id]
         agent.spooled_bytes, agent.dropped_lines = request.spooled_bytes, request.dropped_lines
+        agent.ended = frozenset(map(str, request.ended))
         lost = self.dispatch.reconcile(request.holding, now_ms())
         self.settle()
         return {"lost": lost}
@@ -249,6 +251,7 @@ class Coordinator:
         """Take a report; returns when all of it is stored. Raises RefusedError as `Reports.take`, StoreError when too
         much waits for the database already, or this takes too long to be stored."""
         self.heard(request.agent_id)
+        self.reports.meet(request)
         if self._hub.is_full:
             why = self._hub.trouble or "it is slower than what comes"
             raise StoreError(f"{self._hub.unstored} rows wait for the database already, report it again later: {why}")

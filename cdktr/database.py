@@ -85,8 +85,13 @@ class Database:
 
     @property
     def set_aside(self) -> list[str]:
-        """Where damaged files that this process found lie."""
+        """Where damaged files lie."""
         return [] if self._file is None else self._file.set_aside
+
+    @property
+    def losses(self) -> list[str]:
+        """What other programs did to the file while it was in use, in words."""
+        return [] if self._file is None else self._file.losses
 
     # The connection.
 
@@ -185,7 +190,8 @@ class Database:
                 if what is None:
                     self._in_doubt = False
                     return
-                log.error("The database %s was %s by another program while it was in use", self._path, what)
+                assert self._file is not None
+                self._file.note_loss(what)
                 # The log of a file that is gone must not meet the one that is there now.
                 self._reopen(fold=what in ("removed", "replaced"))
         raise StoreError(f"The database {self._path} changes faster than it can be written")

@@ -8,6 +8,7 @@ long as DuckDB has it open and longer, and all else that is opened here is close
 
 import codecs
 import fcntl
+import glob
 import logging
 import os
 import stat
@@ -39,8 +40,11 @@ class DataFile:
         self._guard = path + ".lock"
         #: Whether it is known to be a database of ours: then whatever is found there is a damaged one.
         self.is_ours = os.path.exists(self._guard)
-        #: Where damaged files that this process found lie.
-        self.set_aside: list[str] = []
+        #: Where damaged files lie, whoever found them.
+        found = set(glob.glob(glob.escape(path) + ".damaged-*"))
+        self.set_aside = sorted(name for name in found if name.removesuffix(".wal") not in found - {name})
+        #: What other programs did to the file while it was in use, in words.
+        self.losses: list[str] = []
         self._eye: int | None = None
         self._head = b""
         try:
@@ -131,6 +135,16 @@ class DataFile:
         """Look at it by `change` from now on. Raises OSError."""
         self._eye = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         self._head = os.pread(self._eye, HEAD_BYTES, 0)
+
+    def note_loss(self, what: str) -> None:
+        """Another program did this to the file; what that had, this process has not."""
+        at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self.losses.append(f"the database {self.path} was {what} by another program at {at}")
+        log.error(
+            "The database %s was %s by another program while it was in use: the history goes on in the file that is "
+            "there now, or in a fresh one; a backup can take its place while the principal is stopped",
+            *(self.path, what),
+        )
 
     def unwatch(self) -> None:
         """Once DuckDB has closed it."""

@@ -11,7 +11,7 @@ Every run is in exactly one of `queued`, `leases`, `finished` (until it is forgo
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,6 +40,8 @@ class Agent:
     version: str | None = None
     spooled_bytes: int = 0
     dropped_lines: int = 0
+    #: Runs that it holds and that have ended, which only their agent knows as yet.
+    ended: Collection[str] = ()
 
 
 class Dispatch:
@@ -238,11 +240,16 @@ class Dispatch:
 
     def agent_infos(self) -> list[AgentInfo]:
         """The registered agents and how many runs each holds."""
-        held = Counter(lease.agent_id for lease in self.leases.values())
+        held = Counter(lease.agent_id for lease in self.leases.values() if not self.is_over(lease))
         return [
             AgentInfo(agent_id, a.seen_us, held[agent_id], a.slots, a.version, a.spooled_bytes, a.dropped_lines)
             for agent_id, a in self.agents.items()
         ]
+
+    def is_over(self, lease: Lease) -> bool:
+        """Has the run ended, though its agent could not tell how yet?"""
+        agent = self.agents.get(lease.agent_id)
+        return agent is not None and lease.run.id in agent.ended
 
     # Agents of the old API, which make their own instance ids.
 
@@ -335,8 +342,8 @@ class Dispatch:
         self.leases[id] = Lease(self.queued.pop(id), agent_id, token, first_number, legacy=legacy)
         self.next_number = number
 
-    def _started(self, id: str, **_: Any) -> None:
-        self.leases[id] = replace(self.leases[id], started=True)
+    def _started(self, id: str, at_ms: int | None = None, **_: Any) -> None:
+        self.leases[id] = replace(self.leases[id], started=True, started_ms=at_ms)
 
     def _requeued(self, id: str, counted: bool = False, **_: Any) -> None:
         run = self.leases.pop(id).run

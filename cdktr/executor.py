@@ -151,13 +151,15 @@ class Executor:
         await self._drain(process)
 
     async def _drain(self, process: "_Process") -> None:
-        """Read the pipes to their end, or until whoever escaped and still holds them has been silent for a while."""
-        rounds = 0
-        while rounds < DRAIN_ROUNDS:
+        """Read the pipes to their end, or until whoever escaped and still holds them has been silent for a while.
+
+        Also while reading is stopped: of what has ended, no more can come than a pipe holds.
+        """
+        process.reading(True)
+        for _ in range(DRAIN_ROUNDS):
             before = process.bytes_read
-            if await _wait(process.drained, DRAIN_S) or (self._reading and process.bytes_read == before):
+            if await _wait(process.drained, DRAIN_S) or process.bytes_read == before:
                 return
-            rounds += self._reading
 
     async def _end(self, process: "_Process") -> None:
         """TERM to the whole group, KILL after the grace."""

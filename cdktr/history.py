@@ -19,7 +19,7 @@ def update_of(change: Change) -> RunUpdate | None:
     """The change of a run's status that an event is; None for one that changes none."""
     facts = change.facts
     if change.kind in ("queued", "adopted"):
-        return _pending(facts["run"], facts.get("agent_id"))
+        return pending(facts["run"], facts.get("agent_id"))
     if change.kind not in STATUS:
         return None
     status = RunStatus(facts.get("status", STATUS[change.kind]))
@@ -27,7 +27,8 @@ def update_of(change: Change) -> RunUpdate | None:
     return RunUpdate(*ids, status, facts["at_ms"], facts.get("agent_id"), facts.get("detail"))
 
 
-def _pending(run: Mapping[str, Any], agent_id: str | None) -> RunUpdate:
+def pending(run: Mapping[str, Any], agent_id: str | None = None) -> RunUpdate:
+    """The first update of a run, of its fields."""
     params = json.dumps(run["params"]) if run["params"] else None
     ids = (run["workflow_id"], run["id"])
     return RunUpdate(*ids, RunStatus.PENDING, run["queued_ms"], agent_id, trigger=run["trigger"], params=params)

@@ -10,15 +10,15 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from cdktr.dispatch import Dispatch
 from cdktr.errors import RefusedError, StartError, StoreError
-from cdktr.history import update_of
+from cdktr.history import pending, update_of
 from cdktr.journal import Journal, Then
 from cdktr.logs import LogHub
-from cdktr.records import Change, RunStatus, RunUpdate
+from cdktr.records import Change, RunStatus, RunUpdate, plain
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +98,20 @@ class Ledger:
             if run_id not in known:
                 why = "the principal lost the part of its journal that told of the run"
                 self._hub.take_run(RunUpdate(workflow_id, run_id, RunStatus.CRASHED, now_ms(), detail=why))
+
+    def tell_again(self, known: Collection[str]) -> None:
+        """The history was lost with its file: tell what is open now of the runs that it does not know (of which it
+        has no PENDING)."""
+        for run in self._dispatch.queued.values():
+            if run.id not in known:
+                self._hub.take_run(pending(plain(run)))
+        for lease in self._dispatch.leases.values():
+            if lease.run.id not in known:
+                self._hub.take_run(pending(plain(lease.run)))
+                if lease.started is not False:
+                    ids = (lease.run.workflow_id, lease.run.id)
+                    began = now_ms() if lease.started_ms is None else lease.started_ms
+                    self._hub.take_run(RunUpdate(*ids, RunStatus.RUNNING, began, lease.agent_id))
 
     def _again(self, number: int, change: Change, stored: int) -> None:
         if number > stored:

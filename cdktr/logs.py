@@ -8,8 +8,9 @@ agents tell, `check_room` for triggers.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from cdktr.batch import Batch
 from cdktr.errors import StoreError
@@ -52,6 +53,9 @@ class LogHub:
         self._marks: dict[str, int] = {}
         #: Awaited before each write: what must be on the disk before the database tells of it.
         self.before_write: Callable[[], Awaitable[None]] | None = None
+        #: Called with the ids of the runs that it knows, after the database had to begin anew.
+        self.on_renewal: Callable[[Collection[str]], None] | None = None
+        self._renewals = 0
         #: What the database is being given.
         self._under_way: Batch | None = None
         #: Lines of agents of the old API that were given up while the database could not be written.
@@ -200,9 +204,20 @@ class LogHub:
             raise
         finally:
             self._under_way = None
+        if self._renewals != self._store.renewals:
+            await self._renewed()
         for done in waiting:
             if not done.done():
                 done.set_result(None)
+
+    async def _renewed(self) -> None:
+        """What is open must be in the history, though the database that knew of it is lost."""
+        self._renewals = self._store.renewals
+        with suppress(StoreError):
+            # If it cannot be read now, the next renewal is as good.
+            known = set(await asyncio.get_running_loop().run_in_executor(self._thread, self._store.pending_ids))
+            if self.on_renewal is not None:
+                self.on_renewal(known | {row[1] for row in self._batch.runs if row[6] is not None})
 
     async def _insist(self, batch: Batch) -> None:
         wait = RETRY_S[0]

@@ -107,6 +107,14 @@ def boot_id() -> str:
     return _read("/proc/sys/kernel/random/boot_id").decode().strip()
 
 
+def namespace() -> str:
+    """What names the processes that this one can see: in a container a number means another process than outside."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
 def host_name() -> str:
     """The name of this host."""
     return socket.gethostname()

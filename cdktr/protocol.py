@@ -143,6 +143,8 @@ class Heartbeat(Structured):
     #: What it keeps because it is not stored here yet, and how many lines had to give way to that.
     spooled_bytes: int = 0
     dropped_lines: int = 0
+    #: Of what it holds, the runs that have ended: their end is in what it keeps.
+    ended: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

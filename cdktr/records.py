@@ -154,6 +154,8 @@ class Lease:
     first_number: int
     #: True, False, or None: unknown, because the principal restarted since it was handed out.
     started: bool | None = False
+    #: When it started, milliseconds; None as long as that is not known.
+    started_ms: int | None = None
     #: An agent of the old API, which knows neither tokens nor our ids.
     legacy: bool = False
     #: The instance id which such an agent made for it.

@@ -24,16 +24,22 @@ class Reports:
         self._hub = hub
         self._taken = dict(cursors)
 
+    def meet(self, request: Report) -> None:
+        """Remember where a source begins that is unknown here; to be called with each report, before it can be refused.
+
+        An agent sends first what it has longest: one that begins later than with 1 has outlived the database that had
+        the rest. Of a later report that could not be told.
+        """
+        self._taken.setdefault(request.source, max(request.after, 0))
+
     def take(self, request: Report) -> int:
         """Take what of a report was not taken before; the number of its last record. The hub stores that number with
-        what was taken. Raises RefusedError when a record before it is missing."""
+        what was taken; call `meet` first. Raises RefusedError when a record before it is missing."""
         records = [numbered(raw) for raw in request.records]
         numbers = [request.after, *(number for number, _ in records)]
         if request.after < 0 or not records or any(map(ge, numbers, numbers[1:])):
             raise RefusedError("A report has records, and their numbers grow, from 1")
-        # An agent sends first what it has longest. Who is unknown here, and begins later than with 1, has outlived the
-        # database that had the rest.
-        taken = self._taken.get(request.source, request.after)
+        taken = self._taken[request.source]
         if request.after > taken:
             raise RefusedError(f"What follows record {taken} of {request.source} is missing; send it first")
         last = numbers[-1]

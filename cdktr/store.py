@@ -118,18 +118,28 @@ class Store:
         self._path = path
         #: The last report stored from each source.
         self.cursors: dict[str, int] = {}
+        #: How often the database had to begin anew, without what it knew of the runs.
+        self.renewals = 0
         #: The number for the next row, as of the start.
         self.next_sequence = 0
         self._lowest = 0
+        self._is_open = False
         self._database = Database(path, self._adopt)
+        self._is_open = True
         if not self.next_sequence and self.set_aside:
+            self.renewals = 1
             # Beyond whatever the damaged file held: who follows lines goes on after the last number seen.
             self.next_sequence = time.time_ns() // 1000
 
     @property
     def set_aside(self) -> list[str]:
-        """Where damaged files that were found since the start lie."""
+        """Where damaged files lie."""
         return self._database.set_aside
+
+    @property
+    def losses(self) -> list[str]:
+        """What other programs did to the file while it was in use, in words."""
+        return self._database.losses
 
     def _adopt(self, connection: Connection) -> None:
         """Make a connection ready: create what is missing, widen the tables of the original implementation.
@@ -147,6 +157,8 @@ class Store:
             append(connection, "report_cursor", tuple(SCHEMA["report_cursor"]), missing)
         self.cursors = found | dict(missing)
         self._lowest = int(_all(connection, "SELECT coalesce(min(sequence), 0) FROM logstore")[0][0])
+        if self._is_open and not _all(connection, "SELECT 1 FROM workflow_run_status LIMIT 1"):
+            self.renewals += 1
         for table in ORDERED:
             [(highest,)] = _all(connection, f"SELECT coalesce(max(sequence), -1) FROM {table}")
             self.next_sequence = max(self.next_sequence, highest + 1)
@@ -277,6 +289,11 @@ class Store:
 
     def _highest(self) -> int:
         return int(self._one("SELECT coalesce(max(sequence), -1) FROM logstore"))
+
+    def pending_ids(self) -> list[str]:
+        """The runs of which the history knows how they came about."""
+        sql = "SELECT workflow_instance_id FROM workflow_run_status WHERE trigger IS NOT NULL"
+        return [row[0] for row in self._rows(sql)]
 
     def highest_number(self) -> int:
         """The highest number at the end of an instance id, -1 when there is none."""

@@ -164,3 +164,8 @@ class LineSplitter:
         if not lines or b"\r" in joined or max(map(len, lines)) > self._limit:
             return [self._decode(line) for line in lines]
         return joined.decode("utf-8", "replace").split("\n")
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`, `2 processes`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"

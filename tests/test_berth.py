@@ -10,7 +10,7 @@ import pytest
 
 from cdktr.berth import Identity, abandoned, take_berth
 from cdktr.errors import StartError
-from cdktr.proc import boot_id, host_name
+from cdktr.proc import boot_id, host_name, namespace
 
 
 def test_a_living_agents_folder_is_nobody_elses(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_dead_agents_folder_is_found_once_with_who_it_was(tmp_path: Path) -> N
     berth.write(replace(berth.identity, principal="p"))
     berth.close()
     [found] = abandoned(tmp_path)
-    assert found.identity == Identity("a-1", "a-1/x", "p", host_name(), boot_id())
+    assert found.identity == Identity("a-1", "a-1/x", "p", host_name(), boot_id(), namespace())
     assert found.identity.is_of_this_host
     assert abandoned(tmp_path) == [], "it is in somebody's hands"
     found.close()

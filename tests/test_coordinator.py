@@ -265,6 +265,9 @@ def test_a_report_is_not_taken_while_too_much_waits(tmp_path: Path, monkeypatch:
         with pytest.raises(StoreError, match="rows wait for the database already, report it again later"):
             await world.coordinator.report(Report("a1", "a1/x", 0, packed(1, line)))
         monkeypatch.undo()
+        with pytest.raises(RefusedError, match="What follows record 0 of a1/x is missing"):
+            # It was on its way already when the one before it was refused.
+            await world.coordinator.report(Report("a1", "a1/x", 1, packed(2, line)))
         assert await world.report(1, line) == {"stored": 1}
         assert len(world.store.logs(0, 9, None, None, 9)) == 1
 

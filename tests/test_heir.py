@@ -13,7 +13,7 @@ import pytest
 from cdktr.berth import Berth, take_berth
 from cdktr.frames import Reported, numbered, pack, unpack
 from cdktr.heir import Heir, marker
-from cdktr.proc import boot_id
+from cdktr.proc import boot_id, members
 from cdktr.protocol import Report, decode, success
 from cdktr.records import LogChunk, RunStatus, RunUpdate
 from cdktr.roster import Roster
@@ -52,9 +52,9 @@ def settle(data_folder: Path, principal: str = "p", grace_s: float = 5.0) -> Lis
 
     async def main() -> None:
         heir = Heir("heir-1", listener, open_spool, grace_s)
-        for berth in heir.find(data_folder, principal):
-            async with asyncio.timeout(20):
-                await heir.settle(berth)
+        async with asyncio.timeout(20):
+            for berth in await heir.clear_up(data_folder):
+                await heir.settle(berth, principal)
 
     asyncio.run(main())
     return listener
@@ -102,6 +102,8 @@ def spawn(command: str, agent_id: str | None = "dead-1") -> "subprocess.Popen[by
 
 def test_it_tells_in_the_dead_ones_name_what_that_had_to_tell(dead: tuple[Berth, Roster], tmp_path: Path) -> None:
     folder = die(dead)
+    for name in ("lock", "roster"):
+        os.utime(folder / name, (1_700_000_000, 1_700_000_000))
     told = settle(tmp_path)
     assert told.sources == {("heir-1", "dead-1/x")}
     line, end = told.records
@@ -110,7 +112,8 @@ def test_it_tells_in_the_dead_ones_name_what_that_had_to_tell(dead: tuple[Berth,
     assert isinstance(end.update, RunUpdate)
     assert (end.token, end.update.workflow_instance_id, end.update.status) == ("secret-1", "r-1", RunStatus.CRASHED)
     assert end.update.agent_id == "dead-1"
-    assert end.update.detail == ("agent dead-1 was killed while the run was under way; agent heir-1 ended what it left")
+    assert end.update.detail == "agent dead-1 was killed while the run was under way"
+    assert end.update.timestamp_ms == 1_700_000_000_000, "not when that was found out"
     assert not folder.exists()
 
 
@@ -130,9 +133,44 @@ def test_it_ends_what_the_dead_one_left_and_nobody_elses(
         # The number of a process that has ended belongs to another by now; or the machine was restarted.
         file.write(f'["process",{later.pid},1,"{boot_id()}"]\n["process",{stranger.pid},1,"another boot"]\n')
     die(dead)
-    settle(tmp_path)
+    told = settle(tmp_path)
     assert (escaped.wait(), group.wait()) == (-15, -15)
     assert (stranger.poll(), later.poll()) == (None, None)
+    assert told.records[1].update.detail.endswith("; 3 processes that it left were ended")
+
+
+def test_a_group_whose_leader_is_gone_is_ended(
+    dead: tuple[Berth, Roster], tmp_path: Path, processes: list["subprocess.Popen[bytes]"]
+) -> None:
+    """Without the name that is looked for, deaf to SIGTERM, and its leader ended before it or with it."""
+    deaf = "env -i sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.1; done' &"
+    first, second = spawn(f"{deaf} wait", agent_id=None), spawn(deaf, agent_id=None)
+    processes += [first, second]
+    assert first.stdout is not None
+    assert second.stdout is not None
+    assert first.stdout.readline()
+    assert second.stdout.readline()
+    _, roster = dead
+    for leader in (first, second):
+        roster.process(leader.pid)
+    second.wait()
+    die(dead)
+    settle(tmp_path, grace_s=0.3)
+    first.wait()
+    assert [members(leader.pid) for leader in (first, second)] == [[], []]
+
+
+def test_a_number_of_another_container_means_nothing(
+    dead: tuple[Berth, Roster], tmp_path: Path, processes: list["subprocess.Popen[bytes]"]
+) -> None:
+    stranger = spawn("exec sleep 1000", agent_id=None)
+    processes.append(stranger)
+    berth, roster = dead
+    roster.process(stranger.pid)
+    berth.write(replace(berth.identity, namespace="pid:[1]"))
+    die(dead)
+    settle(tmp_path)
+    assert stranger.poll() is None
 
 
 def test_who_does_not_hear_sigterm_is_killed(
@@ -147,14 +185,14 @@ def test_who_does_not_hear_sigterm_is_killed(
     assert deaf.wait() == -9
 
 
-def test_what_is_another_principals_is_left_alone(
+def test_what_is_another_principals_is_not_delivered(
     dead: tuple[Berth, Roster], tmp_path: Path, processes: list["subprocess.Popen[bytes]"], caplog: Any
 ) -> None:
     left = spawn("exec sleep 1000")
     processes.append(left)
     folder = die(dead)
     told = settle(tmp_path, principal="another")
-    assert (told.records, left.poll()) == ([], None)
+    assert (told.records, left.wait()) == ([], -15), "ended, for nobody else sees to it"
     assert f"{folder} was left by an agent of another principal" in caplog.text
     assert settle(tmp_path).records[0] == LINE
 
@@ -164,7 +202,7 @@ def test_what_is_another_hosts_is_left_alone(dead: tuple[Berth, Roster], tmp_pat
     berth.write(replace(berth.identity, host="far-away", boot="theirs"))
     folder = die(dead)
     assert settle(tmp_path).records == []
-    assert f"{folder} was left by an agent of another host, far-away" in caplog.text
+    assert f"{folder} was left by an agent on host far-away" in caplog.text
 
 
 def test_an_heir_that_dies_too_has_an_heir(dead: tuple[Berth, Roster], tmp_path: Path) -> None:
@@ -179,15 +217,24 @@ def test_an_heir_that_dies_too_has_an_heir(dead: tuple[Berth, Roster], tmp_path:
 
     async def main() -> None:
         heir = Heir("heir-0", Away(), open_spool, 1.0)
-        [berth] = heir.find(tmp_path, "p")
+        [berth] = await heir.clear_up(tmp_path)
         async with asyncio.timeout(1):
-            await heir.settle(berth)
+            await heir.settle(berth, "p")
 
     with pytest.raises(TimeoutError):
         asyncio.run(main())
     told = settle(tmp_path)
     assert told.records[0] == LINE
     assert {end.update.workflow_instance_id for end in told.records[1:]} == {"r-1"}
+
+
+def test_what_cannot_be_delivered_harms_nobody_else(dead: tuple[Berth, Roster], tmp_path: Path, caplog: Any) -> None:
+    berth, _ = dead
+    folder = die(dead)
+    berth.roster_path.write_text('["run","r-1",5,{"odd":1}]\n["process","x",null,[]]\n')
+    settle(tmp_path)
+    assert folder.exists()
+    assert "cannot be delivered" in caplog.text
 
 
 def test_a_process_carries_the_name_that_is_looked_for() -> None:

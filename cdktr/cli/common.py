@@ -78,8 +78,3 @@ def show_json(value: Any) -> None:
 def is_terminal(stream: Any) -> bool:
     """Whether a person looks at it."""
     return stream is not None and stream.isatty()
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cdktr.cli import Exit
-from cdktr.cli.common import connect, is_terminal, plural, say, show, show_json
+from cdktr.cli.common import connect, is_terminal, say, show, show_json
 from cdktr.cli.names import check_run, check_workflow, find_workflow, problem_line
 from cdktr.cli.show import history_table, run_lines, workflow_lines, workflows_table
 from cdktr.cli.times import next_run, schedule_in_words
@@ -16,6 +16,7 @@ from cdktr.client import Principal
 from cdktr.codec import workflow_from_json
 from cdktr.errors import NotFoundError, SettingError
 from cdktr.protocol import ListLatest, ListProblems, ListRuns, ListTaskRuns, ListWorkflows, Reload
+from cdktr.text import plural
 from cdktr.workflow import Workflow
 
 #: Columns, where no terminal sets an end.

@@ -9,9 +9,10 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from cdktr.cli import Exit
-from cdktr.cli.common import is_terminal, plural, say, settings_of, show, show_json
+from cdktr.cli.common import is_terminal, say, settings_of, show, show_json
 from cdktr.errors import SettingError, StartError
 from cdktr.settings import PREFIX, Entry, Loaded, Settings, load
+from cdktr.text import plural
 
 #: How the hints begin for files that the catalog does not count, as they have no id of their own.
 NOT_COUNTED = ("rename the file", "this file is ignored")

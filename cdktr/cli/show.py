@@ -128,11 +128,16 @@ def status_lines(state: Mapping[str, Any]) -> list[str]:
         ("up for", format_duration(state["uptime_s"])),
         ("scheduler", "on" if state["scheduler"] else "off"),
         ("workflows", f"{state['workflows']} in {state['workflow_dir']}"),
-        ("runs", f"{state['queued']} queued, {state['running']} running"),
+        ("runs", f"{state['queued']} queued, {state['running']} running{_ended(state)}"),
         ("agents", f"{state['agents']}, {state['free_slots']} free slots{_to_tell(state)}"),
-        ("database", f"{state['db_path']}, {state['database_trouble'] or 'in order'}"),
+        ("database", f"{state['db_path']}, {'in trouble' if state['database_trouble'] else 'in order'}"),
     )
     return [f"{name:<11}{value}" for name, value in rows]
+
+
+def _ended(state: Mapping[str, Any]) -> str:
+    ended = state.get("ended_unstored", 0)
+    return f", {ended} ended and not stored yet" if ended else ""
 
 
 def _to_tell(state: Mapping[str, Any]) -> str:
@@ -159,7 +164,9 @@ def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]
         found.append(f"{state['dropped_lines']} lines of agents that keep none were dropped, as too much waited")
     if dropped := state.get("agents_dropped_lines"):
         found.append(f"{dropped} lines of ended runs gave way at agents whose spool was full; their logs say where")
-    found += [f"a damaged database was moved aside to {path}" for path in state["database_set_aside"]]
+    found += [f"{loss}: what it held is not in the history" for loss in state.get("database_losses", ())]
+    for path in state.get("database_set_aside", ()):
+        found.append(f"a damaged database was moved aside to {path}; remove it when nobody wants to read it any more")
     return found
 
 

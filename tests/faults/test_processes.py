@@ -324,7 +324,8 @@ def test_what_a_killed_agent_read_is_told_by_the_next_one_and_what_it_left_is_en
     assert found == [f"STDOUT {number}" for number in range(1, len(found) + 1)]
     assert len(found) >= kept
     assert not is_alive(left)
-    heir.wait_for("it had 1 runs under way; 1 processes that it left were ended")
+    heir.wait_for("1 process that it left were ended")
+    heir.wait_for("was killed, with 1 run under way")
     until(lambda: len(cluster.ask(p.GetRegisteredAgents())) == 1)
     [berth] = [path for path in (cluster.folder / "data" / "agents").iterdir() if path.is_dir()]
     assert berth != spool.parent

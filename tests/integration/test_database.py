@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import duckdb
 import pytest
 
 from cdktr import protocol as p
-from tests.integration.cluster import Cluster, Daemon
+from tests.integration.cluster import PATIENCE_S, Cluster, Daemon
 from tests.integration.conftest import NewCluster
 
 pytestmark = pytest.mark.integration
@@ -34,6 +35,20 @@ tasks:
               print(n, *(hashlib.sha512(b"%d %d" % (n, k)).hexdigest()[:64] for k in range(3)))
           sys.exit(int(os.environ["code"]))
 """
+
+#: A task that goes on until a file is there.
+OPEN = """
+name: Open
+tasks: {{wait: {{name: Wait, config: !Subprocess {{cmd: sh, args: [-c, 'until [ -e {folder}/go ]; do sleep 0.05; done']}}}}}}
+"""
+
+
+def until(done: Callable[[], object]) -> None:
+    """Return once it is so; fails after a long while."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -160,6 +175,10 @@ def test_a_file_that_is_lost_under_a_running_principal(new_cluster: NewCluster, 
     principal = cluster.start_principal()
     agent = cluster.start_agent()
     ended(cluster, flood(cluster, 1000))
+    cluster.write("open", OPEN.format(folder=cluster.folder))
+    open_run = cluster.ask(p.Trigger("open"))["workflow_instance_id"]
+    until(lambda: cluster.ask(p.ListRuns("open"))[0]["status"] == "RUNNING")
+    before = cluster.ask(p.ListRuns("open"))[0]
     path = cluster.folder / "data" / "app.db"
     subprocess.run([sys.executable, "-c", HARM[what], str(path)], check=True)
     run_id = flood(cluster, 1000)
@@ -167,6 +186,13 @@ def test_a_file_that_is_lost_under_a_running_principal(new_cluster: NewCluster, 
     assert ended(cluster, run_id)["status"] == "COMPLETED"
     assert shown(cluster, run_id) == list(range(1000))
     assert len(aside(path.parent)) == (what != "removed")
+    # What goes on is in the new history, with when and how it began.
+    until(lambda: cluster.ask(p.ListRuns("open")))
+    assert cluster.ask(p.ListRuns("open"))[0] == before
+    warnings = cluster.cli("status").stderr
+    assert f"the database {path} was {what} by another program at " in warnings
+    (cluster.folder / "go").touch()
+    assert ended(cluster, open_run)["status"] == "COMPLETED"
     # The agent goes on with its numbers, and the principal that comes next takes them.
     assert principal.stop() == 0
     cluster.start_principal(env={"CDKTR_PRINCIPAL_PORT": str(cluster.port)})
