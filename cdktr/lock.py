@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from cdktr.errors import HeldError
@@ -23,8 +24,10 @@ def take_lock(path: Path, what: str, setting: str) -> int:
         )
     # The folder may be shared: a number alone would not say where.
     text = f"{os.getpid()} on {socket.gethostname()}\n".encode()
-    os.pwrite(lock, text, 0)
-    os.ftruncate(lock, len(text))
+    # The text is a courtesy: on a full disk the lock holds without it.
+    with suppress(OSError):
+        os.pwrite(lock, text, 0)
+        os.ftruncate(lock, len(text))
     return lock
 
 
