@@ -174,7 +174,10 @@ class Settings:
     agent_spool_limit_mb: int = _setting(
         "512", _whole(16), "Disk that an agent may use for what its principal has not stored yet (MB)"
     )
-    log_line_limit_bytes: int = _setting("65536", _whole(64), "A longer log line is cut there and marked (bytes)")
+    #: In a report a line may grow sixfold, and a message that is too large is never delivered.
+    log_line_limit_bytes: int = _setting(
+        "65536", _whole(64, 1024 * 1024), "A longer log line is cut there and marked (bytes)"
+    )
 
     @property
     def connect_host(self) -> str:

@@ -142,6 +142,7 @@ def test_what_is_no_number(name: str, text: str) -> None:
         ("CDKTR_PRINCIPAL_PORT", "65536", "a port number from 0 to 65535"),
         ("CDKTR_AGENT_MAX_CONCURRENCY", "0", "a whole number from 1 to 10000"),
         ("CDKTR_AGENT_HEARTBEAT_TIMEOUT_MS", "99", "a whole number of at least 100"),
+        ("CDKTR_LOG_LINE_LIMIT_BYTES", "1048577", "a whole number from 64 to 1048576"),
         ("CDKTR_LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARN, ERROR"),
         ("CDKTR_LOG_LEVEL", "", "one of DEBUG, INFO, WARN, ERROR"),
         ("CDKTR_PRINCIPAL_HOST", " ", HOSTS),
