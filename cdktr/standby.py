@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from cdktr.errors import HeldError, StartError
+from cdktr.errors import HeldError, StartError, StoreError
 from cdktr.process import on_stop
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ P = TypeVar("P")
 
 
 async def stand_by(make: Callable[[], P]) -> P | None:
-    """What `make` returns, tried until it raises StartError no longer; None when a signal said stop before that."""
+    """What `make` returns, tried until it raises neither StartError nor StoreError; None when a signal said stop
+    before that."""
     told = asyncio.Event()
     on_stop(told.set)
     said: set[str] = set()
@@ -36,7 +37,7 @@ async def stand_by(make: Callable[[], P]) -> P | None:
             return make()
         except HeldError as error:
             level, say, pause = logging.INFO, f"Standing by: {error.holder}", LOOK_S
-        except StartError as error:
+        except (StartError, StoreError) as error:
             level, say, pause = logging.WARNING, f"Cannot take over yet: {error}", RETRY_S
         if say not in said:
             log.log(level, "%s", say)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cdktr.errors import HeldError, StartError
+from cdktr.errors import HeldError, StartError, StoreError
 from cdktr.standby import Fresh, stand_by
 
 
@@ -28,12 +28,13 @@ def tried(outcomes: list[Exception | str]) -> Callable[[], str]:
 def test_it_waits_and_says_for_whom_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     first, second = HeldError("refused", "process 1 holds it"), HeldError("refused", "process 2 holds it")
-    busy = StartError("Port 5561 is in use")
-    assert asyncio.run(stand_by(tried([first, first, second, busy, busy, first, "made"]))) == "made"
+    busy, locked = StartError("Port 5561 is in use"), StoreError("The database is locked")
+    assert asyncio.run(stand_by(tried([first, first, second, busy, busy, locked, first, "made"]))) == "made"
     assert [record.getMessage() for record in caplog.records] == [
         "Standing by: process 1 holds it",
         "Standing by: process 2 holds it",
         "Cannot take over yet: Port 5561 is in use",
+        "Cannot take over yet: The database is locked",
     ]
 
 
