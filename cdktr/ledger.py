@@ -137,8 +137,7 @@ class Ledger:
         """Fold everything into a snapshot before the end; what the database took by then is left out."""
         try:
             async with asyncio.timeout(5):
-                await self._hub.stored()
-                self._unstored.clear()
+                await self._drop_stored()
         except TimeoutError:
             pass
         await self._journal.compact(self.snapshot)
@@ -188,13 +187,17 @@ class Ledger:
     async def forget_stored(self) -> None:
         """Drop, for ever, what the database has got meanwhile from the list of what it may miss."""
         while True:
-            number = self._number
-            await self._hub.stored()
-            while self._unstored and self._unstored[0][0] < number:
-                self._unstored.popleft()
+            await self._drop_stored()
             await asyncio.sleep(0.5)
             while not self._unstored:
                 await asyncio.wait([self._hub.news()])
+
+    async def _drop_stored(self) -> None:
+        number = self._number
+        await self._hub.stored()
+        # What has come meanwhile is not stored yet.
+        while self._unstored and self._unstored[0][0] < number:
+            self._unstored.popleft()
 
 
 def now_ms() -> int:

@@ -1,5 +1,6 @@
 """Decisions made durable, with a real journal and a database in memory; damage and trouble of the journal's disk."""
 
+import asyncio
 import errno
 import json
 import os
@@ -128,3 +129,31 @@ def test_a_journal_in_trouble_takes_nothing_and_recovers_by_itself(
 
     in_world(story, tmp_path)
     in_world(after, tmp_path)
+
+
+def test_what_comes_while_all_is_stored_at_the_end_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = str(tmp_path / "db")
+    ids: list[str] = []
+
+    async def before(world: World) -> None:
+        ids.append(await world.trigger())
+        stored = world.hub.stored
+
+        async def and_a_request() -> None:
+            # As one that is read in the turn of the loop in which the last of the rows was stored.
+            await asyncio.gather(stored(), world.hub.write())
+            world.coordinator.dispatch.finish(ids[0], RunStatus.CANCELLED, 1)
+            world.coordinator.settle()
+
+        monkeypatch.setattr(world.hub, "stored", and_a_request)
+        await world.coordinator.ledger.finish()
+        assert world.statuses(ids[0]) == ["PENDING"]
+
+    async def after(world: World) -> None:
+        await world.hub.write()
+        assert world.statuses(ids[0]) == ["PENDING", "CANCELLED"]
+
+    in_world(before, tmp_path / "journal", database)
+    in_world(after, tmp_path / "journal", database)
