@@ -5,9 +5,9 @@ events after it, a line each, `<crc32 of the JSON, 8 hex digits> <JSON>`. A snap
 renamed; only then are older files removed.
 
 An event is a list that begins with its number, each higher than the one before: what a failing disk made the journal
-write twice is read once. A damaged line is left out, and what follows it is read: a torn last one, as a power loss
-leaves it, was never durable; any other is an error in the log, and its file is kept when its time is over, as
-`events.N.damaged`.
+write twice is read once. The end of a file behind its last newline is torn, as a power loss leaves it, and was never
+durable. Any other damaged line is left out, and what follows it is read: it is an error in the log, and its file is
+kept when its time is over, as `events.N.damaged`.
 
 `append` only buffers. One fdatasync makes durable what all who wait appended.
 """
@@ -16,7 +16,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -109,19 +109,25 @@ class Journal:
         return events
 
     def _read_lines(self, path: Path) -> Iterable[Any]:
-        torn: list[int] = []
-        for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        # Without what is torn; zeros behind the end are that too.
+        whole, newline, _ = path.read_bytes().rpartition(b"\n")
+        damaged: list[int] = []
+        for number, line in enumerate((whole + newline).splitlines(keepends=True), 1):
             try:
                 event = _parse_line(line)
             except ValueError:
-                torn.append(number)
+                damaged.append(number)
                 continue
-            if torn:
-                numbers = f"line {torn[0]}" if len(torn) == 1 else f"lines {torn[0]} to {torn[-1]}"
-                log.error("%s is damaged in %s: left out, and the file is kept", path, numbers)
-                self._damaged.add(path)
-                torn.clear()
+            self._leave_out(path, damaged)
+            damaged.clear()
             yield event
+        self._leave_out(path, damaged)
+
+    def _leave_out(self, path: Path, lines: Sequence[int]) -> None:
+        if lines:
+            numbers = f"line {lines[0]}" if len(lines) == 1 else f"lines {lines[0]} to {lines[-1]}"
+            log.error("%s is damaged in %s: left out, and the file is kept", path, numbers)
+            self._damaged.add(path)
 
     def _open_next(self) -> int:
         # Never append behind a line that may be torn: each start writes a file of its own.

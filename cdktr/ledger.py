@@ -67,7 +67,15 @@ class Ledger:
                 self._again(number, Change(kind, facts), stored)
         for number, kind, facts in self._journal.events:
             self._replay(number, Change(kind, facts), stored)
-        if self._journal.is_damaged:
+        is_behind = self._number <= stored
+        if is_behind:
+            log.error(
+                "The journal in %s ends before event %d, which the database has: what came last in it is lost",
+                self._journal.folder,
+                stored,
+            )
+            self._number = stored + 1
+        if is_behind or self._journal.is_damaged:
             # What the lost lines took must not be given again.
             self._dispatch.next_number = max(self._dispatch.next_number, first_number()) + LOST_NUMBERS
             self._give_up(open_runs())

@@ -67,6 +67,38 @@ def test_a_damaged_line_costs_no_more_than_its_own_run(
     assert f"{path} is damaged in line {index + 1}" in caplog.text
 
 
+@pytest.mark.parametrize("damage", ["flipped", "gone"])
+def test_numbers_of_a_lost_last_line_are_not_given_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    database = str(tmp_path / "db")
+    ids: list[str] = []
+
+    async def before(world: World) -> None:
+        ids.extend([await world.trigger() for _ in range(3)])
+        await world.hub.write()
+
+    async def after(world: World) -> None:
+        assert list(world.coordinator.dispatch.queued) == ids[:2]
+        await world.hub.write()
+        # It is killed before the database has the row of this one.
+        ids.append(await world.trigger())
+        assert ids[3] not in ids[:3]
+
+    async def later(world: World) -> None:
+        assert list(world.coordinator.dispatch.queued) == [*ids[:2], ids[3]]
+        await world.hub.write()
+        assert [world.statuses(run_id)[-1] for run_id in ids] == ["PENDING", "PENDING", "CRASHED", "PENDING"]
+
+    in_world(before, tmp_path / "journal", database)
+    path, lines = lines_of(tmp_path / "journal")
+    lines[-1] = b"#" + lines[-1][1:] if damage == "flipped" else b""
+    path.write_bytes(b"".join(lines))
+    in_world(after, tmp_path / "journal", database)
+    assert "ends before event 2, which the database has" in caplog.text
+    in_world(later, tmp_path / "journal", database)
+
+
 def test_what_a_lost_journal_told_of_does_not_run_for_ever(tmp_path: Path) -> None:
     database = str(tmp_path / "db")
     ids: list[str] = []
