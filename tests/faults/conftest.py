@@ -25,9 +25,12 @@ def is_full(config: pytest.Config) -> bool:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that takes a `seed`, or a `trial`, is an experiment that is repeated."""
+    """A test that takes a `seed`, or a `trial`, is an experiment that is repeated; less often where chance has little
+    part in it."""
     if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", SEEDS if is_full(metafunc.config) else SEEDS[:1])
+        marker = metafunc.definition.get_closest_marker("seeds")
+        count = (len(SEEDS) if marker is None else marker.args[0]) if is_full(metafunc.config) else 1
+        metafunc.parametrize("seed", SEEDS[:count])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -127,7 +127,7 @@ class Size:
 
 
 QUICK = Size(rounds=1, noisy_rounds=1, lines=10_000, faults=1, pace_s=0.8)
-FULL = Size(rounds=4, noisy_rounds=1, lines=100_000, faults=3, pace_s=0.4)
+FULL = Size(rounds=3, noisy_rounds=1, lines=100_000, faults=3, pace_s=0.4)
 
 #: A workflow with one cheap task, of which any number may be triggered.
 TINY = Plan("tiny", (Step("only", pause_s=0),))

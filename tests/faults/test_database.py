@@ -20,6 +20,7 @@ HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', fl
 
 
 @pytest.mark.thorough
+@pytest.mark.seeds(1)
 def test_database_held_by_another_program(trial: Trial, experiment: Experiment) -> None:
     """A principal that finds its database in other hands refuses to start and says so; nothing is lost meanwhile."""
     trial.begin()
@@ -41,6 +42,7 @@ def test_database_held_by_another_program(trial: Trial, experiment: Experiment) 
 
 
 @pytest.mark.thorough
+@pytest.mark.seeds(1)
 def test_a_second_principal(trial: Trial, experiment: Experiment) -> None:
     """It refuses to start, says who is there already, and disturbs nothing."""
     trial.begin()
@@ -120,7 +122,12 @@ def run_id_plan(before: History, after: History, run_id: str) -> str:
     return str(first["workflow_id"])
 
 
-@pytest.mark.parametrize("damage", [truncate, overwrite, empty], ids=lambda each: each.__name__)
+@pytest.mark.seeds(2)
+@pytest.mark.parametrize(
+    "damage",
+    [truncate, *(pytest.param(each, marks=pytest.mark.thorough) for each in (overwrite, empty))],
+    ids=lambda each: each.__name__,
+)
 def test_database_damaged_while_nobody_looks(
     trial: Trial, experiment: Experiment, damage: Callable[[Path], None]
 ) -> None:

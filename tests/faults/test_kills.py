@@ -85,7 +85,8 @@ def test_agent_killed_mid_task(trial: Trial, experiment: Experiment) -> None:
 
 @pytest.mark.thorough
 def test_principal_and_agent_killed_at_once(trial: Trial, experiment: Experiment) -> None:
-    """Nothing that was accepted is lost or run twice; what the dead agent ran CRASHED."""
+    """Nothing that was accepted is lost or run twice, and what the dead agent ran CRASHED, whether the next agent has
+    its data folder or another; once there is one on its folder, every line that was shown is there."""
     trial.settings.update(TIMEOUT)
     trial.begin()
     for _ in range(trial.size.faults):
@@ -97,10 +98,12 @@ def test_principal_and_agent_killed_at_once(trial: Trial, experiment: Experiment
         trial.start_principal()
         trial.start_agent("agent" if trial.chance.random() < 0.5 else "another")
     trial.settle()
+    trial.settle_estates()
     trial.await_orphans()
     experiment.judge(trial, trial.finish())
 
 
+@pytest.mark.thorough
 def test_the_next_agent_delivers_what_a_killed_one_had_read(trial: Trial, experiment: Experiment) -> None:
     """Agent and principal are killed; every line that was shown live before is stored when both are back."""
     trial.settings.update(TIMEOUT)
@@ -122,6 +125,7 @@ def start_sleeper(trial: Trial, mark: str) -> None:
     until(lambda: list(trial.load.records.glob(f"{trial.load.accepted[mark]}.*")), "its start")
 
 
+@pytest.mark.thorough
 def test_the_next_agent_ends_what_a_killed_one_left_running(trial: Trial, experiment: Experiment) -> None:
     """Tasks of a dead agent are ended by the next on its data folder, and by it alone; their runs CRASHED."""
     trial.settings.update(TIMEOUT)

@@ -48,6 +48,7 @@ def cut(trial: Trial, network: Network, ways: tuple[tuple[str, str], ...], secon
         network.mend(*way)
 
 
+@pytest.mark.thorough
 def test_network_cut_for_5_s(network: Network, trial: Trial, experiment: Experiment) -> None:
     """A gap shorter than the heartbeat timeout is made up for: every run ends as it should, with every line."""
     begin(trial, network)
@@ -58,6 +59,7 @@ def test_network_cut_for_5_s(network: Network, trial: Trial, experiment: Experim
 
 
 @pytest.mark.thorough
+@pytest.mark.seeds(1)
 @pytest.mark.parametrize("way", [TO_AGENT, TO_PRINCIPAL], ids=["to the agent", "to the principal"])
 def test_network_cut_one_way_for_5_s(
     network: Network, trial: Trial, experiment: Experiment, way: tuple[str, str]

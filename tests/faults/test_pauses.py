@@ -24,6 +24,7 @@ def test_principal_stopped_for_longer_than_the_timeout(trial: Trial, experiment:
     experiment.judge(trial, trial.finish())
 
 
+@pytest.mark.thorough
 def test_agent_stopped_for_longer_than_the_timeout(trial: Trial, experiment: Experiment) -> None:
     """Its runs CRASHED, the others go on; back again, it ends what is no longer its own, and changes no verdict."""
     trial.settings.update(TIMEOUT)

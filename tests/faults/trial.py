@@ -140,6 +140,17 @@ class Trial:
         own = {daemon.process.pid for daemon in self.cluster.daemons}
         until(lambda: own.issuperset(marked(self.mark)), "the end of orphans")
 
+    def settle_estates(self) -> None:
+        """Have what dead agents left cleared up, in each data folder by an agent of it; return when nothing is left."""
+
+        def left() -> list[Path]:
+            alive = {self.id_of(agent) for agent in self.living}
+            return [each for each in self.cluster.folder.glob("*/agents/*") if each.is_dir() and each.name not in alive]
+
+        for folder in {each.parents[1].name for each in left()}:
+            self.start_agent(folder)
+        until(lambda: not left(), "the end of what dead agents left")
+
     @staticmethod
     def id_of(agent: Daemon) -> str:
         """The name under which the principal knows it."""
