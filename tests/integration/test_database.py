@@ -39,7 +39,8 @@ tasks:
 #: A task that goes on until a file is there.
 OPEN = """
 name: Open
-tasks: {{wait: {{name: Wait, config: !Subprocess {{cmd: sh, args: [-c, 'until [ -e {folder}/go ]; do sleep 0.05; done']}}}}}}
+tasks:
+  wait: {{name: Wait, config: !Subprocess {{cmd: sh, args: [-c, 'until [ -e {folder}/go ]; do sleep 0.05; done']}}}}
 """
 
 
