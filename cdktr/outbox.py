@@ -63,6 +63,7 @@ class Outbox:
         self._window = 0
         self._full = False
         self._refused = False
+        self._is_giving_way = False
         self._added = asyncio.Event()
         self._wake = asyncio.Event()
         self._stored = asyncio.Event()
@@ -96,8 +97,8 @@ class Outbox:
             self._added.clear()
             self.save()
             await asyncio.sleep(GATHER_S)
-            if self.spool.trouble is not None:
-                # Until it can be written, whether anything comes or not.
+            if self.spool.trouble is not None or self._is_giving_way:
+                # Until that is over, whether anything comes or not.
                 self._added.set()
 
     def save(self) -> None:
@@ -107,9 +108,10 @@ class Outbox:
         self._wake.set()
 
     def _weigh(self) -> None:
+        self._is_giving_way = False
         if self.spool.is_full:
             before = self.spool.dropped
-            self.spool.give_way(abridge, self._running())
+            self._is_giving_way = self.spool.give_way(abridge, self._running())
             if dropped := self.spool.dropped - before:
                 log.warning("The spool is full: %d lines of runs that have ended gave way", dropped)
         if self._full and self.spool.has_room:

@@ -144,7 +144,7 @@ class Heartbeat(Structured):
     spooled_bytes: int = 0
     dropped_lines: int = 0
     #: Of what it holds, the runs that have ended: their end is in what it keeps.
-    ended: list[str] = field(default_factory=list)
+    ended: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

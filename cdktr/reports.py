@@ -44,10 +44,10 @@ class Reports:
             raise RefusedError(f"What follows record {taken} of {request.source} is missing; send it first")
         last = numbers[-1]
         if last > taken:
-            self._taken[request.source] = last
             for number, raw in records:
                 if number > taken:
                     self._read(number, raw, request)
+                    self._taken[request.source] = number
             self._hub.mark(request.source, last)
         return last
 

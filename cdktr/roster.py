@@ -71,7 +71,7 @@ class Roster:
         self._now = UnderWay()
         self._size = 0
         self._told = False
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = _begin(path)
 
     def run(self, run_id: str, workflow_id: str, token: str) -> None:
         """A run begins."""
@@ -112,17 +112,26 @@ class Roster:
 
     def _rewrite(self) -> None:
         beside = self._path.with_suffix(".new")
-        data = b"".join(map(_line, self._now.entries()))
-        beside.write_bytes(data)
-        beside.replace(self._path)
-        old, self._file = self._file, os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        os.close(old)
+        # Open before it has the name: what is noted must never go into a file that nobody finds.
+        file = _begin(beside)
+        try:
+            os.write(file, b"".join(map(_line, self._now.entries())))
+            beside.replace(self._path)
+        except OSError:
+            os.close(file)
+            raise
+        os.close(self._file)
+        self._file = file
         # It may be long because much is under way.
         self._size = 0
 
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._file)
+
+
+def _begin(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _line(entry: list[Any]) -> bytes:

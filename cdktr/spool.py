@@ -39,6 +39,9 @@ RETRY_S = 1.0
 #: The share of the limit below which there is room again.
 ROOM = 0.9
 
+#: Seconds that `give_way` takes at once, about.
+TURN_S = 0.05
+
 SUFFIX = ".records"
 
 #: Numbered records become fewer: (records, runs that go on) -> (records, how many lines gave way). See `frames`.
@@ -332,16 +335,23 @@ class Spool:
         else:
             self._offset = 0
 
-    def give_way(self, abridge: Abridge, running: frozenset[str]) -> None:
+    def give_way(self, abridge: Abridge, running: frozenset[str]) -> bool:
         """Make room where the limit is passed: lines of runs that are not `running`, oldest first, as `abridge` does.
-        What was ever handed out stays, for the principal may have it."""
+        What was ever handed out stays, for the principal may have it.
+
+        True when there is more to look at: then call it again, after a turn of the event loop.
+        """
+        began = self._now()
         for segment in self._segments[:-1]:
             if self.size < self.limit * ROOM:
-                return
+                return False
             done = segment.tried is not None and segment.tried <= running
             if segment.last > self._ever_sent and not done:
+                if self._now() - began > TURN_S:
+                    return True
                 with suppress(OSError):
                     self._abridge(segment, abridge, running)
+        return False
 
     def _abridge(self, segment: _Segment, abridge: Abridge, running: frozenset[str]) -> None:
         lines = segment.read(0, segment.size).splitlines(keepends=True)

@@ -159,7 +159,8 @@ def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]
     if state["database_trouble"]:
         used, limit = (state[name] / 2**20 for name in ("unstored_bytes", "unstored_bytes_limit"))
         waits = f"{state['unstored_rows']} rows wait for it ({used:.1f} MB of at most {limit:.0f})"
-        found.append(f"the database cannot be written, {waits}: {state['database_trouble']}")
+        why = "its journal comes first" if state.get("journal_trouble") else state["database_trouble"]
+        found.append(f"the database cannot be written, {waits}: {why}")
     if state["dropped_lines"]:
         found.append(f"{state['dropped_lines']} lines of agents that keep none were dropped, as too much waited")
     if dropped := state.get("agents_dropped_lines"):
