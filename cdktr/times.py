@@ -6,15 +6,15 @@ They are kept as stretches of equal steps, so a regular schedule takes no more r
 
 from typing import Any
 
-#: Stretches that are remembered; of what came before them only the last time is.
-REMEMBERED = 32
+#: Stretches that are remembered, those that were added to last; of the others only the last time is.
+REMEMBERED = 64
 
 
 class Times:
     """A set of times in milliseconds. `forgotten` is the last of those that it no longer knows one by one."""
 
     def __init__(self, stretches: list[range] | None = None, forgotten: int = -1) -> None:
-        #: In the order in which they were accepted.
+        #: The one that was added to last is the last one.
         self._stretches = stretches or []
         self._forgotten = forgotten
 
@@ -25,11 +25,13 @@ class Times:
 
     def add(self, time: int) -> None:
         """Accept one."""
-        last = self._stretches[-1] if self._stretches else range(0)
-        step = last.step if len(last) > 1 else time - last[-1] if last else 0
-        if step > 0 and time == last[-1] + step:
-            self._stretches[-1] = range(last[0], time + 1, step)
-            return
+        # Any of them: a clock that was set back comes to the end of an older one.
+        for stretch in reversed(self._stretches):
+            step = stretch.step if len(stretch) > 1 else time - stretch[0]
+            if step > 0 and time == stretch[-1] + step:
+                self._stretches.remove(stretch)
+                self._stretches.append(range(stretch[0], time + 1, step))
+                return
         self._stretches.append(range(time, time + 1))
         if len(self._stretches) > REMEMBERED:
             self._forgotten = max(self._forgotten, self._stretches.pop(0)[-1])

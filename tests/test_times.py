@@ -48,6 +48,16 @@ def test_a_regular_schedule_takes_no_room() -> None:
     assert not minutes.has(60_000 * 777 + 1, 0)
 
 
+def test_a_clock_that_is_set_back_again_and_again_takes_little_room() -> None:
+    minutes = Times()
+    for begin in (500, 400, 450, 100, 300, 0):
+        for time in range(begin * 60, (begin + 130) * 60, 60):
+            if not minutes.has(time, 0):
+                minutes.add(time)
+    assert len(minutes.plain()["stretches"]) <= 6
+    assert all(minutes.has(n * 60, 0) == (n < 230 or 300 <= n < 630) for n in range(700))
+
+
 def test_what_was_not_accepted_after_all_is_left_out_alone() -> None:
     times = of(*range(0, 100, 10))
     times.remove(50)
