@@ -14,7 +14,7 @@ import pytest
 
 import cdktr.cli
 from cdktr import __version__, cli, errors
-from cdktr.cli import MEANINGS, Exit, graph, logs, main, names, project, run, show, times, tree
+from cdktr.cli import MEANINGS, Exit, arguments, graph, logs, main, names, project, run, show, times, tree
 from cdktr.cli.common import TroubleTeller
 from cdktr.cli.start import Formatter
 from cdktr.messages import Structured
@@ -122,7 +122,7 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_the_names_of_statuses_are_those_of_the_records() -> None:
-    assert tuple(RunStatus) == tree.STATUSES
+    assert tuple(RunStatus) == arguments.STATUSES
 
 
 # Errors.

@@ -8,6 +8,9 @@ from cdktr.cli import Exit
 
 Verb = Callable[[argparse.Namespace], int]
 
+#: As `records.RunStatus`, which need not be loaded to print a help text; a test compares them.
+STATUSES = ("PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "CRASHED", "SKIPPED", "CANCELLED")
+
 
 class Parser(argparse.ArgumentParser):
     """A parser that answers a mistake with one sentence and where to read on."""
@@ -99,6 +102,12 @@ def add_client(verb: argparse.ArgumentParser, json: bool = True) -> None:
 def add_json(verb: argparse.ArgumentParser, help: str = "print JSON, for programs") -> None:
     """The flag of a command that prints facts."""
     verb.add_argument("--json", action="store_true", help=help)
+
+
+def add_status_filter(made: argparse.ArgumentParser) -> None:
+    """The flag of a command that can look at some runs alone."""
+    meaning = f"only of runs whose status is this: {', '.join(STATUSES)}"
+    made.add_argument("--status", metavar="S", type=str.upper, choices=STATUSES, help=meaning)
 
 
 def whole(low: int, high: int, what: str) -> Callable[[str], int]:
