@@ -21,6 +21,9 @@ from cdktr.text import plural, table
 #: Of a folder, cron reads the files of such names; others are what editors and packages left.
 _READ_BY_CRON = re.compile(r"[A-Za-z0-9_-]+")
 
+#: Only Debian and what is made from it have it, and with it a cron of their own.
+DEBIAN = Path("/etc/debian_version")
+
 #: Files in it are named for the users whose they are.
 SPOOL = Path("/var/spool/cron")
 
@@ -62,10 +65,10 @@ def _sources(arguments: Namespace, zone: str) -> Iterator[tuple[Source, bytes | 
     """Every crontab that is asked for, or a sentence on why it cannot be read."""
     name = arguments.file
     if name is None:
-        yield Source(f"the crontab of {_me()}", _me(), zone, bool(arguments.system), _home), _own()
+        yield Source(f"the crontab of {_me()}", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home), _own()
         return
     if name == "-":
-        yield Source("standard input", _me(), zone, bool(arguments.system), _home), _input()
+        yield Source("standard input", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home), _input()
         return
     given = Path(name)
     if not given.exists():
@@ -89,7 +92,7 @@ def _source(path: Path, zone: str, has_users: bool | None) -> Source:
     whole = path.absolute()
     user = path.name if SPOOL in whole.parents and _home(path.name) is not None else _me()
     in_etc = Path("/etc") in whole.parents
-    return Source(str(path), user, zone, in_etc if has_users is None else has_users, _home)
+    return Source(str(path), user, zone, in_etc if has_users is None else has_users, DEBIAN.exists(), _home)
 
 
 def _own() -> bytes | str:

@@ -35,8 +35,13 @@ _VARIABLE = re.compile(
 )
 _ENTRY = re.compile(r"\s*+-?(@\S++|\S++(?:[ \t]++\S++){4})(?:[ \t]++(.*+))?", re.DOTALL)
 _WITH_USER = re.compile(r"(\S++)(?:[ \t]++(.*+))?", re.DOTALL)
-#: A backslash makes it an ordinary character, whatever is before that.
-_PERCENT = re.compile(r"(?<!\\)%")
+#: Up to its first `%` that no backslash takes the meaning from. A backslash before anything else is one.
+_COMMAND = re.compile(r"((?:[^%\\]|\\.|\\$)*+)(?:%(.*+))?", re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+#: In the input, two backslashes are not a pair.
+_LINE_END = re.compile(r"(?<!\\)%")
+#: Ends a command that is left to itself.
+_BACKGROUND = re.compile(r"(?<![&>\\])&\s*+$")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ANACRON = re.compile(r"(\d+|@\w+)\s+\d+\s+[A-Za-z]\w*[.]\w+\s+\S")
 
@@ -53,6 +58,8 @@ class Source:
     timezone: str
     #: Each entry names its user, as in /etc/crontab.
     has_users: bool = False
+    #: Two backslashes in a command are one, as they are to the cron of Debian and to no other.
+    joins_backslashes: bool = False
     #: The home folder of a user; None for one that this host does not know.
     home: Callable[[str], str | None] = lambda _: None
 
@@ -111,9 +118,10 @@ def read_crontab(data: bytes, source: Source) -> tuple[list[Job], list[Remark]]:
 
 
 def _is_anacrontab(origin: str, lines: list[bytes]) -> bool:
-    texts = [line.decode(errors="replace") for line in lines]
-    found = any(_ANACRON.match(text) and not _is_entry(text) for text in texts)
-    return origin.endswith("anacrontab") or (found and not any(_is_entry(text) for text in texts))
+    texts = [line.decode(errors="replace").strip() for line in lines]
+    found = {text for text in texts if _ANACRON.match(text)}
+    is_crontab = all(map(_is_entry, found)) or any(_is_entry(text) for text in texts if text not in found)
+    return origin.endswith("anacrontab") or not is_crontab
 
 
 def _is_entry(text: str) -> bool:
@@ -221,8 +229,13 @@ class _Reader:
             return
         zone = self._env.get("CRON_TZ") or self.source.timezone
         found = self._times(number, match[1], zone)
-        command, given = _split(rest)
+        command, given = _split(rest, self.source.joins_backslashes)
+        if command != _split(rest, not self.source.joins_backslashes)[0]:
+            made = "one" if self.source.joins_backslashes else "two"
+            self.note(number, f"Debian's cron makes one backslash of two, others leave both; here there are {made} now")
         self._first.add(command.split()[0] if command.split() else "")
+        if _BACKGROUND.search(command):
+            self.lose(number, "leaves a process running with `&`; cdktr ends that with the task: take the `&` away")
         shell = self._env.get("SHELL", DEFAULT_SHELL)
         before = [day_test(found.weekdays, zone)] if found and found.weekdays is not None else []
         self.jobs.append(
@@ -276,16 +289,19 @@ def _lines(numbers: list[int]) -> str:
     return f"line{'s' if numbers[1:] else ''} {', '.join(map(str, numbers))}"
 
 
-def _split(text: str) -> tuple[str, str | None]:
-    """A command and its standard input. A `%` that no backslash precedes ends the command, and lines after that."""
-    command, *rest = _PERCENT.split(text, 1)
-    given = _PERCENT.sub("\n", rest[0]).replace(r"\%", "%") if rest else ""
-    return command.replace(r"\%", "%"), given.removesuffix("\n") + "\n" if given else None
+def _split(text: str, joins: bool) -> tuple[str, str]:
+    """A command and its standard input, as cron takes an entry apart at `%`."""
+    dropped = "%\\" if joins else "%"
+    match = _COMMAND.fullmatch(text)
+    command, rest = (match[1], match[2] or "") if match else (text, "")
+    command = _ESCAPED.sub(lambda escaped: escaped[escaped[1] in dropped], command)
+    given = _LINE_END.sub("\n", rest).replace(r"\%", "%")
+    return command, given.removesuffix("\n") + "\n" if given else ""
 
 
-def _argv(shell: str, command: str, before: list[str], given: str | None) -> tuple[str, ...]:
+def _argv(shell: str, command: str, before: list[str], given: str) -> tuple[str, ...]:
     """The command line of a job: `before` are lines of sh that come first, `given` is its standard input."""
-    if given is not None:
+    if given:
         end = next(word for n in range(len(given)) if (word := f"END{n or ''}") not in given.split("\n"))
         before = [*before, f"exec <<'{end}'\n{given}{end}"]
     if not before:
