@@ -102,7 +102,8 @@ def _own() -> bytes | str:
         raise StartError(
             f"Cannot run `crontab -l`: {error.strerror}; name a file, as in `cdktr import crontab /etc/crontab`"
         ) from error
-    return done.stderr.decode(errors="replace").strip() or "cannot be read" if done.returncode else done.stdout
+    said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+    return f"cannot be read: {said}" if done.returncode else done.stdout
 
 
 def _input() -> bytes:
@@ -153,7 +154,15 @@ def host_zone(etc: Path = Path("/etc")) -> str | None:
 def _there(into: Path) -> dict[str, str]:
     """What the workflow files of the folder hold, by their names without suffix."""
     files = [path for path in into.iterdir() if path.suffix in SUFFIXES] if into.is_dir() else []
-    return {path.stem: path.read_text("utf-8", errors="replace") for path in files}
+    return {path.stem: _text(path) for path in files}
+
+
+def _text(path: Path) -> str:
+    """Nothing for a file that cannot be read: its name is taken all the same."""
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 # What is written and told
