@@ -97,7 +97,7 @@ def _source(path: Path, zone: str, has_users: bool | None) -> Source:
     whole = path.absolute()
     user = path.name if SPOOL in whole.parents and _home(path.name) is not None else _me()
     in_etc = Path("/etc") in whole.parents
-    return Source(str(path), user, zone, in_etc if has_users is None else has_users, DEBIAN.exists(), _home)
+    return Source(str(whole), user, zone, in_etc if has_users is None else has_users, DEBIAN.exists(), _home)
 
 
 def _own() -> bytes | str:
