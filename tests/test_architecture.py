@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
     "1 pure core": tuple(
-        "workflow dag cron text parse run times dispatch history codec messages protocol frames pages batch".split()
+        "workflow dag cron text parse run times dispatch history codec messages protocol frames pages batch "
+        "crontab".split()
     ),
     "2 edges": (
         *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "transport"),
@@ -40,6 +41,7 @@ LAYER_OF = {module: number for number, modules in enumerate(LAYERS.values()) for
 BESIDE: Mapping[str, frozenset[str]] = {
     "settings": frozenset({"errors"}),
     "parse": frozenset({"workflow", "dag", "cron", "text"}),
+    "crontab": frozenset({"cron", "parse"}),
     "run": frozenset({"dag", "workflow"}),
     "dispatch": frozenset({"text", "times"}),
     "codec": frozenset({"workflow"}),

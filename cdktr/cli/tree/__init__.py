@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "state",
     "validate": "project",
     "config": "project",
+    "import": "imports",
 }
 
 
