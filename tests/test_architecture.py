@@ -20,8 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The modules of cdktr/ by layer, as in ARCHITECTURE.md; a name may be a package, whose files are then one unit.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
-    "1 pure core": tuple(
-        "workflow dag cron text parse run times dispatch history codec messages protocol frames pages batch".split()
+    "1 pure core": (
+        *("workflow", "dag", "cron", "text", "parse", "run", "times", "keys", "presence", "dispatch", "history"),
+        *("codec", "messages", "protocol", "frames", "pages", "batch"),
     ),
     "2 edges": (
         *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "client", "transport"),
@@ -41,7 +42,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "settings": frozenset({"errors"}),
     "parse": frozenset({"workflow", "dag", "cron", "text"}),
     "run": frozenset({"dag", "workflow"}),
-    "dispatch": frozenset({"text", "times"}),
+    "dispatch": frozenset({"text", "times", "keys", "presence"}),
     "codec": frozenset({"workflow"}),
     "protocol": frozenset({"messages"}),
     "pages": frozenset({"protocol"}),
