@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 
@@ -121,6 +121,17 @@ def test_a_parameter_that_cannot_be_given_is_a_result_too(value: object) -> None
     said = f"The parameter 'x' of etl is a {kind}; text, numbers, True and False can be given"
     assert OfItsOwn().run_workflow("etl", {"y": "z", "x": value}) == Result(False, said)
     assert Calls.asked == []
+
+
+def test_type_checkers_see_what_is_answered() -> None:
+    class Later(EventListener[list[int]]):
+        """With another way to its principal."""
+
+        def run_workflow(self, *_args: Any, **_kwargs: Any) -> list[int]:
+            return [1]
+
+    assert_type(OfItsOwn().run_workflow("etl"), Result)
+    assert_type(Later().run_workflow("etl"), list[int])
 
 
 def test_who_forgets_to_listen_is_told() -> None:
