@@ -66,7 +66,7 @@ class Mine(EventListener):
         print("listening")
         threading.Event().wait()
 
-threading.Thread(target=Mine().start_listening).start()
+threading.Thread(target={}).start()
 """
 
 
@@ -113,9 +113,10 @@ def test_a_class_alone_is_made_and_started(here: Cluster, number: signal.Signals
     assert daemon.lines[1:] == ["cleaned up"]
 
 
-def test_a_thread_that_is_left_behind_goes_on_and_is_ended(new_cluster: NewCluster) -> None:
+@pytest.mark.parametrize("target", ["Mine().start_listening", "threading.Event().wait"])
+def test_a_thread_that_is_left_behind_goes_on_and_is_ended(target: str, new_cluster: NewCluster) -> None:
     cluster = new_cluster()
-    (cluster.folder / "mine.py").write_text(THREAD)
+    (cluster.folder / "mine.py").write_text(THREAD.format(target))
     daemon = cluster.spawn("listen", "mine.py")
     daemon.wait_for("listening")
     daemon.signal(signal.SIGTERM)
