@@ -1,0 +1,276 @@
+"""Builds the interpreter of the portable program: CPython from Debian's sources, compiled against an old glibc.
+
+    python build/interpreter.py FOLDER
+
+makes FOLDER/python (a Python with its standard library) and FOLDER/lib (the C++ run time that libraries in wheels
+need). What is there already, made from the same inputs, is kept. Needs a Debian with `apt-get`, `dpkg-dev` and network
+access to its archive, and takes about ten minutes on two cores.
+
+The compiler is that of the zig project, which comes as a PyPI package and can aim at any glibc; all libraries are
+linked in statically, so the result needs nothing but that glibc.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+#: The oldest glibc that the result runs with; the wheels of its libraries need 2.25 and more.
+TARGET = "x86_64-linux-gnu.2.17"
+
+ZIG = "ziglang==0.17.1"
+
+#: Debian's release whose sources are taken, and an older one whose C++ run time is.
+SOURCES = "bookworm"
+RUN_TIME = "bullseye"
+
+#: Where the interpreter believes to live: always the same, so that the same inputs make the same bytes.
+PREFIX = "/opt/cdktr"
+
+#: What a build may tell of its time: nothing.
+EPOCH = "1700000000"
+
+TERMINALS = "xterm,xterm-256color,screen,screen-256color,tmux,tmux-256color,linux,vt100,vt220,ansi"
+
+#: Source package -> commands that build and install it as a static library under $OUT.
+LIBRARIES: Mapping[str, str] = {
+    "zlib": "./configure --static --prefix=$OUT && make -j2 libz.a && make install",
+    "bzip2": (
+        'make -j2 libbz2.a CC="$CC" AR="$AR" RANLIB="$RANLIB" CFLAGS="$CFLAGS -D_FILE_OFFSET_BITS=64" &&'
+        " cp libbz2.a $OUT/lib && cp bzlib.h $OUT/include"
+    ),
+    "xz-utils": (
+        "./configure --prefix=$OUT --disable-shared --with-pic --disable-xz --disable-xzdec --disable-lzmadec"
+        " --disable-lzmainfo --disable-scripts --disable-doc --disable-nls && make -j2 && make install"
+    ),
+    "libffi": (
+        "./configure --prefix=$OUT --disable-shared --with-pic --disable-exec-static-tramp --disable-docs"
+        " --disable-multi-os-directory && make -j2 && make install"
+    ),
+    "ncurses": (
+        "./configure --prefix=$OUT --without-shared --without-debug --enable-widec --without-ada --without-cxx"
+        f" --without-cxx-binding --without-manpages --without-progs --without-tests --with-fallbacks={TERMINALS}"
+        " --with-terminfo-dirs=/etc/terminfo:/lib/terminfo:/usr/share/terminfo:/usr/lib/terminfo"
+        " --with-default-terminfo-dir=/usr/share/terminfo --disable-stripping && make -j2 && make install"
+    ),
+    "openssl": (
+        "./Configure linux-x86_64 no-shared no-tests no-engine no-dso no-async --prefix=$OUT --libdir=lib"
+        " --openssldir=/etc/ssl && make -j2 build_libs && make install_dev"
+    ),
+    "sqlite3": (
+        "./configure --prefix=$OUT --disable-shared --disable-tcl --disable-readline --with-pic"
+        " && make -j2 sqlite3.h libsqlite3.la && make install-libLTLIBRARIES install-includeHEADERS"
+        " || { make sqlite3.c && $CC $CFLAGS -c sqlite3.c -o s.o && $AR rcs $OUT/lib/libsqlite3.a s.o"
+        " && cp sqlite3.h sqlite3ext.h $OUT/include; }"
+    ),
+}
+
+PYTHON = "python3.11"
+
+
+def run(command: Sequence[str], cwd: Path, env: Mapping[str, str], log: Path) -> None:
+    """Run to the end, output into `log`. Raises SystemExit that shows the end of it."""
+    with log.open("ab") as file:
+        done = subprocess.run(command, cwd=cwd, env=dict(env), stdout=file, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+        raise SystemExit(f"{tail}\n\n{' '.join(command)[:200]}: exit code {done.returncode}; all of it is in {log}")
+
+
+class Apt:
+    """Debian's archive, at the mirror that this host uses already, asked with an index of its own in `folder`."""
+
+    def __init__(self, folder: Path, kind: str, release: str) -> None:
+        (folder / "lists/partial").mkdir(parents=True, exist_ok=True)
+        (folder / "list").write_text(f"{kind} [signed-by={keyring()}] {mirror()} {release} main\n")
+        pairs = {
+            "Dir::Etc::sourcelist": folder / "list",
+            "Dir::Etc::sourceparts": "-",
+            "Dir::State::lists": folder / "lists",
+            "Dir::Cache": folder,
+            "APT::Sandbox::User": "root",
+            "Acquire::Check-Valid-Until": "false",
+        }
+        self._options = [word for name, value in pairs.items() for word in ("-o", f"{name}={value}")]
+        self._folder = folder
+        self.call("update", cwd=folder)
+
+    def call(self, *words: str, cwd: Path) -> None:
+        """`apt-get WORDS`, without a question."""
+        run(["apt-get", "-q", *self._options, *words], cwd, os.environ, self._folder / "log")
+
+
+def mirror() -> str:
+    """The address of Debian's archive as the sources of this host name it. Raises SystemExit where there is none."""
+    files = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    for text in (file.read_text(errors="replace") for file in files if file.is_file()):
+        if found := re.search(r"^(?:deb(?:\s+\[[^]]*\])?|URIs:)\s+(\S+/debian/?)(?:\s|$)", text, re.MULTILINE):
+            return found[1]
+    raise SystemExit("This host names no Debian archive in /etc/apt: the portable interpreter is built on Debian")
+
+
+def keyring() -> Path:
+    """The keys of Debian's archive."""
+    return Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+def tools(folder: Path) -> dict[str, str]:
+    """The compiler, and the environment in which it is the one that is found."""
+    zig = folder / "zig"
+    if not (zig / "ziglang").is_dir():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        run([*pip, "--target", str(zig), ZIG], folder, os.environ, folder / "zig.log")
+    wrappers = folder / "bin"
+    wrappers.mkdir(exist_ok=True)
+    program = zig / "ziglang/zig"
+    mapped = f"-ffile-prefix-map={folder}=/build"
+    for name, words in {
+        "cc": f"cc -target {TARGET} -Wno-date-time {mapped}",
+        "c++": f"c++ -target {TARGET} -Wno-date-time {mapped}",
+        "ar": "ar",
+        "ranlib": "ranlib",
+    }.items():
+        (wrappers / name).write_text(f'#!/bin/sh\nexec "{program}" {words} "$@"\n')
+        (wrappers / name).chmod(0o755)
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    return kept | {
+        **{
+            name: str(wrappers / tool)
+            for name, tool in {"CC": "cc", "CXX": "c++", "AR": "ar", "RANLIB": "ranlib"}.items()
+        },
+        "OUT": str(folder / "out"),
+        "CFLAGS": "-O2 -fPIC -g0",
+        "SOURCE_DATE_EPOCH": EPOCH,
+        "ZERO_AR_DATE": "1",
+        "LC_ALL": "C.UTF-8",
+        "ZIG_GLOBAL_CACHE_DIR": str(folder / "zig-cache"),
+        "PKG_CONFIG_LIBDIR": str(folder / "out/lib/pkgconfig"),
+    }
+
+
+def unpacked(sources: Path, package: str) -> Path:
+    """The folder into which `apt-get source` unpacked a package."""
+    [description] = sources.glob(f"{package}_*.dsc")
+    text = description.read_text(errors="replace")
+    version = re.search(r"^Version: (?:\d+:)?(.+?)(?:-[^-\n]*)?$", text, re.MULTILINE)
+    assert version is not None
+    return sources / f"{package}-{version[1]}"
+
+
+def build_libraries(sources: Path, env: Mapping[str, str]) -> None:
+    """Each of LIBRARIES, under $OUT."""
+    out = Path(env["OUT"])
+    for name in ("lib", "include"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    for package, script in LIBRARIES.items():
+        done = out / f".{package}"
+        if not done.exists():
+            print(f"  {package}", flush=True)
+            run(["sh", "-ec", script], unpacked(sources, package), env, out / f"{package}.log")
+            done.touch()
+
+
+def build_python(sources: Path, env: Mapping[str, str], target: Path) -> None:
+    """CPython as a shared library, with its extension modules, in `target`."""
+    print(f"  {PYTHON}", flush=True)
+    source, out = unpacked(sources, PYTHON), env["OUT"]
+    log = Path(out) / "python.log"
+    setup = source / "setup.py"
+    text = setup.read_text()
+    for before, after in (
+        # Nothing of this host: neither its headers nor its libraries.
+        ("system_lib_dirs = ['/lib64', '/usr/lib64', '/lib', '/usr/lib']", "system_lib_dirs = []"),
+        ("system_include_dirs = ['/usr/include']", "system_include_dirs = []"),
+        ("        self.add_multiarch_paths()\n", ""),
+        # Debian's fix of a weakness in expat takes a header that only the core may include.
+        (
+            "Extension('pyexpat', sources=['pyexpat.c'])",
+            "Extension('pyexpat', sources=['pyexpat.c'], extra_compile_args=['-DPy_BUILD_CORE_MODULE'])",
+        ),
+    ):
+        text = text.replace(before, after, 1)
+    setup.write_text(text)
+    made = source / "made"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    env = {
+        **env,
+        "CFLAGS": "-O2 -g0",
+        "CPPFLAGS": f"-I{out}/include -I{out}/include/ncursesw",
+        "LDFLAGS": f"-L{out}/lib",
+    }
+    options = ["--enable-shared", "--without-ensurepip", "--disable-test-modules", f"--with-openssl={out}"]
+    options += [f"--prefix={PREFIX}", f"--with-build-python={base_python()}"]
+    run(["../configure", *options], made, env, log)
+    makefile = made / "Makefile"
+    text = re.sub(r"-Wl,-h,?", "-Wl,-soname,", makefile.read_text())
+    # The compiler takes no library for the only thing to link.
+    text = text.replace("\t$(BLDSHARED) $(NO_AS_NEEDED) -o $@ -Wl,-soname,$@ $^", "\tcp $^ $@")
+    makefile.write_text(text)
+    run(["make", "-j2"], made, env, log)
+    [built] = made.glob("build/lib*/_sysconfigdata__linux_*.py")
+    # The name under which the installation looks for it.
+    shutil.copy(built, built.with_name(built.name.replace("__linux_", "__", 1)))
+    run(["make", "install", f"DESTDIR={target}"], made, env, log)
+
+
+def base_python() -> str:
+    """The interpreter itself, not the link of an environment. Raises SystemExit for another version than PYTHON."""
+    path = shutil.which(f"{sys.base_prefix}/bin/{PYTHON}") or shutil.which(PYTHON)
+    if path is None:
+        raise SystemExit(f"Building {PYTHON} needs a {PYTHON} on this host: sudo apt-get install {PYTHON}")
+    return path
+
+
+def take_run_time(folder: Path) -> None:
+    """libstdc++ and libgcc_s of an older Debian: those of this host need its own glibc."""
+    apt = Apt(folder / "apt-runtime", "deb", RUN_TIME)
+    work, lib = folder / "runtime", folder / "lib"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    lib.mkdir(exist_ok=True)
+    apt.call("download", f"libstdc++6/{RUN_TIME}", f"libgcc-s1/{RUN_TIME}", cwd=work)
+    for package in sorted(work.glob("*.deb")):
+        run(["dpkg-deb", "-x", package.name, "x"], work, os.environ, folder / "apt-runtime/log")
+    for name in ("libstdc++.so.6", "libgcc_s.so.1"):
+        [found] = work.glob(f"x/**/{name}")
+        shutil.copy(found.resolve(), lib / name)
+
+
+def inputs() -> str:
+    """What the result is made of, as one number: this recipe, which names the release of the sources."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+def main() -> None:
+    """Build, unless it was."""
+    folder = Path(sys.argv[1]).resolve()
+    stamp = folder / "inputs"
+    if stamp.is_file() and stamp.read_text() == inputs():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    env, sources = tools(folder), folder / "sources"
+    if not sources.is_dir():
+        print("Fetching the sources …", flush=True)
+        fresh = folder / "sources.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        Apt(folder / "apt", "deb-src", SOURCES).call("source", *LIBRARIES, PYTHON, cwd=fresh)
+        fresh.rename(sources)
+    print("Building the portable interpreter, about ten minutes …", flush=True)
+    build_libraries(sources, env)
+    target = folder / "installed"
+    shutil.rmtree(target, ignore_errors=True)
+    build_python(sources, env, target)
+    shutil.rmtree(folder / "python", ignore_errors=True)
+    (target / PREFIX.lstrip("/")).rename(folder / "python")
+    take_run_time(folder)
+    stamp.write_text(inputs())
+
+
+if __name__ == "__main__":
+    main()
