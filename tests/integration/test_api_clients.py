@@ -9,7 +9,6 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -163,16 +162,15 @@ class Relay:
             there.join(PATIENCE_S)
 
     def _pass_on(self, source: socket.socket, sink: socket.socket, kept: bytearray) -> None:
-        try:
+        with suppress(OSError):
             # However long it is, only the first kilobytes are torn.
             while data := source.recv(self._piece if len(kept) < 4096 else 2**16):
                 with self._news:
                     kept += data
                     self._news.notify_all()
                 sink.sendall(data)
+        with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
 
     def wait_for(self, asked: bytes) -> None:
         """Return when the client has asked this."""
@@ -193,8 +191,9 @@ def shown_bytes() -> Iterator[tuple[str, bytes]]:
     """The worked example of the page: who says it, and what."""
     [block] = re.findall(r"^```text\n(client .*?)^```", API_PAGE.read_text(), re.MULTILINE | re.DOTALL)
     for line in block.splitlines():
-        if match := re.fullmatch(r"(client|principal)? +((?:[0-9a-f]{2} )+) *.*", line):
-            yield match[1] or "", bytes.fromhex(match[2])
+        match = re.match(r"(client|principal|) +((?:[0-9a-f]{2}\b ?)+)", line)
+        assert match, line
+        yield match[1], bytes.fromhex(match[2])
 
 
 def test_the_bytes_on_the_page_are_those_on_the_wire(ask: Ask, port: int) -> None:
