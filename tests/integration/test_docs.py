@@ -4,10 +4,13 @@ import ast
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from cdktr.cron import Schedule
 from cdktr.messages import Structured
 from cdktr.parse import parse_workflow
 from cdktr.protocol import VERBS
@@ -240,6 +243,24 @@ def test_the_workflow_page_names_every_key() -> None:
     head = "".join(f"{key}: {values[key]}\n" for key in keys["w"] if key != "tasks")
     made = parse_workflow(head + tasks, "all", "all.yml")
     assert made.timeout_s == made.tasks["t"].timeout_s == 300
+
+
+def test_the_clock_page_is_right() -> None:
+    """The table of the days on which a clock changes."""
+    table = (ROOT / "docs" / "cron.md").read_text().partition("<!-- fires -->\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip().strip("`") for cell in row.strip("|").split(" | ")] for row in table.splitlines()[2:]]
+    assert len(rows) > 5
+    for cron, zone, day, shown in rows:
+        begin = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(zone))
+        schedule, end = Schedule.parse(cron, zone), (begin + timedelta(days=1)).astimezone(UTC)
+        time, fires = schedule.next_after(begin.astimezone(UTC) - timedelta(seconds=1)), []
+        while time < end:
+            fires.append(time.astimezone(begin.tzinfo).isoformat("T", "minutes").partition("T")[2])
+            time = schedule.next_after(time)
+        if match := re.match(r"(\d+) times", shown):
+            assert len(fires) == int(match[1]), (cron, zone, day)
+        else:
+            assert ", ".join(fires) == shown, (cron, zone, day)
 
 
 def test_the_sample_workflows_run(new_cluster: NewCluster, tmp_path: Path) -> None:
