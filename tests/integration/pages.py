@@ -54,12 +54,11 @@ _PORTS = ("5561", "5562", "5563", "5570", "8080")
 
 #: Of systemd, what units here may say, by section; held even where there is no systemd-analyze.
 _UNIT_KEYS = {
-    "Unit": "Description Documentation After Wants Requires PartOf",
-    "Service": "Type User Group WorkingDirectory Environment EnvironmentFile ExecStart KillMode TimeoutStopSec Restart "
-    "RestartSec RestartPreventExitStatus SuccessExitStatus LimitNOFILE UMask StateDirectory StateDirectoryMode "
-    "NoNewPrivileges ProtectSystem ProtectHome PrivateTmp PrivateDevices ProtectKernelTunables ProtectKernelModules "
-    "ProtectControlGroups RestrictSUIDSGID RestrictRealtime LockPersonality ReadWritePaths MemoryMax TasksMax "
-    "OOMPolicy",
+    "Unit": "Description After Wants StartLimitIntervalSec",
+    "Service": "User WorkingDirectory EnvironmentFile ExecStart KillMode TimeoutStopSec Restart RestartSec "
+    "RestartPreventExitStatus LimitNOFILE StateDirectory StateDirectoryMode NoNewPrivileges ProtectSystem ProtectHome "
+    "PrivateTmp PrivateDevices ProtectKernelTunables ProtectKernelModules ProtectControlGroups RestrictSUIDSGID "
+    "RestrictRealtime LockPersonality TasksMax OOMPolicy",
     "Install": "WantedBy",
 }
 
@@ -263,6 +262,9 @@ class Reader:
     def _start(self, command: str, printed: str | None) -> None:
         if "start principal" in command and "--standby" not in command:
             for daemon in reversed(self._daemons):
+                # The page may have stopped it itself.
+                if "Principal stopped" in daemon.text:
+                    daemon.wait()
                 assert daemon.stop() == 0, daemon.text
             self._daemons.clear()
         script = f". {shlex.quote(str(self._shell))}\nexec env {self._own(command)}"
