@@ -17,11 +17,11 @@ from cdktr import __version__
 from cdktr import protocol as p
 from cdktr.catalog import Catalog, Changes
 from cdktr.codec import workflow_to_json
-from cdktr.coordinator import Coordinator
+from cdktr.coordinator import Accepted, Coordinator
 from cdktr.errors import CdktrError, ProtocolError, StoreError, UnprocessableError
 from cdktr.legacy import OldAgents
 from cdktr.logs import MAX_WAITING_BYTES, LogHub
-from cdktr.messages import Request, milliseconds, named
+from cdktr.messages import Request, milliseconds, name_of_event, named
 from cdktr.pages import page_size
 from cdktr.reading import Reading
 from cdktr.store import Store
@@ -50,11 +50,11 @@ class HandedOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """A reply that may leave once everything decided so far is durable; the run that must not be if it cannot."""
+class OnceDurable:
+    """A reply that may leave once everything decided so far is durable; what must not be if it cannot."""
 
     reply: p.Reply
-    run_id: str | None
+    accepted: Accepted
 
 
 class Api:
@@ -88,7 +88,7 @@ class Api:
         try:
             request = self._decode(frames)
             result = HANDLERS[type(request)](self, request)
-            if isinstance(result, Accepted):
+            if isinstance(result, OnceDurable):
                 self._coordinator.when_durable(partial(self._told, result, send))
                 return
             if not isinstance(result, p.Reply):
@@ -104,10 +104,10 @@ class Api:
             raise ProtocolError(f"A request is one frame, not {len(frames)}")
         return p.decode(frames[0])
 
-    def _told(self, accepted: Accepted, send: Send, error: StoreError | None) -> None:
+    def _told(self, result: OnceDurable, send: Send, error: StoreError | None) -> None:
         if error is not None:
-            self._coordinator.withdraw(accepted.run_id)
-        send(accepted.reply if error is None else _error_reply(error))
+            self._coordinator.withdraw(result.accepted)
+        send(result.reply if error is None else _error_reply(error))
 
     @staticmethod
     async def _later(result: Awaitable[p.Reply | HandedOut], send: Send) -> None:
@@ -136,9 +136,9 @@ class Api:
             self._listing = (workflows, reply)
         return self._listing[1]
 
-    def run_task(self, request: p.RunTask) -> Accepted:
+    def run_task(self, request: p.RunTask) -> OnceDurable:
         """Trigger a run with default parameters."""
-        return Accepted(p.OK, self._coordinator.accept(request.workflow_id, {}, "manual", None))
+        return OnceDurable(p.OK, self._coordinator.accept(request.workflow_id, {}, "manual", None))
 
     def register_agent(self, request: p.RegisterAgent) -> p.Reply:
         """Registration or heartbeat."""
@@ -217,11 +217,13 @@ class Api:
             }
         )
 
-    def trigger(self, request: p.Trigger) -> Accepted:
+    def trigger(self, request: p.Trigger) -> OnceDurable:
         """Trigger a run and tell its id."""
-        facts = (request.params, request.trigger, request.scheduled_ms)
-        run_id = self._coordinator.accept(request.workflow_id, *facts)
-        return Accepted(p.success({"workflow_instance_id": run_id}), run_id)
+        key = None if request.key is None else name_of_event(request.key)
+        facts = (request.params, request.trigger, request.scheduled_ms, key)
+        accepted = self._coordinator.accept(request.workflow_id, *facts)
+        answer = {"workflow_instance_id": accepted.run_id}
+        return OnceDurable(p.success(answer | {"repeated": True} if accepted.repeated else answer), accepted)
 
     def heartbeat(self, request: p.Heartbeat) -> p.Reply:
         """An agent is alive."""
@@ -311,7 +313,7 @@ class Api:
 
 
 #: Every request's handler; a test holds it against `protocol.VERBS`.
-HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | Accepted | Awaitable[p.Reply | HandedOut]"]] = {
+HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | OnceDurable | Awaitable[p.Reply | HandedOut]"]] = {
     p.Ping: Api.ping,
     p.ListWorkflows: Api.list_workflows,
     p.RunTask: Api.run_task,

@@ -8,13 +8,14 @@ import os
 import selectors
 import socket
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import zmq
 
-from cdktr.errors import UnreachableError
+from cdktr.errors import CdktrError, UnreachableError
 from cdktr.settings import Address, addresses
 
 #: Bytes; a larger message ends the connection that sends it. A principal takes less from anybody than a client takes
@@ -131,13 +132,13 @@ class _Knock:
 class Caller:
     """A connection to one of several principals, one request at a time. For one thread."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """`host` may be a list, as in `CDKTR_PRINCIPAL_HOST`."""
+    def __init__(self, host: str, port: int, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """`host` may be a list, as in `CDKTR_PRINCIPAL_HOST`. The context is the owner's to end."""
         #: Where to begin comes first.
         self._addresses = list(addresses(host, port))
         #: All of them, for people.
         self.address = ", ".join(map(str, self._addresses))
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context = context
         self._raw: zmq.Socket[bytes] | None = None
         #: Readable when the connection broke.
         self._monitor: zmq.Socket[bytes] | None = None
@@ -146,13 +147,18 @@ class Caller:
         """Ask and return the reply. Raises UnreachableError: at once where nothing listens, when the connection
         breaks, or after `timeout_s`; then the next call begins at the next address."""
         raw, monitor = self._connected(timeout_s)
-        raw.send(message)
-        poller = zmq.Poller()
-        for each in (raw, monitor):
-            poller.register(each, zmq.POLLIN)
-        ready = dict(poller.poll(int(timeout_s * 1000)))
-        if raw in ready:
-            return raw.recv()
+        try:
+            raw.send(message)
+            poller = zmq.Poller()
+            for each in (raw, monitor):
+                poller.register(each, zmq.POLLIN)
+            ready = dict(poller.poll(int(timeout_s * 1000)))
+            if raw in ready:
+                return raw.recv()
+        except BaseException:
+            # As by Ctrl-C: what is asked next must not get this reply.
+            self.close_socket()
+            raise
         # A REQ socket that got no answer cannot be used again.
         self.close_socket()
         silent = self._addresses.pop(0)
@@ -208,7 +214,51 @@ class Caller:
             self._monitor.close()
         self._raw = self._monitor = None
 
+
+class Callers:
+    """Connections to one of several principals, for any number of threads: a call has one for itself, so that none
+    waits for another that rests at the principal. One that is idle again serves the next call."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """As `Caller`. Raises SettingError for what is no host."""
+        self._where = (host, port)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._lock = threading.Lock()
+        self._idle = [Caller(host, port, self._context)]
+        self._busy = 0
+        self._is_closed = False
+
+    def call(self, message: bytes, timeout_s: float) -> bytes:
+        """As `Caller.call`. Raises CdktrError after `close`."""
+        caller = self._borrow()
+        try:
+            return caller.call(message, timeout_s)
+        finally:
+            self._give_back(caller)
+
+    def _borrow(self) -> Caller:
+        with self._lock:
+            if self._is_closed:
+                raise CdktrError("This connection to the principal was closed; make another")
+            self._busy += 1
+            # The one that was used last: others may have been idle for so long that their connection is gone.
+            return self._idle.pop() if self._idle else Caller(*self._where, self._context)
+
+    def _give_back(self, caller: Caller) -> None:
+        with self._lock:
+            self._busy -= 1
+            self._idle.append(caller)
+            if self._is_closed:
+                self._drop()
+
     def close(self) -> None:
-        """Drop everything."""
-        self.close_socket()
-        self._context.term()
+        """Drop everything that is idle now, and what is not as soon as it is."""
+        with self._lock:
+            self._is_closed = True
+            self._drop()
+
+    def _drop(self) -> None:
+        while self._idle:
+            self._idle.pop().close_socket()
+        if not self._busy:
+            self._context.term()

@@ -1,4 +1,4 @@
-"""The principal as Python sees it: one method a request, over one connection. Needs nothing but pyzmq.
+"""The principal as Python sees it: one method a request, for any number of threads. Needs nothing but pyzmq.
 
 `Principal` has the methods of the original `python-cdktr`, which return a `Result`; and `ask`, which the command line
 uses, which returns the value or raises.
@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cdktr import protocol as p
-from cdktr.caller import Caller
-from cdktr.errors import CdktrError, NotFoundError, RefusedError, StoreError, UnreachableError
+from cdktr.caller import Callers
+from cdktr.errors import CdktrError, NotFoundError, RefusedError, SettingError, StoreError, UnreachableError
 from cdktr.messages import Request, load
+from cdktr.settings import Settings, addresses
 
 #: Milliseconds that one request rests at the principal at most; longer waits ask again.
 REST_MS = 20_000
@@ -41,7 +42,7 @@ class Result:
 
 
 class Principal:
-    """A connection to a principal. Not for several threads at once."""
+    """A principal. May be used by several threads at once: one that rests at the principal keeps no other waiting."""
 
     def __init__(
         self,
@@ -54,9 +55,16 @@ class Principal:
 
         `on_away` is told True when the principal is waited for, and False when it is back.
         """
-        self._caller = Caller(host, port)
+        self._callers = Callers(host, port)
         self._timeout_s = timeout_s
         self._on_away = on_away
+
+    @classmethod
+    def of(cls, settings: Settings, on_away: Callable[[bool], None] | None = None) -> "Principal":
+        """The one that the settings name. Raises SettingError."""
+        if not all(address.port for address in addresses(settings.connect_host, settings.principal_port)):
+            raise SettingError("CDKTR_PRINCIPAL_PORT is 0, which is no port to connect to; say which one it is")
+        return cls(settings.connect_host, settings.principal_port, settings.timeout_s, on_away)
 
     def __enter__(self) -> "Principal":
         return self
@@ -65,8 +73,8 @@ class Principal:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
-        self._caller.close()
+        """Close its connections; one that another thread waits for, when that has its answer."""
+        self._callers.close()
 
     # The original library's methods.
 
@@ -78,9 +86,18 @@ class Principal:
         """Workflow id -> Workflow, as JSON objects."""
         return self._result(p.ListWorkflows())
 
-    def run_workflow(self, workflow_id: str, params: Mapping[str, Any] | None = None) -> Result:
-        """Trigger a run; the payload is {"workflow_instance_id": …}."""
-        return self._result(p.Trigger(workflow_id, dict(params or {}), "listener"))
+    def run_workflow(self, workflow_id: str, params: Mapping[str, Any] | None = None, key: str | None = None) -> Result:
+        """Trigger a run; the payload is {"workflow_instance_id": …}. Values of `params` are text, numbers, True, False.
+
+        `key`, at most 200 characters, names the event that the run is for: however often it is sent for this workflow,
+        it makes one run. The payload then has the id of that run, and `"repeated": True`.
+        """
+        given = dict(params or {})
+        for name, value in given.items():
+            if not isinstance(value, str | int | float):
+                what = f"{name!r} of {workflow_id} is a {type(value).__name__}"
+                return Result(False, f"The parameter {what}; text, numbers, True and False can be given")
+        return self._result(p.Trigger(workflow_id, given, "listener", key=key))
 
     def query_logs(
         self,
@@ -116,7 +133,7 @@ class Principal:
 
         Raises UnreachableError, RefusedError (the request is at fault), NotFoundError, StoreError (the principal is).
         """
-        reply = p.decode_reply(self._caller.call(request.encode(), self._timeout_s + rest_s))
+        reply = p.decode_reply(self._callers.call(request.encode(), self._timeout_s + rest_s))
         if reply.kind == "SUCCESS":
             return load(reply.payload or "", f"the reply to {request.verb}")
         if reply.payload is None:

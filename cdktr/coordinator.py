@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cdktr.codec import assignment_to_json
 from cdktr.dispatch import AHEAD_MS, Dispatch
@@ -34,6 +34,14 @@ class _Waiter:
 
     count: int
     answer: asyncio.Future[list[dict[str, Any]]]
+
+
+class Accepted(NamedTuple):
+    """What became of a trigger: its run, None for a scheduled time that was accepted before; and whether this is the
+    run of a trigger with the same key that was accepted before."""
+
+    run_id: str | None
+    repeated: bool = False
 
 
 class Coordinator:
@@ -89,26 +97,40 @@ class Coordinator:
     # Triggers.
 
     async def trigger(
-        self, workflow_id: str, params: Mapping[str, Any], trigger: str, scheduled_ms: int | None
+        self,
+        workflow_id: str,
+        params: Mapping[str, Any],
+        trigger: str,
+        scheduled_ms: int | None,
+        key: str | None = None,
     ) -> str | None:
         """Accept a run; returns its id when it is durable. Otherwise as `accept`."""
-        run_id = self.accept(workflow_id, params, trigger, scheduled_ms)
+        accepted = self.accept(workflow_id, params, trigger, scheduled_ms, key)
         try:
             await self.durably()
         except StoreError:
-            self.withdraw(run_id)
+            self.withdraw(accepted)
             raise
-        return run_id
+        return accepted.run_id
 
-    def accept(self, workflow_id: str, params: Mapping[str, Any], trigger: str, scheduled_ms: int | None) -> str | None:
-        """Decide on a trigger: the id of the run, None for a scheduled time that was accepted before. Nobody may be
-        told before it is durable; when it cannot be, `withdraw` it.
+    def accept(
+        self,
+        workflow_id: str,
+        params: Mapping[str, Any],
+        trigger: str,
+        scheduled_ms: int | None,
+        key: str | None = None,
+    ) -> Accepted:
+        """Decide on a trigger. Nobody may be told before it is durable, nor of a repeated one, whose first may not be
+        durable yet; when it cannot be, `withdraw` it.
 
         Raises NotFoundError, DefinitionError for the parameters, StoreError while nothing can be made durable.
         """
         if self.is_stopping:
             raise StoreError("The principal is stopping; try again when it has been started again")
         self.ledger.check()
+        if key is not None and (run_id := self.dispatch.keys.run_of(workflow_id, key)) is not None:
+            return Accepted(run_id, repeated=True)
         self._hub.check_room()
         workflow = self._find(workflow_id)
         if workflow is None:
@@ -121,11 +143,14 @@ class Coordinator:
             raise RefusedError(
                 f"The scheduled time {scheduled_ms} lies in the future; only what is due can be triggered"
             )
-        run = self.dispatch.accept(workflow_id, now_ms=now, params=params, trigger=trigger, scheduled_ms=scheduled_ms)
-        return None if run is None else run.id
+        facts: dict[str, Any] = {"trigger": trigger, "scheduled_ms": scheduled_ms, "key": key}
+        run = self.dispatch.accept(workflow_id, now_ms=now, params=params, **facts)
+        return Accepted(None if run is None else run.id)
 
-    def withdraw(self, run_id: str | None) -> None:
-        """Who triggered it is told that it was not accepted: then it must not run later."""
+    def withdraw(self, accepted: Accepted) -> None:
+        """Who triggered it is told that it was not accepted: then it must not run later. The run of a repeated one is
+        that of another, who is told for himself."""
+        run_id = None if accepted.repeated else accepted.run_id
         if run_id is not None and self.dispatch.withdraw(run_id, now_ms(), "the trigger could not be made durable"):
             self.settle()
 
@@ -163,7 +188,7 @@ class Coordinator:
 
     def heard(self, agent_id: str, slots: int | None = None, version: str | None = None) -> None:
         """An agent gave a sign of life."""
-        if self.dispatch.heard(agent_id, time.monotonic(), now_ms(), slots, version):
+        if self.dispatch.agents.heard(agent_id, time.monotonic(), now_ms(), slots, version):
             log.info("Agent %s registered", agent_id)
 
     async def lease(self, request: LeaseWork) -> dict[str, Any]:
@@ -271,8 +296,8 @@ class Coordinator:
 
     def check(self, interval_s: float) -> None:
         """Give up agents that were silent for too long; to be called every `interval_s`."""
-        for agent_id in self.dispatch.expire(time.monotonic(), interval_s):
-            self._lose(agent_id, f"agent {agent_id} was lost: no heartbeat for {self.dispatch.timeout_s:g} s")
+        for agent_id in self.dispatch.agents.expire(time.monotonic(), interval_s):
+            self._lose(agent_id, f"agent {agent_id} was lost: no heartbeat for {self.dispatch.agents.timeout_s:g} s")
 
     def _lose(self, agent_id: str, why: str) -> None:
         leases = self.dispatch.leases_of(agent_id)

@@ -1,21 +1,22 @@
-"""The principal's state: queue, leases, agents, schedules. The law: every decision about who runs what, and
+"""The principal's state: queue, leases, schedules. The law: every decision about who runs what, and
 whose word counts, is made here, and every change of it is an event of `EVENTS`.
 
 A method decides and applies; the events that made the change are collected in `changes`, for the journal and the
 history. Replaying them over an older snapshot gives the same state: `apply` is the only place that writes it.
-Agents and their heartbeats are not journaled: after a restart each has a whole timeout to come back.
+Agents and their heartbeats are not journaled: see `presence`.
 
 `now` is the monotonic clock in seconds; `*_ms` is the wall clock, and is only kept, never compared with `now`.
 Every run is in exactly one of `queued`, `leases`, `finished` (until it is forgotten).
 """
 
-import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cdktr.errors import RefusedError
+from cdktr.keys import Keys
+from cdktr.presence import Agents
 from cdktr.records import AgentInfo, Change, Lease, QueuedRun, RunStatus, plain
 from cdktr.text import slug
 from cdktr.times import Times
@@ -30,25 +31,10 @@ MAX_DELIVERIES = 5
 AHEAD_MS = 60_000
 
 
-@dataclass(slots=True)
-class Agent:
-    """A registered agent; the monotonic and the wall time of its last word."""
-
-    seen: float
-    seen_us: int
-    slots: int | None = None
-    version: str | None = None
-    spooled_bytes: int = 0
-    dropped_lines: int = 0
-    #: Runs that it holds and that have ended, which only their agent knows as yet.
-    ended: Collection[str] = ()
-
-
 class Dispatch:
     """See the module. `timeout_s` is the silence after which an agent is lost."""
 
     def __init__(self, timeout_s: float) -> None:
-        self.timeout_s = timeout_s
         self.queued: dict[str, QueuedRun] = {}
         self.leases: dict[str, Lease] = {}
         self.finished: dict[str, RunStatus] = {}
@@ -56,13 +42,14 @@ class Dispatch:
         self.accepted: dict[str, Times] = {}
         #: Workflow id -> what makes the schedule that is kept, and since when (milliseconds).
         self.kept: dict[str, tuple[str, int]] = {}
+        #: The keys of triggers that were accepted.
+        self.keys = Keys()
         self.next_number = 0
-        self.agents: dict[str, Agent] = {}
+        self.agents = Agents(timeout_s)
         self.changes: list[Change] = []
         self._aliases: dict[str, str] = {}
         #: The tokens of ended runs whose end was reported by their agent.
         self._ended_by: dict[str, str] = {}
-        self._last_check: float | None = None
 
     # Runs: accept, hand out, start, end.
 
@@ -74,13 +61,16 @@ class Dispatch:
         params: Mapping[str, Any] | None = None,
         trigger: str = "manual",
         scheduled_ms: int | None = None,
+        key: str | None = None,
     ) -> QueuedRun | None:
-        """Queue a new run. None when its scheduled time was accepted before."""
+        """Queue a new run. None when its scheduled time was accepted before. A `key` must be new: see `keys`."""
         if scheduled_ms is not None and self._times(workflow_id).has(scheduled_ms, now_ms):
             return None
         run_id, number = self._free_id()
         run: dict[str, Any] = {"id": run_id, "workflow_id": workflow_id, "params": dict(params or {})}
         run |= {"trigger": trigger, "scheduled_ms": scheduled_ms, "queued_ms": now_ms, "number": number}
+        if key is not None:
+            run["key"] = key
         self._do("queued", run=run, number=number + 1)
         return self.queued[run_id]
 
@@ -155,7 +145,7 @@ class Dispatch:
 
     def withdraw(self, run_id: str, now_ms: int, detail: str) -> bool:
         """A trigger could not be accepted after all: its run is as if it had never been, but in the history, and its
-        scheduled time can be triggered again. False when it was started or ended meanwhile."""
+        scheduled time and its key can be triggered again. False when it was started or ended meanwhile."""
         lease = self.leases.get(run_id)
         run = self.queued.get(run_id) if lease is None or lease.started else lease.run
         if run is None:
@@ -194,33 +184,7 @@ class Dispatch:
             if lease.run.id not in held and not lease.legacy:
                 self.requeue(lease, now_ms, f"the assignment never reached agent {agent_id}")
 
-    # Agents: heartbeats and loss.
-
-    def heard(
-        self, agent_id: str, now: float, now_ms: int, slots: int | None = None, version: str | None = None
-    ) -> bool:
-        """An agent gave a sign of life; True when it is new."""
-        agent = self.agents.get(agent_id)
-        if agent is None:
-            self.agents[agent_id] = Agent(now, now_ms * 1000, slots, version)
-            return True
-        agent.seen, agent.seen_us = now, now_ms * 1000
-        agent.slots = agent.slots if slots is None else slots
-        agent.version = agent.version if version is None else version
-        return False
-
-    def expire(self, now: float, interval_s: float) -> list[str]:
-        """The agents lost by `now`. To be called every `interval_s`: a gap means that the principal itself stood
-        still, or was not there, and then every agent gets a new timeout, for its heartbeats may lie unread."""
-        late = math.inf if self._last_check is None else now - self._last_check - interval_s
-        self._last_check = now
-        if late > max(interval_s, self.timeout_s / 4):
-            for agent in self.agents.values():
-                agent.seen = now
-        lost = [agent_id for agent_id, agent in self.agents.items() if now - agent.seen > self.timeout_s]
-        for agent_id in lost:
-            del self.agents[agent_id]
-        return lost
+    # Lost agents.
 
     def leases_of(self, agent_id: str) -> list[Lease]:
         """The leases of one agent."""
@@ -289,6 +253,7 @@ class Dispatch:
             "aliases": dict(self._aliases),
             "accepted": {name: times.plain() for name, times in self.accepted.items()},
             "kept": dict(self.kept),
+            "keys": self.keys.plain(),
             "next_number": self.next_number,
         }
 
@@ -304,13 +269,14 @@ class Dispatch:
         before = {name: {"stretches": [], "forgotten": last} for name, last in snapshot.get("cursor", {}).items()}
         self.accepted = {name: Times.of(times) for name, times in snapshot.get("accepted", before).items()}
         self.kept = {name: (key, since) for name, (key, since) in snapshot.get("kept", {}).items()}
+        self.keys = Keys(snapshot.get("keys", ()))
         self.next_number = snapshot["next_number"]
 
     def resume(self, now: float, now_ms: int) -> None:
         """After `restore`, and after what the journal holds beyond the snapshot was applied: agents that hold leases
         get a timeout to come back, and whether they started what they were handed is unknown from now on."""
         for run_id, lease in self.leases.items():
-            self.heard(lease.agent_id, now, now_ms)
+            self.agents.heard(lease.agent_id, now, now_ms)
             if lease.started is False:
                 self.leases[run_id] = replace(lease, started=None)
 
@@ -337,6 +303,8 @@ class Dispatch:
         self.next_number = number
         if queued.scheduled_ms is not None:
             self.accepted.setdefault(queued.workflow_id, Times()).add(queued.scheduled_ms)
+        if queued.key is not None:
+            self.keys.add(queued.workflow_id, queued.key, queued.id)
 
     def _leased(self, id: str, agent_id: str, token: str, first_number: int, number: int, legacy: bool) -> None:
         self.leases[id] = Lease(self.queued.pop(id), agent_id, token, first_number, legacy=legacy)
@@ -367,6 +335,8 @@ class Dispatch:
         run = self.queued[id] if id in self.queued else self.leases[id].run
         if run.scheduled_ms is not None:
             self._times(run.workflow_id).remove(run.scheduled_ms)
+        if run.key is not None:
+            self.keys.remove(run.workflow_id, run.key)
         self._finished(id, RunStatus.CANCELLED.value)
 
     def _kept(self, new: Mapping[str, Sequence[Any]], gone: Sequence[str]) -> None:

@@ -137,6 +137,7 @@ class Ledger:
         await self.durably()
         dispatch = self._dispatch
         size = len(dispatch.queued) + len(dispatch.leases) + len(dispatch.finished) + len(self._unstored)
+        size += len(dispatch.keys)
         if self._journal.grown > max(size, LEAST_EVENTS):
             await self._hub.flush(1.0)
             await self._journal.compact(self.snapshot)

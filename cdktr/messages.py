@@ -13,11 +13,15 @@ from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
 from types import UnionType
 from typing import Any, ClassVar, NoReturn, get_args, get_origin, get_type_hints
+from unicodedata import category
 
 from cdktr.errors import ProtocolError
 from cdktr.records import RunStatus
 
 SEPARATOR = "\x01"
+
+#: Characters of the key of a trigger.
+LONGEST_KEY = 200
 
 
 class Request:
@@ -67,6 +71,14 @@ def named(text: str, what: str) -> str:
     if not text:
         raise ProtocolError(f"{what} is empty")
     return text
+
+
+def name_of_event(key: str) -> str:
+    """A key of a trigger. Raises ProtocolError."""
+    if not 0 < len(key) <= LONGEST_KEY or any(category(each) == "Cc" for each in key):
+        shown = reprlib.repr(key)
+        raise ProtocolError(f"key cannot be {shown}; expected 1 to {LONGEST_KEY} characters, none a control character")
+    return key
 
 
 def milliseconds(text: str, what: str, default: int) -> int:

@@ -8,11 +8,11 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from cdktr.api import Api
 from cdktr.catalog import Catalog, Changes
@@ -191,7 +191,7 @@ class Principal:
         loops = [self._hub.run(), self._check(), self._persist(), self._watch_folder()]
         loops.append(self._coordinator.ledger.forget_stored())
         if self._with_scheduler:
-            loops.append(self._scheduler().run())
+            loops.append(self._scheduler().start_listening())
         if self._agent_arguments is not None:
             self._pair = AgentProcess([*self._where(), *self._agent_arguments], self._agent_umask)
             loops.append(self._pair.run())
@@ -207,8 +207,10 @@ class Principal:
         return ["--principal-host", ",".join(str(each) for each in dict.fromkeys([own, *others]) if each.port)]
 
     def _scheduler(self) -> Scheduler:
-        async def trigger(workflow_id: str, scheduled_ms: int) -> None:
-            run_id = await self._coordinator.trigger(workflow_id, {}, "schedule", scheduled_ms)
+        async def trigger(
+            workflow_id: str, params: Mapping[str, Any], key: str | None, scheduled_ms: int | None
+        ) -> None:
+            run_id = await self._coordinator.trigger(workflow_id, params, "schedule", scheduled_ms, key)
             if run_id is not None:
                 log.info("Run %s of %s triggered by its schedule", run_id, workflow_id)
 

@@ -117,13 +117,18 @@ class Capabilities(Structured):
 
 @dataclass(frozen=True, slots=True)
 class Trigger(Structured):
-    """Trigger a run; answered by {"workflow_instance_id"}, null when `scheduled_ms` was accepted before."""
+    """Trigger a run; answered by {"workflow_instance_id"}, null when `scheduled_ms` was accepted before.
+
+    `key`, 1 to 200 characters without control characters, names the event that the run is for. When it was accepted
+    before for this workflow, nothing is triggered, and the answer is the run of that time, with {"repeated": true}.
+    """
 
     verb = "TRIGGER"
     workflow_id: str
     params: dict[str, str | int | float | bool] = field(default_factory=dict)
     trigger: str = "manual"
     scheduled_ms: int | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,8 @@ class QueuedRun:
     deliveries: int = 0
     #: Its place in the queue, which it keeps: the order of acceptance.
     number: int = 0
+    #: What names the event that triggered it, None when nothing does.
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

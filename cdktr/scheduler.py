@@ -9,9 +9,11 @@ import heapq
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cdktr.cron import Schedule
 from cdktr.errors import CdktrError, DefinitionError, StoreError
+from cdktr.listener import EventListener
 from cdktr.workflow import CatchUp, Workflow
 
 log = logging.getLogger(__name__)
@@ -110,8 +112,13 @@ class Agenda:
             self._push(workflow_id, now)
 
 
-class Scheduler:
-    """Triggers what is due. `trigger` takes a workflow id and its scheduled time, in milliseconds since the epoch.
+#: Accepts a trigger inside the principal: workflow id, parameters, key, and the scheduled time that it is for, in
+#: milliseconds since the epoch.
+Trigger = Callable[[str, Mapping[str, Any], str | None, int | None], Awaitable[object]]
+
+
+class Scheduler(EventListener[Awaitable[object]]):
+    """Triggers what is due, by `trigger`: it lives in the principal, and needs no connection to it.
 
     `keep` is told which schedules make up for missed times, whenever that may have changed, and says up to when the
     times of each are done with: see `Dispatch.keep`.
@@ -120,7 +127,7 @@ class Scheduler:
     def __init__(
         self,
         workflows: Callable[[], Mapping[str, Workflow]],
-        trigger: Callable[[str, int], Awaitable[object]],
+        trigger: Trigger,
         keep: Callable[[Mapping[str, str]], Mapping[str, int]],
         poll_s: float,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -136,7 +143,18 @@ class Scheduler:
         #: The last time of each workflow that could not be made durable.
         self._refused: dict[str, datetime] = {}
 
-    async def run(self) -> None:
+    def run_workflow(
+        self,
+        workflow_id: str,
+        params: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        *,
+        scheduled_ms: int | None = None,
+    ) -> Awaitable[object]:
+        """Have a workflow run, for a scheduled time. What is awaited raises CdktrError when it is not accepted."""
+        return self._trigger(workflow_id, params or {}, key, scheduled_ms)
+
+    async def start_listening(self) -> None:
         """Look at the clock, for ever."""
         last = self._now()
         self._agenda.update(self._workflows(), last)
@@ -191,7 +209,7 @@ class Scheduler:
 
     async def _fire(self, workflow_id: str, time: datetime, now: datetime) -> None:
         try:
-            await self._trigger(workflow_id, int(time.timestamp() * 1000))
+            await self.run_workflow(workflow_id, scheduled_ms=int(time.timestamp() * 1000))
         except CdktrError as error:
             if self._refused.get(workflow_id) != time:
                 log.error("%s was due at %s and was not triggered: %s", workflow_id, time, error)

@@ -136,6 +136,20 @@ def test_a_trigger_that_cannot_be_made_durable_is_refused_once_and_told(
     at_desk(story, tmp_path)
 
 
+def test_a_trigger_with_a_key_that_was_accepted_before(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        first = await desk.value(p.Trigger("etl", key="mail 7"))
+        assert first == {"workflow_instance_id": first["workflow_instance_id"]}
+        assert await desk.value(p.Trigger("etl", key="mail 7")) == first | {"repeated": True}
+        assert (await desk.value(p.Trigger("etl", key="mail 8"))).keys() == first.keys()
+        assert (await desk.value(p.Trigger("etl"))).keys() == first.keys()
+        reply = await desk.ask(p.Trigger("etl", key="mail\n7").encode())
+        assert (reply.kind, (reply.payload or "")[:28]) == ("CLIENTERROR", "key cannot be 'mail\\n7'; exp")
+        assert len(await desk.value(p.ListRuns())) == 3
+
+    at_desk(story, tmp_path)
+
+
 def test_too_many_lines_are_refused_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cdktr.api.MAX_LINES", 2)
 

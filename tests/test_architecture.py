@@ -20,18 +20,19 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The modules of cdktr/ by layer, as in ARCHITECTURE.md; a name may be a package, whose files are then one unit.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
-    "1 pure core": tuple(
-        "workflow dag cron text parse run times dispatch history codec messages protocol frames pages batch".split()
+    "1 pure core": (
+        *("workflow", "dag", "cron", "text", "parse", "run", "times", "keys", "presence", "dispatch", "history"),
+        *("codec", "messages", "protocol", "frames", "pages", "batch"),
     ),
     "2 edges": (
-        *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "transport"),
+        *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "client", "transport"),
         *("proc", "executor", "uv", "spool", "roster", "berth"),
     ),
     "3 daemons": (
-        *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "scheduler", "pair", "principal"),
-        *("standby", "outbox", "driver", "heir", "agent"),
+        *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "listener", "scheduler"),
+        *("pair", "principal", "standby", "outbox", "driver", "heir", "agent"),
     ),
-    "4 surfaces": ("client", "cli"),
+    "4 surfaces": ("cli",),
 }
 PURE_CORE = frozenset(LAYERS["1 pure core"])
 LAYER_OF = {module: number for number, modules in enumerate(LAYERS.values()) for module in modules}
@@ -41,7 +42,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "settings": frozenset({"errors"}),
     "parse": frozenset({"workflow", "dag", "cron", "text"}),
     "run": frozenset({"dag", "workflow"}),
-    "dispatch": frozenset({"text", "times"}),
+    "dispatch": frozenset({"text", "times", "keys", "presence"}),
     "codec": frozenset({"workflow"}),
     "protocol": frozenset({"messages"}),
     "pages": frozenset({"protocol"}),
@@ -49,6 +50,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "datafile": frozenset({"lock"}),
     "database": frozenset({"datafile"}),
     "store": frozenset({"database"}),
+    "client": frozenset({"caller"}),
     "transport": frozenset({"caller"}),
     "reports": frozenset({"logs"}),
     "ledger": frozenset({"logs"}),
@@ -56,13 +58,13 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "legacy": frozenset({"logs", "ledger", "coordinator"}),
     "reading": frozenset({"logs", "coordinator"}),
     "api": frozenset({"logs", "coordinator", "legacy", "reading"}),
+    "scheduler": frozenset({"listener"}),
     "principal": frozenset({"logs", "coordinator", "legacy", "api", "scheduler", "pair"}),
     "executor": frozenset({"proc"}),
     "roster": frozenset({"proc"}),
     "berth": frozenset({"lock", "proc"}),
     "heir": frozenset({"outbox"}),
     "agent": frozenset({"outbox", "driver", "heir"}),
-    "cli": frozenset({"client"}),
 }
 
 #: Which modules may import a library; one that is not named here may be imported nowhere.
@@ -71,12 +73,14 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "duckdb": frozenset({"database"}),
     "yaml": frozenset({"parse"}),
     "asciimatics": frozenset({"tui/screen"}),
+    "typing_extensions": frozenset({"listener"}),  # for type checkers only
 }
 
 #: What must not be loaded when a module is, neither directly nor through others: it costs time or is not installed.
 UNLOADED: Mapping[str, frozenset[str]] = {
     "cdktr.agent": frozenset({"cdktr.store", "cdktr.dispatch", "duckdb", "asciimatics"}),
     "cdktr.client": frozenset({"cdktr.store", "duckdb", "yaml", "asciimatics"}),
+    "cdktr.listener": frozenset({"cdktr.store", "duckdb", "yaml", "asciimatics", "typing_extensions"}),
     "cdktr.cli": frozenset({"zmq", "duckdb", "yaml", "asciimatics"}),
 }
 
@@ -203,10 +207,11 @@ def imports_go_up(root: Path) -> Iterator[str]:
 
 
 def may_import(unit: str, name: str) -> bool:
-    """Whether a module may import the name `cdktr…`; of the package itself that is only the version."""
+    """Whether a module may import the name `cdktr…`; of the package itself that is only the version, and it has
+    nothing but what programs import."""
     target = unit_of(name)
     if not unit:
-        return target == "client"
+        return target in ("client", "listener")
     if target not in LAYER_OF:
         return name == "cdktr.__version__"
     own = LAYER_OF.get(unit, len(LAYERS))  # what is not in the table is an offence of its own
@@ -404,7 +409,7 @@ HARMLESS: tuple[dict[str, str | None], ...] = (
     code("cli/__init__", "from cdktr.cli import verbs") | code("cli/verbs", "print('hello')"),
     code("cli/__init__", "def main():\n    '''Start.'''\n    from cdktr.principal import Principal"),
     code("agent", "from cdktr.executor import Executor\nfrom cdktr import __version__"),
-    code("__init__", "def __getattr__(name):\n    from cdktr import client"),
+    code("__init__", "def __getattr__(name):\n    from cdktr import client, listener"),
     code("records", "class _Private: ...\ndef _helper(): ...\ndef outer():\n    'Known.'\n    def inner(): ..."),
     {"cdktr/plugins/__init__.py": '"""Only a folder."""\n'},
     code("logs", "\n" * (LONGEST_MODULE - 2)),

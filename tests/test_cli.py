@@ -115,10 +115,10 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
         said = capsys.readouterr().out
         assert f"usage: cdktr {' '.join(words)}" in said
         assert all(len(line) <= 110 for line in said.splitlines()), words
-        inner = re.findall(r"^    (\w+)\b", said.partition("\ncommands:\n")[2], re.MULTILINE)
+        inner = re.findall(r"^    ([\w.]+)", said.partition("\ncommands:\n")[2], re.MULTILINE)
         pending += [[*words, word] for word in inner]
         count += 1
-    assert count == len(tree.COMMANDS) + 11
+    assert count == len(tree.COMMANDS) + 12
 
 
 def test_the_names_of_statuses_are_those_of_the_records() -> None:

@@ -57,7 +57,7 @@ def script() -> Script:
 @pytest.fixture
 def principal(script: Script, monkeypatch: pytest.MonkeyPatch) -> Iterator[Principal]:
     """A client that talks to the script."""
-    monkeypatch.setattr(client, "Caller", lambda host, port: script)
+    monkeypatch.setattr(client, "Callers", lambda host, port: script)
     with Principal(timeout_s=1.0) as made:
         yield made
 
@@ -152,7 +152,7 @@ def test_following_ends_with_the_run_and_outlives_a_restart(principal: Principal
 
 @pytest.mark.usefixtures("clock")
 def test_a_principal_that_goes_away_is_told_once(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "Caller", lambda host, port: script)
+    monkeypatch.setattr(client, "Callers", lambda host, port: script)
     away, told = errors.UnreachableError("Away."), list[bool]()
     with Principal(on_away=told.append) as principal:
         script.answers = [p.PONG, away, away, p.PONG, p.PONG, p.PONG]

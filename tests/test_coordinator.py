@@ -304,6 +304,66 @@ def test_a_trigger_that_could_not_be_made_durable_never_runs(tmp_path: Path, mon
     in_world(story, tmp_path)
 
 
+def test_a_repeated_trigger_waits_for_the_disk_as_the_first_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And when that fails, both are told, the run is withdrawn once, and the key can be triggered again."""
+    facts: tuple[str, dict[str, Any], str, None, str] = ("etl", {}, "listener", None, "k")
+
+    async def story(world: World) -> None:
+        def full(_fd: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        told: list[str] = []
+
+        async def trigger() -> None:
+            try:
+                told.append(str(await world.coordinator.trigger(*facts)))
+            except StoreError as error:
+                told.append(str(error))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", full)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(2):
+                    group.create_task(trigger())
+        assert len(told) == 2
+        assert all("No space left" in each for each in told)
+        await world.coordinator.ledger.persist()
+        assert await world.lease() == []
+
+        first = world.coordinator.accept(*facts)
+        assert not first.repeated
+        synced = world.journal._synced
+        again = await world.coordinator.trigger(*facts)
+        assert again is not None
+        assert again == first.run_id
+        assert world.journal._synced > synced, "not told before it is durable"
+        world.coordinator.withdraw(world.coordinator.accept(*facts))
+        assert world.coordinator.is_open(again), "who repeats a trigger cannot take back the first"
+        await world.hub.write()
+        assert sorted(run["status"] for run in world.store.runs()) == ["CANCELLED", "PENDING"]
+
+    in_world(story, tmp_path)
+
+
+def test_a_repeated_trigger_is_known_though_its_workflow_is_gone(tmp_path: Path) -> None:
+    async def before(world: World) -> None:
+        ids.append(await world.coordinator.trigger("etl", {"day": "friday"}, "listener", None, "k"))
+
+    async def after(world: World) -> None:
+        assert await world.coordinator.trigger("etl", {}, "listener", None, "k") == ids[0]
+        del world.workflows["etl"]
+        assert await world.coordinator.trigger("etl", {"nope": 1}, "listener", None, "k") == ids[0]
+        with pytest.raises(NotFoundError):
+            await world.coordinator.trigger("etl", {}, "listener", None, "l")
+        assert len(world.coordinator.dispatch.queued) == 1
+
+    ids: list[str | None] = []
+    in_world(before, tmp_path)
+    in_world(after, tmp_path)
+
+
 def test_a_report_without_a_lease_is_an_event_and_changes_nothing(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         run_id, _ = await world.started()

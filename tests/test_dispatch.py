@@ -230,32 +230,12 @@ def test_what_an_agent_was_handed_and_does_not_hold_is_taken_back() -> None:
 # Agents.
 
 
-def test_an_agent_is_lost_after_its_timeout() -> None:
-    dispatch = Dispatch(TIMEOUT_S)
-    assert dispatch.heard("a", 0.0, 1000, slots=4, version="1")
-    assert dispatch.expire(0.0, INTERVAL_S) == []
-    assert not dispatch.heard("a", 10.0, 11_000)
-    lost = {now: dispatch.expire(float(now), INTERVAL_S) for now in range(1, 42)}
-    assert {now for now, agents in lost.items() if agents} == {41}
-    assert lost[41] == ["a"]
-    assert dispatch.heard("a", 42.0, 0), "it comes back as a new one"
-
-
-def test_a_principal_that_stood_still_gives_everyone_time() -> None:
-    dispatch = Dispatch(TIMEOUT_S)
-    dispatch.heard("a", 0.0, 0)
-    assert dispatch.expire(1.0, INTERVAL_S) == []
-    assert dispatch.expire(3600.0, INTERVAL_S) == []
-    later = {now: dispatch.expire(float(now), INTERVAL_S) for now in range(3601, 3632)}
-    assert [now for now, agents in later.items() if agents] == [3631]
-
-
 def test_agents_as_they_are_shown() -> None:
     dispatch = dispatch_with("w")
-    dispatch.heard("a", 0.0, 5, slots=4, version="1")
-    dispatch.heard("b", 0.0, 6)
+    dispatch.agents.heard("a", 0.0, 5, slots=4, version="1")
+    dispatch.agents.heard("b", 0.0, 6)
     leased(dispatch, "a")
-    dispatch.heard("a", 1.0, 7)
+    dispatch.agents.heard("a", 1.0, 7)
     assert dispatch.agent_infos() == [AgentInfo("a", 7000, 1, 4, "1"), AgentInfo("b", 6000, 0, None, None)]
 
 
@@ -298,7 +278,7 @@ def test_agents_with_leases_get_a_timeout_to_come_back() -> None:
     again = Dispatch(TIMEOUT_S)
     again.restore(stored(dispatch.snapshot()))
     again.resume(100.0, 0)
-    assert again.expire(100.0 + 2 * TIMEOUT_S, INTERVAL_S) == [], "however long the start took"
+    assert again.agents.expire(100.0 + 2 * TIMEOUT_S, INTERVAL_S) == [], "however long the start took"
     assert again.reconcile({lease.run.id: "secret"}, 5) == []
     assert again.leases[lease.run.id].started is True
     assert kinds(again) == ["started"]
@@ -455,6 +435,53 @@ def test_a_trigger_that_is_withdrawn_can_be_made_again() -> None:
     run_id = leased(dispatch).run.id
     dispatch.start(run_id, "agent", "secret", 24)
     assert not dispatch.withdraw(run_id, 25, "the disk is full"), "what has begun cannot be taken back"
+
+
+# Keys.
+
+
+def keyed(dispatch: Dispatch, workflow_id: str, key: str) -> str:
+    """The run of a trigger with a key, the first time it comes."""
+    assert dispatch.keys.run_of(workflow_id, key) is None
+    run = dispatch.accept(workflow_id, now_ms=0, key=key)
+    assert run is not None
+    return run.id
+
+
+def test_a_key_is_remembered_for_its_workflow_also_when_its_run_is_over_and_forgotten() -> None:
+    dispatch = Dispatch(TIMEOUT_S)
+    before = dispatch.snapshot()
+    ids = [keyed(dispatch, workflow_id, key) for workflow_id, key in [("v", "k"), ("w", "k"), ("w", "l")]]
+    assert len(set(ids)) == 3
+    dispatch.finish(ids[0], RunStatus.COMPLETED, 0)
+    for other in (dispatch, replayed(dispatch.snapshot(), []), replayed(before, dispatch.take_changes())):
+        found = [other.keys.run_of(*each) for each in [("v", "k"), ("w", "k"), ("w", "l"), ("v", "l")]]
+        assert found == [*ids, None]
+
+
+def test_the_key_of_a_trigger_that_is_withdrawn_is_forgotten() -> None:
+    dispatch = Dispatch(TIMEOUT_S)
+    first = keyed(dispatch, "w", "k")
+    assert dispatch.withdraw(first, 0, "the disk is full")
+    second = keyed(dispatch, "w", "k")
+    assert dispatch.keys.run_of("w", "k") == second != first
+    # From the hands of an agent, over a restart.
+    leased(dispatch)
+    other = replayed(dispatch.snapshot(), [])
+    assert other.withdraw(second, 0, "the disk is full")
+    assert other.keys.run_of("w", "k") is None
+
+
+def test_what_was_written_before_there_were_keys() -> None:
+    dispatch = dispatch_with("v")
+    snapshot = stored(dispatch.snapshot())
+    del snapshot["keys"], snapshot["queued"][0]["key"]
+    dispatch.accept("w", now_ms=0)
+    [change] = dispatch.take_changes()
+    assert "key" not in change.facts["run"], "one without takes no room"
+    other = replayed(snapshot, [change])
+    assert workflows(other) == ["v", "w"]
+    assert len(other.keys) == 0
 
 
 # The events.

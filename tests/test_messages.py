@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from cdktr.errors import ProtocolError
-from cdktr.messages import Positional, Structured, dump, load, read_text
+from cdktr.messages import LONGEST_KEY, Positional, Structured, dump, load, name_of_event, read_text
 from cdktr.records import RunStatus
 
 
@@ -74,6 +74,19 @@ def test_structured_both_ways() -> None:
 def test_what_structured_refuses(text: str, said: str) -> None:
     with pytest.raises(ProtocolError, match=said):
         Asked.parse([text])
+
+
+@pytest.mark.parametrize("key", ["k", "mail <7@x>", "ü " * 100, "x" * LONGEST_KEY])
+def test_what_names_an_event(key: str) -> None:
+    assert name_of_event(key) == key
+
+
+@pytest.mark.parametrize("key", ["", "x" * (LONGEST_KEY + 1), "a\nb", "\x01", "\x7f", "\x85"])
+def test_what_names_no_event(key: str) -> None:
+    with pytest.raises(
+        ProtocolError, match=r"key cannot be .*; expected 1 to 200 characters, none a control character"
+    ):
+        name_of_event(key)
 
 
 def test_text_and_json() -> None:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
 from cdktr.dispatch import Dispatch
 from cdktr.errors import NotFoundError, StoreError
+from cdktr.listener import EventListener
 from cdktr.scheduler import MISSED, Agenda, Scheduler
 from cdktr.workflow import CatchUp, Workflow
 
@@ -194,7 +196,11 @@ class Triggers:
         self.taken: list[tuple[str, str]] = []
         self.failing = failing
 
-    async def __call__(self, workflow_id: str, scheduled_ms: int) -> None:
+    async def __call__(
+        self, workflow_id: str, params: Mapping[str, Any], key: str | None, scheduled_ms: int | None
+    ) -> None:
+        assert (params, key) == ({}, None)
+        assert scheduled_ms is not None
         time = datetime.fromtimestamp(scheduled_ms / 1000, UTC)
         self.taken.append((workflow_id, f"{time:%H:%M:%S}"))
         if workflow_id in self.failing:
@@ -210,6 +216,32 @@ def looked(workflows: Callable[[], Mapping[str, Workflow]], trigger: Triggers, *
             await one.look(time)
 
     asyncio.run(look())
+
+
+def test_the_scheduler_is_an_event_listener() -> None:
+    """What is due goes through the same `run_workflow` as what anybody else listens for."""
+    asked: list[tuple[Any, ...]] = []
+
+    async def trigger(*facts: Any) -> str:
+        asked.append(facts)
+        return "run"
+
+    class Watched(Scheduler):
+        def run_workflow(self, *args: Any, **kwargs: Any) -> Any:
+            asked.append((*args, kwargs))
+            return super().run_workflow(*args, **kwargs)
+
+    async def listen() -> None:
+        one = Watched(lambda: flows(a="@hourly"), trigger, lambda _: {}, 0.5)
+        assert isinstance(one, EventListener)
+        await one.look(at("9:10"))
+        await one.look(at("10:00"))
+        assert await one.run_workflow("b", {"day": "monday"}, "k") == "run"
+
+    asyncio.run(listen())
+    ms = int(at("10:00").timestamp() * 1000)
+    assert asked[:2] == [("a", {"scheduled_ms": ms}), ("a", {}, None, ms)]
+    assert asked[3] == ("b", {"day": "monday"}, "k", None)
 
 
 def test_what_is_due_is_triggered_once() -> None:
@@ -264,7 +296,7 @@ def running(held: Callable[[], Mapping[str, Workflow]], clock: Clock, steps: lis
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(asyncio, "sleep", pause)
             with pytest.raises(EOFError):
-                await Scheduler(held, trigger, lambda _: {}, 0.5, clock).run()
+                await Scheduler(held, trigger, lambda _: {}, 0.5, clock).start_listening()
 
     asyncio.run(run())
     return trigger
@@ -332,7 +364,10 @@ class Desk:
         """Another process."""
         self.scheduler = Scheduler(lambda: self.workflows, self._trigger, self._keep, 0.5)
 
-    async def _trigger(self, workflow_id: str, scheduled_ms: int) -> None:
+    async def _trigger(
+        self, workflow_id: str, params: Mapping[str, Any], key: str | None, scheduled_ms: int | None
+    ) -> None:
+        assert scheduled_ms is not None
         if self.is_full:
             raise StoreError("the disk is full")
         if self.dispatch.accept(workflow_id, now_ms=self._ms, scheduled_ms=scheduled_ms) is not None:

@@ -57,6 +57,10 @@ CODES: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
+#: The extra of the package that brings a library, for those who installed it without.
+EXTRAS = {"duckdb": "server", "yaml": "server", "asciimatics": "ui"}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     _tolerate_any_text()
@@ -79,6 +83,10 @@ def _run(argv: Sequence[str]) -> int:
         return Exit.DONE
     from cdktr.cli.tree import parser
 
+    if argv and argv[0] == "listen":
+        from cdktr.cli.tree.listen import with_script
+
+        argv = with_script(argv)
     try:
         arguments = parser(argv).parse_args(argv)
     except SystemExit as end:
@@ -90,7 +98,7 @@ def _run(argv: Sequence[str]) -> int:
 
 def _report(error: BaseException) -> int:
     """Tell what went wrong on stderr: a sentence, and the traceback where it helps."""
-    causes = list(_leaves(error))
+    causes = [_missing(cause) or cause for cause in _leaves(error)]
     codes = [next((code for kind, code in CODES if isinstance(cause, kind)), Exit.BUG) for cause in causes]
     code = max(codes)
     cause = causes[codes.index(code)]
@@ -121,6 +129,15 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(inner)
     else:
         yield error
+
+
+def _missing(error: BaseException) -> errors.StartError | None:
+    """What to do about a library that is not installed."""
+    library = error.name if isinstance(error, ModuleNotFoundError) else None
+    if library not in EXTRAS:
+        return None
+    extra = f"pip install 'cdktr[{EXTRAS[library]}]'"
+    return errors.StartError(f"This command needs {library}, which is not installed here; {extra} brings it")
 
 
 def _sentence(error: BaseException) -> str:

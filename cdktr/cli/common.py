@@ -6,7 +6,6 @@ from argparse import Namespace
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from cdktr.errors import SettingError
 from cdktr.settings import Settings, addresses, load
 from cdktr.text import printable
 
@@ -31,15 +30,13 @@ def connect(arguments: Namespace) -> "Principal":
 
     settings = settings_of(arguments)
     where = addresses(settings.connect_host, settings.principal_port)
-    if not all(address.port for address in where):
-        raise SettingError("CDKTR_PRINCIPAL_PORT is 0, which is no port to connect to; give --principal-port")
 
     def tell(away: bool) -> None:
         told = ", ".join(map(str, where))
         what = f"no principal answers at {told}; waiting for it" if away else "the principal is back"
         say(f"cdktr: {what}")
 
-    return Principal(settings.connect_host, settings.principal_port, settings.timeout_s, tell)
+    return Principal.of(settings, tell)
 
 
 class TroubleTeller:

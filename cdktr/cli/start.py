@@ -30,7 +30,7 @@ def principal(arguments: Namespace) -> int:
     concurrency = arguments.agent_max_concurrency
     if concurrency is not None and not arguments.with_agent:
         raise SettingError("--max-concurrent is for the agent of --with-agent; give both, or neither")
-    settings = _prepare(arguments)
+    settings = prepare(arguments)
     # The agent of --with-agent gets back what its user set: it writes nothing, but its tasks do.
     agent_umask = os.umask(UMASK)
     raise_file_limit()
@@ -69,7 +69,7 @@ def agent(arguments: Namespace) -> int:
     """Run an agent until it is told to stop."""
     from cdktr.agent import Agent
 
-    settings = _prepare(arguments)
+    settings = prepare(arguments)
 
     async def work() -> None:
         await Agent(settings, settings.connect_host, settings.principal_port, arguments.parent_fd).run()
@@ -78,7 +78,8 @@ def agent(arguments: Namespace) -> int:
     return Exit.DONE
 
 
-def _prepare(arguments: Namespace) -> Settings:
+def prepare(arguments: Namespace) -> Settings:
+    """What every command begins with that runs until it is told to stop: its settings, streams, and log lines."""
     settings = settings_of(arguments)
     fill_standard_streams()
     _set_up_logging(settings.log_level)

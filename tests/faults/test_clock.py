@@ -8,9 +8,10 @@ import asyncio
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,14 +89,15 @@ async def live(folder: Path, clock: Clock, accepted: list[tuple[str, datetime]])
     first = store.highest_number() + 1
     runs = Coordinator(journal, hub, store.cursors, FLOWS.get, 30.0, lambda: first, tuple)
 
-    async def trigger(workflow_id: str, scheduled_ms: int) -> None:
-        if await runs.trigger(workflow_id, {}, "schedule", scheduled_ms) is not None:
+    async def trigger(workflow_id: str, params: Mapping[str, Any], key: str | None, scheduled_ms: int | None) -> None:
+        assert scheduled_ms is not None
+        if await runs.trigger(workflow_id, params, "schedule", scheduled_ms, key) is not None:
             accepted.append((workflow_id, datetime.fromtimestamp(scheduled_ms / 1000, UTC)))
 
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(hub.run())
-            group.create_task(Scheduler(lambda: FLOWS, trigger, runs.keep, 0.001, clock).run())
+            group.create_task(Scheduler(lambda: FLOWS, trigger, runs.keep, 0.001, clock).start_listening())
     except* Killed:
         pass
     finally:

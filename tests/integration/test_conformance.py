@@ -851,7 +851,7 @@ def test_trigger_unknown(wire: Wire) -> None:
 #: verb -> field -> a good value; "?" after a name means that it may be null, "!" that it must be there.
 FIELDS: dict[str, dict[str, Any]] = {
     "CAPABILITIES": {},
-    "TRIGGER": {"workflow_id!": "plain", "params": {}, "trigger": "test", "scheduled_ms?": 1},
+    "TRIGGER": {"workflow_id!": "plain", "params": {}, "trigger": "test", "scheduled_ms?": 1, "key?": "k"},
     "HEARTBEAT": {"agent_id!": "a", "slots!": 1, "version!": "1", "holding": {}, "leaving": False},
     "LEASE": {"agent_id!": "a", "count!": 0, "wait_ms": 0, "holding": {}},
     "START": {"agent_id!": "a", "runs!": {}},

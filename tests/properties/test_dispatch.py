@@ -17,6 +17,7 @@ INTERVAL_S = 1.0
 
 AGENTS = st.sampled_from(["one", "two", "three"])
 WORKFLOWS = st.sampled_from(["a", "b"])
+KEYS = st.sampled_from(["k", "l", "m"])
 ENDS = st.sampled_from([RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CRASHED, RunStatus.CANCELLED])
 
 
@@ -47,10 +48,14 @@ class DispatchMachine(RuleBasedStateMachine):
         self.accepted: set[str] = set()
         self.numbers: set[int] = set()
         self.scheduled: Counter[tuple[str, int]] = Counter()
+        #: Run -> the scheduled time that it is for.
+        self.times: dict[str, tuple[str, int]] = {}
         #: (run, token) -> how often the history heard that it started.
         self.started: Counter[tuple[str, str]] = Counter()
         self.ended: dict[str, RunStatus] = {}
         self.adopted: set[str] = set()
+        #: (workflow, key) -> the run that it made.
+        self.keys: dict[tuple[str, str], str] = {}
 
     def note(self) -> list[Change]:
         """Journal the changes, as JSON, and count."""
@@ -65,6 +70,9 @@ class DispatchMachine(RuleBasedStateMachine):
             elif change.kind == "finished":
                 assert run_id not in self.ended, "a run ends once"
                 self.ended[run_id] = RunStatus(change.facts["status"])
+            elif change.kind == "withdrawn":
+                assert run_id not in self.ended, "a run ends once"
+                self.ended[run_id] = RunStatus.CANCELLED
             if change.kind == "adopted":
                 self.adopted.add(run_id)
         self.since += changes
@@ -91,8 +99,33 @@ class DispatchMachine(RuleBasedStateMachine):
         if run is not None:
             self.number(run.number)
             self.scheduled[workflow_id, time] += 1
+            self.times[run.id] = (workflow_id, time)
         changes = self.note()
         assert len(changes) == (run is not None)
+
+    @rule(workflow_id=WORKFLOWS, key=KEYS)
+    def accept_keyed(self, workflow_id: str, key: str) -> None:
+        """As a principal does: one that was accepted before is not accepted again."""
+        known_run = self.dispatch.keys.run_of(workflow_id, key)
+        assert known_run == self.keys.get((workflow_id, key))
+        if known_run is None:
+            run = self.dispatch.accept(workflow_id, now_ms=0, key=key)
+            assert run is not None
+            self.number(run.number)
+            self.keys[workflow_id, key] = run.id
+        self.note()
+
+    @precondition(lambda self: self.dispatch.queued or self.dispatch.leases)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        run_id = data.draw(st.sampled_from([*self.dispatch.queued, *self.dispatch.leases]))
+        lease = self.dispatch.leases.get(run_id)
+        done = self.dispatch.withdraw(run_id, 0, "the disk is full")
+        assert done == (lease is None or not lease.started)
+        if done:
+            self.keys = {named: run for named, run in self.keys.items() if run != run_id}
+            self.scheduled -= Counter([self.times.pop(run_id)] if run_id in self.times else [])
+        self.note()
 
     @precondition(lambda self: self.dispatch.queued)
     @rule(agent_id=AGENTS, tasks=st.integers(0, 3), legacy=st.booleans())
@@ -103,7 +136,7 @@ class DispatchMachine(RuleBasedStateMachine):
         for number in range(lease.first_number, lease.first_number + tasks):
             self.number(number)
         assert lease.run == oldest
-        self.dispatch.heard(agent_id, self.clock, 0)
+        self.dispatch.agents.heard(agent_id, self.clock, 0)
         self.note()
 
     def some_lease(self, data: st.DataObject) -> Lease:
@@ -176,13 +209,13 @@ class DispatchMachine(RuleBasedStateMachine):
     @rule(agent_id=AGENTS, slots=st.none() | st.integers(1, 5))
     def heard(self, agent_id: str, slots: int | None) -> None:
         new = agent_id not in self.dispatch.agents
-        assert self.dispatch.heard(agent_id, self.clock, 0, slots) == new
+        assert self.dispatch.agents.heard(agent_id, self.clock, 0, slots) == new
 
     @rule(seconds=st.sampled_from([1.0, 8.0, 8.0, 40.0]))
     def expire(self, seconds: float) -> None:
         silent = {agent_id: self.clock + seconds - agent.seen for agent_id, agent in self.dispatch.agents.items()}
         self.clock += seconds
-        lost = self.dispatch.expire(self.clock, INTERVAL_S)
+        lost = self.dispatch.agents.expire(self.clock, INTERVAL_S)
         assert all(silent[agent_id] > TIMEOUT_S for agent_id in lost)
         assert not lost or seconds < 40.0, "the principal itself stood still"
         assert not set(lost) & set(self.dispatch.agents)
@@ -250,6 +283,10 @@ class DispatchMachine(RuleBasedStateMachine):
     @invariant()
     def a_scheduled_time_is_accepted_once(self) -> None:
         assert all(count == 1 for count in self.scheduled.values())
+
+    @invariant()
+    def a_key_is_that_of_the_run_it_made(self) -> None:
+        assert {(workflow_id, key): run for workflow_id, key, run in self.dispatch.keys.plain()} == self.keys
 
 
 DispatchMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)

@@ -17,6 +17,7 @@ COMMANDS = {
     "task": "task",
     "logs": "logs",
     "agent": "state",
+    "listen": "listen",
     "status": "state",
     "validate": "project",
     "config": "project",

@@ -1,0 +1,58 @@
+"""Who is there: the agents by their last sign of life, and which of them are lost.
+
+None of it outlives the principal: after a restart each agent has a whole timeout to come back. `now` is the monotonic
+clock in seconds, `now_ms` the wall clock.
+"""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Agent:
+    """A registered agent; the monotonic and the wall time of its last word."""
+
+    seen: float
+    seen_us: int
+    slots: int | None = None
+    version: str | None = None
+    spooled_bytes: int = 0
+    dropped_lines: int = 0
+    #: Runs that it holds and that have ended, which only their agent knows as yet.
+    ended: Collection[str] = ()
+
+
+class Agents(dict[str, Agent]):
+    """The registered agents by id. `timeout_s` is the silence after which one is lost."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__()
+        self.timeout_s = timeout_s
+        self._last_check: float | None = None
+
+    def heard(
+        self, agent_id: str, now: float, now_ms: int, slots: int | None = None, version: str | None = None
+    ) -> bool:
+        """An agent gave a sign of life; True when it is new."""
+        agent = self.get(agent_id)
+        if agent is None:
+            self[agent_id] = Agent(now, now_ms * 1000, slots, version)
+            return True
+        agent.seen, agent.seen_us = now, now_ms * 1000
+        agent.slots = agent.slots if slots is None else slots
+        agent.version = agent.version if version is None else version
+        return False
+
+    def expire(self, now: float, interval_s: float) -> list[str]:
+        """The agents lost by `now`. To be called every `interval_s`: a gap means that the principal itself stood
+        still, or was not there, and then every agent gets a new timeout, for its heartbeats may lie unread."""
+        late = math.inf if self._last_check is None else now - self._last_check - interval_s
+        self._last_check = now
+        if late > max(interval_s, self.timeout_s / 4):
+            for agent in self.values():
+                agent.seen = now
+        lost = [agent_id for agent_id, agent in self.items() if now - agent.seen > self.timeout_s]
+        for agent_id in lost:
+            del self[agent_id]
+        return lost

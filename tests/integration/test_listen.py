@@ -1,0 +1,188 @@
+"""Listeners of one's own under `cdktr listen`: what a script finds around itself, and how it ends."""
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from cdktr import protocol as p
+from tests.integration.cluster import Cluster, Daemon
+from tests.integration.conftest import NewCluster
+
+pytestmark = pytest.mark.integration
+
+HELLO = "name: Hello\nparams: {who: world}\ntasks:\n  a: {name: A, config: !Subprocess {cmd: 'true'}}\n"
+
+#: As the book has them, with all that the language gives to a script.
+BOOK = """
+import sys, threading
+from pathlib import Path
+from cdktr import EventListener, Principal
+import neighbour
+
+class Mine(EventListener):
+    def __init__(self, principal_host="localhost", principal_port=5561):
+        self.principal = Principal(host=principal_host, port=principal_port)
+
+    def start_listening(self):
+        result = self.run_workflow("hello", {"who": neighbour.WHO}, key="1")
+        print(result.success, result.payload, result.error)
+        try:
+            threading.Event().wait()
+        finally:
+            print("cleaned up")
+
+if __name__ == "__main__":
+    print(sys.argv, Path(__file__).name, sys.modules["__main__"].Mine is Mine)
+    Mine(principal_port=int(sys.argv[2])).start_listening()
+"""
+
+#: Nothing but a class, asynchronous, with the principal of the settings.
+BARE = """
+import asyncio, logging
+from cdktr import EventListener
+
+class Base(EventListener):
+    \"\"\"Derived from again, so not what is meant.\"\"\"
+
+class Mine(Base):
+    async def start_listening(self):
+        result = await asyncio.to_thread(self.run_workflow, "hello", {"who": "bare"})
+        logging.getLogger("mine").warning("run %s", result.payload["workflow_instance_id"])
+        try:
+            await asyncio.Event().wait()
+        finally:
+            print("cleaned up")
+"""
+
+#: Leaves a thread behind that never ends.
+THREAD = """
+import threading
+from cdktr import EventListener
+
+class Mine(EventListener):
+    def start_listening(self):
+        print("listening")
+        threading.Event().wait()
+
+threading.Thread(target={}).start()
+"""
+
+
+@pytest.fixture
+def here(new_cluster: NewCluster) -> Cluster:
+    """A folder with a principal."""
+    cluster = new_cluster()
+    cluster.write("hello", HELLO)
+    (cluster.folder / "neighbour.py").write_text("WHO = 'neighbour'\n")
+    cluster.start_principal()
+    return cluster
+
+
+def listening(cluster: Cluster, text: str, *arguments: str) -> Daemon:
+    """A script that runs."""
+    (cluster.folder / "sub").mkdir()
+    (cluster.folder / "sub/mine.py").write_text(text)
+    (cluster.folder / "neighbour.py").rename(cluster.folder / "sub/neighbour.py")
+    return cluster.spawn("listen", "sub/mine.py", *arguments)
+
+
+def params_of(cluster: Cluster) -> list[tuple[str, str]]:
+    """What was triggered: the word for the history, and the parameters."""
+    return [(run["trigger"], run["params"]) for run in cluster.ask(p.ListRuns())]
+
+
+def test_a_script_runs_as_it_stands_and_cleans_up_when_it_is_told_to_stop(here: Cluster) -> None:
+    daemon = listening(here, BOOK, "--port", str(here.port), "-h", "--", "-x")
+    daemon.wait_for(re.escape(f"['sub/mine.py', '--port', '{here.port}', '-h', '--', '-x'] mine.py True"))
+    daemon.wait_for(r"True \{'workflow_instance_id': '[\w-]+'\} None")
+    assert params_of(here) == [("listener", '{"who": "neighbour"}')]
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert daemon.lines[-1] == "cleaned up"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_class_alone_is_made_and_started(here: Cluster, number: signal.Signals) -> None:
+    daemon = listening(here, BARE)
+    daemon.wait_for(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \[WARN\] run [\w-]+$")
+    assert params_of(here) == [("listener", '{"who": "bare"}')]
+    daemon.signal(number)
+    assert daemon.wait() == 0
+    assert daemon.lines[1:] == ["cleaned up"]
+
+
+@pytest.mark.parametrize("target", ["Mine().start_listening", "threading.Event().wait"])
+def test_a_thread_that_is_left_behind_goes_on_and_is_ended(target: str, new_cluster: NewCluster) -> None:
+    cluster = new_cluster()
+    (cluster.folder / "mine.py").write_text(THREAD.format(target))
+    daemon = cluster.spawn("listen", "mine.py")
+    daemon.wait_for("listening")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert daemon.lines == ["listening"], "it is started once"
+
+
+LISTENER = "from cdktr import EventListener\nclass {}(EventListener):\n    {}\n"
+LISTEN = "def start_listening(self): "
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("x = 1\n", 1, "mine.py has ended and defines no event listener: a class that is derived from cdktr.EventL"),
+        ("from cdktr import EventListener\n", 1, "mine.py has ended and defines no event listener"),
+        (
+            LISTENER.format("A", LISTEN + "...") + LISTENER.format("B", LISTEN + "..."),
+            1,
+            "mine.py defines several event listeners and starts none (A, B); let its last line start the one",
+        ),
+        (LISTENER.format("A", "pass"), 1, "A in mine.py has no start_listening(), which says what it waits for"),
+        (
+            LISTENER.format("A", f"def __init__(self, where): ...\n    {LISTEN}..."),
+            1,
+            "A in mine.py needs arguments (missing a required argument: 'where'); let the last line of the script",
+        ),
+        ("import sys\nprint(sys.argv\n", 1, "mine.py:2 is no Python: '(' was never closed"),
+        ("\0", 1, "mine.py is no Python: source code string cannot contain null bytes"),
+        (None, 1, "mine.py cannot be read: No such file or directory; expected the file of a listener"),
+        ("import sys\nsys.exit(7)\n", 7, ""),
+        ("import sys\nsys.exit('That is all.')\n", 1, "That is all."),
+        ("raise KeyboardInterrupt\n", 0, ""),
+        (LISTENER.format("A", LISTEN + "print('once')") + "A().start_listening()\n", 0, ""),
+        (LISTENER.format("A", LISTEN + "self.principal.ping()"), 2, "CDKTR_PRINCIPAL_PORT is 0, which is no port to"),
+        (LISTENER.format("A", "pass") + "A().start_listening()", 1, "A does not say what it waits for"),
+    ],
+)
+def test_how_a_script_can_end(text: str | None, code: int, said: str, new_cluster: NewCluster) -> None:
+    cluster = new_cluster()
+    if text is not None:
+        (cluster.folder / "mine.py").write_text(text)
+    ended = cluster.cli("listen", "mine.py")
+    assert ended.returncode == code
+    assert said in ended.stderr
+    assert bool(said) == bool(ended.stderr)
+    assert ended.stdout == ("once\n" if "once" in (text or "") else "")
+    assert "Traceback" not in ended.stderr or "NotImplementedError" in ended.stderr
+
+
+def test_what_a_script_raises_is_told_as_its_own(new_cluster: NewCluster) -> None:
+    cluster = new_cluster()
+    mine = cluster.folder / "mine.py"
+    mine.write_text(LISTENER.format("A", f"async {LISTEN}self.look()\n    def look(self): return {{}}['\\x1b']\n"))
+    ended = cluster.cli("listen", "mine.py")
+    assert ended.returncode == 1
+    lines = ended.stderr.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert f'  File "{mine}", line 4, in look' in lines
+    assert lines[-1] == r"KeyError: '\x1b'"
+    assert str(Path(__file__).parents[2] / "cdktr") not in ended.stderr
+
+
+def test_a_word_that_is_no_file(new_cluster: NewCluster) -> None:
+    ended = new_cluster().cli("listen", "webhok")
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "cdktr: webhok cannot be read: No such file or directory; did you mean webhook?\n",
+    )
