@@ -22,7 +22,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
     "1 pure core": (
         *("workflow", "dag", "cron", "text", "parse", "run", "times", "keys", "presence", "dispatch", "history"),
-        *("codec", "messages", "protocol", "frames", "pages", "batch"),
+        *("codec", "messages", "protocol", "frames", "pages", "batch", "crontab"),
     ),
     "2 edges": (
         *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "client", "transport"),
@@ -41,6 +41,7 @@ LAYER_OF = {module: number for number, modules in enumerate(LAYERS.values()) for
 BESIDE: Mapping[str, frozenset[str]] = {
     "settings": frozenset({"errors"}),
     "parse": frozenset({"workflow", "dag", "cron", "text"}),
+    "crontab": frozenset({"cron", "parse"}),
     "run": frozenset({"dag", "workflow"}),
     "dispatch": frozenset({"text", "times", "keys", "presence"}),
     "codec": frozenset({"workflow"}),

@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "state",
     "validate": "project",
     "config": "project",
+    "import": "imports",
 }
 
 

@@ -1,0 +1,259 @@
+"""`cdktr import crontab`: reads crontabs, writes workflow files. Needs no principal."""
+
+import os
+import pwd
+import re
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cdktr.catalog import SUFFIXES
+from cdktr.cli import Exit
+from cdktr.cli.common import say, settings_of, show, show_json
+from cdktr.cron import Schedule
+from cdktr.crontab import Job, Remark, Source, read_crontab
+from cdktr.crontab.written import File, plan
+from cdktr.errors import DefinitionError, SettingError, StartError
+from cdktr.text import plural, table
+
+#: Of a folder, cron reads the files of such names; others are what editors and packages left.
+_READ_BY_CRON = re.compile(r"[A-Za-z0-9_-]+")
+
+#: Only Debian and what is made from it have it, and with it a cron of their own.
+DEBIAN = Path("/etc/debian_version")
+
+#: Files in it are named for the users whose they are.
+SPOOL = Path("/var/spool/cron")
+
+
+def crontab(arguments: Namespace) -> int:
+    """Make workflow files of the entries of crontabs. What is there already stays as it is."""
+    workflows = Path(settings_of(arguments).workflow_dir)
+    into = Path(arguments.into) if arguments.into else workflows / "cron"
+    zone, told = _zone(arguments.timezone)
+    jobs: list[Job] = []
+    remarks: list[Remark] = []
+    for source, data in _sources(arguments, zone):
+        if source.has_users and arguments.system is None:
+            users = "is read with a user before each command, as it is in /etc; --no-system reads it without"
+            remarks.append(Remark(source.origin, 0, users))
+        if isinstance(data, str):
+            remarks.append(Remark(source.origin, 0, data, is_lost=True))
+            continue
+        more_jobs, more_remarks = read_crontab(data, source)
+        jobs += more_jobs
+        remarks += more_remarks
+    files, unwritten = plan(jobs, _there(into))
+    remarks += unwritten
+    if not arguments.dry_run:
+        _write(into, [file for file in files if file.there is None])
+    if arguments.json:
+        show_json(_facts(into, workflows, zone, files, remarks, arguments.dry_run))
+    else:
+        if arguments.dry_run:
+            _show_texts(into, files)
+        _tell(into, workflows, told, files, remarks, arguments.dry_run)
+    return Exit.ENDED_BADLY if not files or any(remark.is_lost for remark in remarks) else Exit.DONE
+
+
+# What is read
+
+
+def _sources(arguments: Namespace, zone: str) -> Iterator[tuple[Source, bytes | str]]:
+    """Every crontab that is asked for, or a sentence on why it cannot be read."""
+    name = arguments.file
+    if name is None:
+        yield Source(f"the crontab of {_me()}", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home), _own()
+        return
+    if name == "-":
+        yield Source("standard input", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home), _input()
+        return
+    given = Path(name)
+    if not given.exists():
+        raise StartError(f"There is no file {name}; `cdktr import crontab` without a file reads your own crontab")
+    for path in sorted(given.iterdir()) if given.is_dir() else [given]:
+        if path != given and (path.name.startswith(".") or not path.is_file()):
+            continue
+        source = _source(path, zone, arguments.system)
+        if path != given and not _READ_BY_CRON.fullmatch(path.name):
+            yield source, "was passed over, as cron does with such a name; name the file itself to import it"
+            continue
+        try:
+            yield source, path.read_bytes()
+        except OSError as error:
+            if path == given:
+                raise
+            yield source, f"cannot be read: {error.strerror}"
+
+
+def _source(path: Path, zone: str, has_users: bool | None) -> Source:
+    whole = path.absolute()
+    user = path.name if SPOOL in whole.parents and _home(path.name) is not None else _me()
+    in_etc = Path("/etc") in whole.parents
+    return Source(str(path), user, zone, in_etc if has_users is None else has_users, DEBIAN.exists(), _home)
+
+
+def _own() -> bytes | str:
+    try:
+        done = subprocess.run(["crontab", "-l"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError as error:
+        raise StartError(
+            f"Cannot run `crontab -l`: {error.strerror}; name a file, as in `cdktr import crontab /etc/crontab`"
+        ) from error
+    said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+    return f"cannot be read: {said}" if done.returncode else done.stdout
+
+
+def _input() -> bytes:
+    return b"" if sys.stdin is None else sys.stdin.buffer.read()
+
+
+def _me() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _home(user: str) -> str | None:
+    try:
+        return pwd.getpwnam(user).pw_dir
+    except KeyError:
+        return None
+
+
+def _zone(given: str | None) -> tuple[str, str]:
+    """The zone of schedules, and a sentence on it."""
+    zone = given or host_zone()
+    try:
+        Schedule.parse("@daily", zone or "UTC")
+    except DefinitionError as error:
+        raise SettingError(f"{error}; give another as --timezone") from None
+    if zone is None:
+        return "UTC", "Schedules are in UTC, as the zone of this host cannot be found; --timezone gives another."
+    return zone, f"Schedules are in {zone}{'' if given else ', the zone of this host; --timezone gives another'}."
+
+
+def host_zone(etc: Path = Path("/etc")) -> str | None:
+    """The IANA name of the zone that a daemon of this host is in; None when it cannot be found."""
+    link = etc / "localtime"
+    if not link.exists():
+        # As the C library has it.
+        return "UTC"
+    name = str(link.resolve()).partition("/zoneinfo/")[2]
+    if not name:
+        try:
+            name = (etc / "timezone").read_text("utf-8").strip()
+        except (OSError, ValueError):
+            return None
+    return name.removeprefix("posix/").removeprefix("right/") or None
+
+
+def _there(into: Path) -> dict[str, str]:
+    """What the workflow files of the folder hold, by their names without suffix."""
+    files = [path for path in into.iterdir() if path.suffix in SUFFIXES] if into.is_dir() else []
+    return {path.stem: _text(path) for path in files}
+
+
+def _text(path: Path) -> str:
+    """Nothing for a file that cannot be read: its name is taken all the same."""
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+# What is written and told
+
+
+def _write(into: Path, files: Sequence[File]) -> None:
+    """Raises StartError that names the file; those before it are written, and another import goes on from there."""
+    path = into
+    try:
+        if files:
+            into.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            path = into / f"{file.stem}.yml"
+            with path.open("x", encoding="utf-8", newline="\n") as opened:
+                opened.write(file.text)
+    except OSError as error:
+        raise StartError(f"Cannot write {path}: {error.strerror}; import again when that is mended") from error
+
+
+def _show_texts(into: Path, files: Sequence[File]) -> None:
+    for file in files:
+        if file.there is None:
+            show([f"--- {into / file.stem}.yml", *file.text.split("\n")])
+
+
+def _status(file: File, is_dry: bool) -> str:
+    if file.there is None:
+        return "new" if is_dry else "made"
+    return "there" if file.there == file.text else "there, and different"
+
+
+def _tell(
+    into: Path, workflows: Path, zone: str, files: Sequence[File], remarks: Sequence[Remark], is_dry: bool
+) -> None:
+    new, old = [file for file in files if file.there is None], [file for file in files if file.there is not None]
+    parts: list[list[str]] = []
+    if new:
+        rows = [(f"  {file.stem}.yml", _when(file.job), file.job.name) for file in new]
+        made = f"{'Would make' if is_dry else 'Made'} {plural(len(new), 'file')} in {into}:"
+        parts += [made, *table(("  FILE", "RUNS", "NAME"), rows).split("\n")], [zone]
+    if old:
+        names = [f"  {file.stem}.yml{' (it differs by now)' * (file.there != file.text)}" for file in old]
+        parts.append([f"There already in {into}, and left as {'they are' if old[1:] else 'it is'}:", *names])
+    if not new:
+        parts.append(["Nothing was changed." if old else "There is no entry to import. Nothing was changed."])
+    for heading, is_lost in (("Not carried over:", True), ("To know:", False)):
+        if told := [remark for remark in remarks if remark.is_lost == is_lost]:
+            parts.append([heading, *(f"  {remark}" for remark in told)])
+    if new and not is_dry:
+        both = "and take the entries out of the crontab, or both will run them."
+        parts.append(["Next:", f"  cdktr validate {into}", f"  {both}"])
+    show("\n\n".join("\n".join(part) for part in parts).split("\n"))
+    if new and _id(into / "x.yml", workflows) is None:
+        say(f"cdktr: the principal reads {workflows}, and so not these files; see CDKTR_WORKFLOW_DIR")
+
+
+def _id(path: Path, workflows: Path) -> str | None:
+    """The id of the workflow in a file; None when the principal does not read that."""
+    try:
+        return ".".join(path.absolute().relative_to(workflows.absolute()).with_suffix("").parts)
+    except ValueError:
+        return None
+
+
+def _when(job: Job) -> str:
+    return "only when asked for" if job.cron is None else Schedule.parse(job.cron, job.timezone).in_words
+
+
+def _facts(
+    into: Path, workflows: Path, zone: str, files: Sequence[File], remarks: Sequence[Remark], is_dry: bool
+) -> dict[str, object]:
+    """For programs."""
+    return {
+        "into": str(into),
+        "timezone": zone,
+        "dry_run": is_dry,
+        "files": [
+            {
+                "path": str(into / f"{file.stem}.yml"),
+                "workflow_id": _id(into / f"{file.stem}.yml", workflows),
+                "status": _status(file, is_dry),
+                "origin": file.job.origin,
+                "line": file.job.line,
+                "cron": file.job.cron,
+                "timezone": file.job.timezone,
+                "text": file.text,
+            }
+            for file in files
+        ],
+        "remarks": [
+            {"origin": each.origin, "line": each.line, "message": each.message, "is_lost": each.is_lost}
+            for each in remarks
+        ],
+    }

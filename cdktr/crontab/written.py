@@ -1,0 +1,143 @@
+"""Jobs as the text of workflow files, and which file each is to be."""
+
+import json
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, count
+
+from cdktr.crontab import Job, Remark
+from cdktr.parse import WorkflowProblems, parse_workflow
+
+#: Characters: a longer command is a block of its own.
+MAX_QUOTED = 80
+
+_OPEN = "${{"
+#: Text that YAML takes for nothing else, without quotes.
+_BARE = re.compile(r"[A-Za-z/][A-Za-z0-9/_.]*(-[A-Za-z0-9]+)*|-c")
+_NOT_TEXT = re.compile(r"true|false|yes|no|on|off|null|y|n", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A job and the name of its file, without folder and suffix."""
+
+    job: Job
+    stem: str
+    text: str
+    #: What a file of that name holds already, made from the same entry. It is not to be written.
+    there: str | None = None
+
+
+def workflow_text(job: Job, stem: str) -> str:
+    """The workflow of a job, whose only task is called `stem`. Raises WorkflowProblems for what no file can hold."""
+    text = "".join(f"{line}\n" for line in _lines(job, stem))
+    parse_workflow(text, stem, f"{stem}.yml")
+    return text
+
+
+def plan(jobs: Iterable[Job], there: Mapping[str, str]) -> tuple[list[File], list[Remark]]:
+    """The files of all jobs, in their order, and what cannot be one. `there`: what the files that exist hold."""
+    files: list[File] = []
+    remarks: list[Remark] = []
+    texts = {stem.lower(): text for stem, text in there.items()}
+    for job in jobs:
+        stem = _stem(job, texts, {file.stem for file in files})
+        try:
+            files.append(File(job, stem, workflow_text(job, stem), texts.get(stem)))
+        except WorkflowProblems as error:
+            message = f"is not carried over, as no workflow can hold it: {error.problems[0].message}"
+            remarks.append(Remark(job.origin, job.line, message, is_lost=True))
+    return files, remarks
+
+
+def _stem(job: Job, there: Mapping[str, str], taken: Container[str]) -> str:
+    """The first free name, or that of the file which was made from this entry before."""
+    names = chain([job.word], (f"{job.word}-{number}" for number in count(2)))
+    return next(name for name in names if name not in taken and (name not in there or _is_from(job, there[name])))
+
+
+def _is_from(job: Job, text: str) -> bool:
+    """Whether a file was made from the entry of this job, wherever that stood in its crontab."""
+    before, after = _head(job).split(f"line {job.line}:", 1)
+    first = text.partition("\n")[0]
+    return re.fullmatch(re.escape(before) + r"line \d+:" + re.escape(after), first) is not None
+
+
+def _head(job: Job) -> str:
+    return f"# From {_visible(job.origin)}, line {job.line}: {_visible(job.entry.strip())}"
+
+
+def _lines(job: Job, stem: str) -> Iterator[str]:
+    brace = _brace(job)
+    yield _head(job)
+    yield f"name: {_quoted(job.name)}"
+    if job.description:
+        yield from _value("description: ", "\n".join(job.description), "  ")
+    if job.cron is not None:
+        yield f"cron: {_quoted(job.cron)}"
+        yield f"timezone: {_scalar(job.timezone)}"
+    if brace:
+        yield from ("params:", f"  # A command cannot hold {_OPEN} in any other way.", f'  {brace}: "{_OPEN}"')
+    yield "env:"
+    for name, value in job.env.items():
+        yield f"  {_key(name)}: {_quoted(_with(value, brace))}"
+    yield from ("tasks:", f"  {_key(stem)}:", f"    name: {_quoted(job.name)}")
+    if job.working_directory is not None:
+        yield f"    working_directory: {_scalar(job.working_directory)}"
+    yield from ("    config:", "      !Subprocess", f"      cmd: {_scalar(job.argv[0])}", "      args:")
+    for arg in job.argv[1:]:
+        yield from _value("        - ", _with(arg, brace), " " * 10)
+
+
+def _brace(job: Job) -> str:
+    """The name of a parameter that stands for what would begin one; empty where there is no need of it."""
+    texts = [*job.argv[1:], *job.env.values()]
+    if not any(_OPEN in text for text in texts):
+        return ""
+    everything = " ".join([*texts, *job.env])
+    return next(name for n in range(len(everything)) if (name := f"braces{n or ''}") not in everything)
+
+
+def _with(text: str, brace: str) -> str:
+    return text.replace(_OPEN, f"{_OPEN} params.{brace} }}}}") if brace else text
+
+
+def _value(key: str, text: str, indent: str) -> Iterator[str]:
+    """A key and its text: as a block where that is easier to read."""
+    lines = text.split("\n")
+    is_long = len(text) > MAX_QUOTED or len(lines) > 1 or ('"' in text and "'" in text) or "\\" in text
+    is_plain = all(map(str.isprintable, lines)) and lines[0] and lines[-1] and not lines[0].startswith(" ")
+    if not (is_long and is_plain):
+        yield key + _scalar(text)
+        return
+    yield f"{key}|-"
+    yield from (indent + line if line else "" for line in lines)
+
+
+def _key(text: str) -> str:
+    return text if not _NOT_TEXT.fullmatch(text) and not text[0].isdigit() else _quoted(text)
+
+
+def _scalar(text: str) -> str:
+    return text if _BARE.fullmatch(text) and not _NOT_TEXT.fullmatch(text) else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    if text.isprintable() and "\\" not in text and '"' not in text:
+        return f'"{text}"'
+    return "'" + text.replace("'", "''") + "'" if text.isprintable() else f'"{_escaped(text)}"'
+
+
+def _escaped(text: str) -> str:
+    """For double quotes in YAML."""
+    return "".join(json.dumps(char)[1:-1] if char in '"\\\n\t\r' else _visible(char) for char in text)
+
+
+def _visible(text: str) -> str:
+    """Every character without a glyph as its number."""
+    return "".join(char if char.isprintable() else _number(ord(char)) for char in text)
+
+
+def _number(code: int) -> str:
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
