@@ -5,7 +5,6 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cdktr
 from cdktr.cli import Exit
 from cdktr.cli.common import say, show
 from cdktr.errors import StartError
@@ -58,7 +57,7 @@ def init(arguments: Namespace) -> int:
 
 def where() -> Path:
     """The folder with the examples: in the package that was installed or frozen, else beside it in the source tree."""
-    package = Path(cdktr.__file__).parent
+    package = Path(__file__).parents[1]
     for found in (package / "workflows", package.parent / "workflows"):
         if (found / FIRST[0]).is_file():
             return found
