@@ -21,7 +21,7 @@ from cdktr import __version__
 from cdktr.berth import Berth, take_berth
 from cdktr.codec import assignment_from_json
 from cdktr.driver import Driver
-from cdktr.errors import ProtocolError, RefusedError, UnreachableError
+from cdktr.errors import NotFoundError, ProtocolError, RefusedError, UnreachableError
 from cdktr.executor import Executor, base_environment
 from cdktr.frames import Reported
 from cdktr.heir import Heir
@@ -34,6 +34,7 @@ from cdktr.roster import Roster
 from cdktr.settings import Settings
 from cdktr.spool import Spool
 from cdktr.transport import Requester
+from cdktr.uv import find_uv
 from cdktr.workflow import Assignment
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,15 @@ class Agent:
             log.error("What could not be delivered is kept in %s, for the next agent on this data folder", spool.folder)
             self._berth.close()
 
+    def _tell_uv(self) -> None:
+        """Now, so that nobody learns it at night. uv itself is not started for that."""
+        try:
+            log.info("uv: %s", find_uv(None, self._env))
+        except NotFoundError as error:
+            log.info("!UvPython tasks without a uv_path of their own will fail here: %s", error)
+
     async def _work(self) -> None:
+        self._tell_uv()
         log.info("Agent %s ready for %d runs at once", self.id, self._settings.agent_max_concurrency)
         try:
             async with asyncio.TaskGroup() as group:

@@ -14,8 +14,8 @@ from cdktr.frames import Reported
 from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
 from cdktr.run import Outcome, Run, TaskState
 from cdktr.text import format_duration, slug
-from cdktr.uv import find_uv, uv_argv
-from cdktr.workflow import Assignment, Subprocess, Task, resolve
+from cdktr.uv import DEFAULT_ENV, LastWords, check_script, find_uv, uv_argv
+from cdktr.workflow import Assignment, Subprocess, Task, UvPython, resolve
 
 LEVELS = {"STDOUT": "INFO", "STDERR": "ERROR"}
 
@@ -119,25 +119,36 @@ class Driver:
 
     async def _execute(self, task_id: str) -> tuple[int | None, str] | None:
         """Run the task's process; None when it ended well, else its exit code and the reason."""
+        task = self._workflow.tasks[task_id]
+        last_words = LastWords(task.config, _folder(task)) if isinstance(task.config, UvPython) else None
+
+        def on_lines(stream: str, lines: list[str]) -> None:
+            if last_words is not None:
+                last_words.add(stream, lines)
+            self._lines(task_id, stream, lines)
+
         try:
             command = self._command(task_id)
             marker = f"CDKTR_TASK_INSTANCE_ID={self._instances[task_id]}"
             exited = await self._executor.run(
-                command,
-                marker,
-                lambda stream, lines: self._lines(task_id, stream, lines),
-                lambda _pid: self._tell(task_id, RunStatus.RUNNING),
+                command, marker, on_lines, lambda _pid: self._tell(task_id, RunStatus.RUNNING)
             )
         except CdktrError as error:
             # Where the task's output would be is where its user looks.
             self._lines(task_id, "STDERR", str(error).splitlines())
             return None, str(error)
-        return None if exited.ok else (exited.code, exited.reason)
+        if exited.ok:
+            return None
+        if last_words is None or exited.timed_out_after_s is not None or not (hint := last_words.hint(exited.code)):
+            return exited.code, exited.reason
+        self._lines(task_id, "STDERR", [f"cdktr: {hint}"])
+        return exited.code, f"{exited.reason}: {hint}"
 
     def _command(self, task_id: str) -> Command:
         """Raises DefinitionError, NotFoundError."""
         task = resolve(self._workflow, task_id, self._job.params)
-        env = {**self._base_env, **task.env, **self._identity(task_id)}
+        defaults = {} if isinstance(task.config, Subprocess) else DEFAULT_ENV
+        env = {**defaults, **self._base_env, **task.env, **self._identity(task_id)}
         return Command(_argv(task, env), env, _folder(task), task.timeout_s)
 
     def _identity(self, task_id: str) -> dict[str, str]:
@@ -197,7 +208,9 @@ class Driver:
 def _argv(task: Task, env: Mapping[str, str]) -> list[str]:
     if isinstance(task.config, Subprocess):
         return [task.config.cmd, *task.config.args]
-    return uv_argv(task.config, find_uv(task.config, env))
+    uv = find_uv(task.config.uv_path, env)
+    check_script(task.config, _folder(task))
+    return uv_argv(task.config, uv)
 
 
 def _folder(task: Task) -> str | None:

@@ -326,7 +326,9 @@ def _why_not(command: Command, error: OSError | ValueError) -> str:
         return f"Cannot start {name!r}: {error}"
     folder = command.working_directory
     if folder is not None and not os.path.isdir(folder):
-        return f"The working directory {folder!r} does not exist on this agent's host"
+        # A relative one is so to the agent's folder, which its reader may not know.
+        where = "" if os.path.isabs(folder) else f" ({os.path.abspath(folder)})"
+        return f"The working directory {folder!r}{where} does not exist on this agent's host"
     if error.errno == errno.ENOENT:
         where = "there is no such file" if "/" in name else "it is not on the agent's PATH"
         return f"Cannot start {name!r}: {where}"

@@ -1,35 +1,91 @@
-"""How a `!UvPython` task becomes a command: where `uv` is, and its arguments."""
+"""How a `!UvPython` task becomes a command, and what to do when uv, and not the script, has failed.
+
+uv and its script write into the same pipes and share their exit codes. What is uv's own is known by its words, so a
+hint is given only where they are, and none where there is doubt.
+"""
 
 import os
+import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cdktr.errors import NotFoundError
 from cdktr.workflow import UvPython
 
+#: Lines come as they are printed: Python would keep what it prints into a pipe until 8 KiB are full.
+DEFAULT_ENV = {"PYTHONUNBUFFERED": "1"}
 
-def find_uv(config: UvPython, env: Mapping[str, str]) -> str:
-    """The path of `uv`: the task's `uv_path`, beside the binary, in it, on PATH, in ~/.local/bin, in ~/.cargo/bin.
+#: What is kept of stderr, in lines and in characters of each: the whole of what uv says at its end.
+TAIL_LINES = 100
+TAIL_WIDTH = 2000
 
-    Raises NotFoundError that lists where it was looked for.
+
+def find_uv(uv_path: str | None, env: Mapping[str, str]) -> str:
+    """The absolute path of `uv`: the task's `uv_path`, beside the binary, in it, on PATH, in ~/.local/bin, in
+    ~/.cargo/bin. What is relative is so to the agent's folder.
+
+    Raises NotFoundError that says where it was looked for.
     """
-    if config.uv_path is not None:
-        path = os.path.expanduser(config.uv_path)
-        if found := shutil.which(path, path=env.get("PATH")):
-            return found
-        raise NotFoundError(f"There is no uv at {config.uv_path}, which the task names as uv_path")
-    home = Path(env.get("HOME") or Path.home())
-    folders = [Path(sys.executable).parent, home / ".local/bin", home / ".cargo/bin"]
-    bundled = getattr(sys, "_MEIPASS", None)
-    search = [str(folders[0]), *([bundled] if bundled else []), env.get("PATH", ""), *map(str, folders[1:])]
+    home = env.get("HOME") or os.path.expanduser("~")
+    if uv_path is not None:
+        return _named(uv_path, home, env)
+    folders = [str(Path(sys.executable).parent), f"{home}/.local/bin", f"{home}/.cargo/bin"]
+    bundled = getattr(sys, "_MEIPASS", "")
+    # An empty entry would be the agent's folder.
+    search = [entry for entry in (folders[0], bundled, *_path(env), *folders[1:]) if entry]
     if found := shutil.which("uv", path=os.pathsep.join(search)):
-        return found
+        return os.path.abspath(found)
     raise NotFoundError(
-        f"There is no uv on this agent's host; looked in {', '.join(filter(None, search))}. Copy the uv binary beside "
+        f"There is no uv on this agent's host; looked in {', '.join(search)}. Copy the uv program, one file, beside "
         "cdktr or into ~/.local/bin, or name it as uv_path; it needs no installation"
     )
+
+
+def _path(env: Mapping[str, str]) -> list[str]:
+    return env.get("PATH", "").split(os.pathsep)
+
+
+def _named(uv_path: str, home: str, env: Mapping[str, str]) -> str:
+    path = home + uv_path[1:] if uv_path == "~" or uv_path.startswith("~/") else os.path.expanduser(uv_path)
+    if found := shutil.which(path, path=os.pathsep.join(filter(None, _path(env))) or os.defpath):
+        return os.path.abspath(found)
+    where = uv_path
+    if "/" not in path:
+        where = f"{uv_path} on PATH ({env.get('PATH', '')})"
+    elif os.path.abspath(path) != uv_path:
+        where = f"{uv_path} ({os.path.abspath(path)})"
+    why = ""
+    if os.path.isdir(path):
+        why = f": that is a folder, and the program itself is meant, such as {os.path.join(uv_path, 'uv')}"
+    elif os.path.exists(path):
+        why = ": the file there is not executable; chmod +x makes it so"
+    raise NotFoundError(f"There is no uv at {where}, which the task names as uv_path, on this agent's host{why}")
+
+
+def check_script(config: UvPython, folder: str | None) -> None:
+    """Raises NotFoundError when the task's script is not there; `folder` is the one in which the task starts.
+
+    What can also be a command or an address is left to uv, and a folder that does not exist to who starts the task.
+    """
+    name = config.script_path
+    is_file = "://" not in name and ("/" in name or name.endswith(".py"))
+    if not is_file or not os.path.isdir(folder or "."):
+        return
+    path = _script(config, folder)
+    try:
+        os.stat(path)
+    except OSError as error:
+        raise NotFoundError(
+            f"There is no script at {path} on this agent's host ({error.strerror}); scripts must be on the host of "
+            "every agent, and script_path is relative to working_directory, or to the agent's own folder without one"
+        ) from None
+
+
+def _script(config: UvPython, folder: str | None) -> str:
+    return os.path.abspath(os.path.join(folder or "", config.script_path))
 
 
 def uv_argv(config: UvPython, uv: str) -> list[str]:
@@ -43,3 +99,138 @@ def uv_argv(config: UvPython, uv: str) -> list[str]:
     for package in config.packages or ():
         argv += ["--with", package]
     return [*argv, config.script_path]
+
+
+class LastWords:
+    """The last that a task wrote, of which a hint is made when uv has failed. Its size is bounded.
+
+    `folder` is the one in which the task starts.
+    """
+
+    def __init__(self, config: UvPython, folder: str | None) -> None:
+        self._config = config
+        self._folder = folder
+        self._stderr: deque[str] = deque(maxlen=TAIL_LINES)
+        self._has_output = False
+
+    def add(self, stream: str, lines: Sequence[str]) -> None:
+        """Lines of "STDOUT" or "STDERR"."""
+        if stream == "STDERR":
+            self._stderr.extend(line[:TAIL_WIDTH] for line in lines[-TAIL_LINES:])
+        else:
+            self._has_output = True
+
+    def hint(self, code: int) -> str | None:
+        """What to do about the failure, None when it is the script's own."""
+        script = _script(self._config, self._folder)
+        # uv itself writes nothing on stdout: what has written there had started.
+        if not self._has_output and (found := hint(code, list(self._stderr), script)):
+            return found
+        if not self._config.is_uv_project or not self._lacks_a_module() or _has_metadata(script):
+            return None
+        start = Path(self._folder or ".").absolute()
+        if any((each / "pyproject.toml").exists() for each in (start, *start.parents)):
+            return None
+        return (
+            f"there is no pyproject.toml in {start} or above it and no inline metadata in {script}, where "
+            "is_uv_project looks for what to install. Set working_directory to the project's folder, or list `packages`"
+        )
+
+    def _lacks_a_module(self) -> bool:
+        return bool(self._stderr) and self._stderr[-1].startswith("ModuleNotFoundError: ")
+
+
+def _has_metadata(script: str) -> bool:
+    try:
+        with open(script, encoding="utf-8", errors="replace") as file:
+            return any(line.rstrip() == "# /// script" for line in file)
+    except OSError:
+        return False
+
+
+# What uv says
+
+_HEAD = re.compile(r"error: |  × ")
+_GOES_ON = re.compile(r"$|\s|hint: ")
+#: What quotes a file or a requirement, whose lines then stand at the margin.
+_QUOTES = re.compile(r"error: (TOML parse error|Failed to parse)")
+_QUOTED_LINES = 6
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+_WHERE = "in the `env` of the task or in the environment of the agent"
+_HINTS: Sequence[tuple[re.Pattern[str], str]] = [
+    (re.compile(pattern), text)
+    for pattern, text in (
+        (
+            r"^error: No interpreter found|^error: .*Failed to download \S*/cpython-",
+            "uv found no Python for this script. Set UV_PYTHON to the path of one on this agent's host, "
+            f"{_WHERE}; uv fetches one by itself only where there is internet and UV_PYTHON_DOWNLOADS allows it",
+        ),
+        (
+            r"^error: Failed to read `--find-links` directory",
+            "the wheel folder is not on this agent's host. Put it there, or mend UV_FIND_LINKS: folders are separated "
+            "by commas, and a relative one is so to the folder in which the task starts",
+        ),
+        (
+            r"^error: (?=.* (cause|Caused by): ).*Failed to fetch: |"
+            r"No solution found when resolving.*(not found in the cache|network was disabled)",
+            "uv could not get the packages. Without internet, put their wheels into a folder on this agent's host and "
+            f"set UV_FIND_LINKS to it and UV_OFFLINE=1, or UV_DEFAULT_INDEX to a mirror that can be reached, {_WHERE}; "
+            "docs/workflows.md says how to make the folder",
+        ),
+        (
+            r"No solution found when resolving",
+            "no version of the packages fits what is asked for. Mend the versions that the task, the script or its "
+            "project asks for, or put wheels that fit, also this host's Python and platform, where uv finds them",
+        ),
+        (
+            r"^error: (TOML parse error at line|An opening tag \(`# /// script`\))",
+            "the inline metadata of {script} cannot be read; its lines are counted from the one after `# /// script`",
+        ),
+        (
+            r"^error: Failed to parse: `?\S*pyproject\.toml",
+            "mend that pyproject.toml: the project of a task with is_uv_project is the nearest one, in the folder in "
+            "which the task starts or above it",
+        ),
+        (
+            r"^error: Failed to parse: `(?!\S*\.toml`).* (cause|Caused by): ",
+            "`packages` holds what is no requirement: a name is meant, with versions or without, such as "
+            "pandas>=2.3.1,<3.0.0",
+        ),
+        (
+            r"^error: Failed to spawn.*(?<!\.py)`? (cause|Caused by):",
+            "uv took {script} for a command and could not start it: the name of a script ends in .py",
+        ),
+        (
+            r"^error: (Failed to initialize cache at|failed to create directory `\S*cache/uv`)",
+            f"uv has no place for its cache. Set UV_CACHE_DIR to a folder in which the agent may write, {_WHERE}",
+        ),
+        (
+            r"^error: failed to create directory `\S*\.venv`",
+            "uv makes .venv in the folder of the project, where this agent may not write. Set UV_PROJECT_ENVIRONMENT "
+            f"to another path for it, and UV_FROZEN=1 so that uv.lock is not written either, {_WHERE}",
+        ),
+    )
+]
+
+
+def hint(code: int, stderr: Sequence[str], script: str) -> str | None:
+    """What to do about a failure of uv, None when its words are not known or not the last. `stderr` has its last lines.
+
+    uv ends with 1 when no versions fit and with 2 at its other errors; a script may end with either.
+    """
+    words = _last_error(stderr) if code in (1, 2) else ""
+    found = next((text for pattern, text in _HINTS if pattern.search(words)), None)
+    return found and found.replace("{script}", script)
+
+
+def _last_error(stderr: Sequence[str]) -> str:
+    """The error with which uv ended, its lines joined to one; empty when another had the last word."""
+    lines = [_COLOUR.sub("", line) for line in stderr]
+    at_margin = 0
+    for index in range(len(lines) - 1, -1, -1):
+        if _HEAD.match(lines[index]):
+            known = not at_margin or (_QUOTES.match(lines[index]) and at_margin <= _QUOTED_LINES)
+            return " ".join(" ".join(lines[index:]).split()) if known else ""
+        at_margin += not _GOES_ON.match(lines[index])
+    return ""
