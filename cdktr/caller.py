@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -222,11 +223,23 @@ class Callers:
     def __init__(self, host: str, port: int) -> None:
         """As `Caller`. Raises SettingError for what is no host."""
         self._where = (host, port)
+        self._is_closed = False
+        #: What a parent process made: its connections are not touched, not even to close them.
+        self._inherited: list[object] = []
+        self._begin()
+        self._idle.append(Caller(host, port, self._context))
+        _ALL.add(self)
+
+    def _begin(self) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._lock = threading.Lock()
-        self._idle = [Caller(host, port, self._context)]
+        self._idle: list[Caller] = []
         self._busy = 0
-        self._is_closed = False
+
+    def begin_again(self) -> None:
+        """To be called first in a process that came to be by a fork: what ZeroMQ made before would hang there."""
+        self._inherited += [self._context, self._idle]
+        self._begin()
 
     def call(self, message: bytes, timeout_s: float) -> bytes:
         """As `Caller.call`. Raises CdktrError after `close`."""
@@ -262,3 +275,17 @@ class Callers:
             self._idle.pop().close_socket()
         if not self._busy:
             self._context.term()
+
+
+#: Those of this process.
+_ALL: weakref.WeakSet[Callers] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for callers in list(_ALL):
+        callers.begin_again()
+
+
+# As by a web server that makes its workers once the application is loaded.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

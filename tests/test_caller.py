@@ -180,6 +180,40 @@ def test_what_is_closed_ends_with_the_last_call_that_was_under_way() -> None:
         callers.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_makes_connections_of_its_own() -> None:
+    """Also when another thread was asking at that moment; and the parent's serve it as before."""
+    resting = threading.Event()
+
+    def answer(frames: list[bytes]) -> bytes | None:
+        if frames == [b"rest"]:
+            resting.set()
+            return None
+        return b"to " + frames[0]
+
+    with (
+        answering(answer) as port,
+        ThreadPoolExecutor(1) as pool,
+        contextlib.closing(Callers("127.0.0.1", port)) as callers,
+    ):
+        assert callers.call(b"parent", PATIENCE_S) == b"to parent"
+        waiting = pool.submit(callers.call, b"rest", 1.0)
+        assert resting.wait(PATIENCE_S)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(int(PATIENCE_S))
+            try:
+                assert callers.call(b"child", PATIENCE_S) == b"to child"
+                callers.close()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        with pytest.raises(UnreachableError):
+            waiting.result()
+        assert callers.call(b"parent", PATIENCE_S) == b"to parent"
+
+
 def test_an_interrupted_call_does_not_leave_its_answer_to_the_next(new_caller: NewCaller) -> None:
     main = threading.get_ident()
 

@@ -9,11 +9,13 @@ Nothing outlives the processes that hold the namespaces, and those end with this
 
 import ctypes
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
+
+from tests import namespace
+from tests.namespace import Namespace
 
 #: The addresses of the hosts; 198.18.0.0/15 is set aside for tests of networks.
 ADDRESSES = {"a": "198.18.1.2", "b": "198.18.2.2"}
@@ -24,63 +26,44 @@ CLONE_NEWNET = 0x40000000
 def why_not() -> str | None:
     """Why this machine cannot do it, None when it can."""
     if os.geteuid() != 0:
-        return "network namespaces need root"
-    for program in ("ip", "unshare", "nsenter"):
-        if shutil.which(program) is None:
-            return f"there is no `{program}` here"
-    if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
-        return "this system makes no network namespaces"
-    return None
+        return "moving between network namespaces needs root"
+    return namespace.why_not()
 
 
 class Network:
     """The hosts a and b, and the router between them."""
 
     def __init__(self) -> None:
-        self._holders: dict[str, subprocess.Popen[bytes]] = {}
+        self._namespaces: dict[str, Namespace] = {}
+        self._end = ExitStack()
 
     def __enter__(self) -> "Network":
         for name in ("router", *ADDRESSES):
-            self._holders[name] = self._hold()
+            self._namespaces[name] = self._end.enter_context(Namespace())
         self._run("router", "sysctl", "-qw", "net.ipv4.ip_forward=1")
         for name, address in ADDRESSES.items():
             gateway = address.rpartition(".")[0] + ".1"
-            pids = {each: str(holder.pid) for each, holder in self._holders.items()}
-            self._run("router", *f"ip link add to-{name} type veth peer name eth0 netns {pids[name]}".split())
+            pid = self._namespaces[name].pid
+            self._run("router", *f"ip link add to-{name} type veth peer name eth0 netns {pid}".split())
             self._run("router", *f"ip addr add {gateway}/24 dev to-{name}".split())
             self._run("router", *f"ip link set to-{name} up".split())
-            for command in ("link set lo up", f"addr add {address}/24 dev eth0", "link set eth0 up"):
+            for command in (f"addr add {address}/24 dev eth0", "link set eth0 up"):
                 self._run(name, "ip", *command.split())
             self._run(name, *f"ip route add default via {gateway}".split())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for holder in self._holders.values():
-            assert holder.stdin is not None
-            holder.stdin.close()
-            holder.wait()
-
-    @staticmethod
-    def _hold() -> "subprocess.Popen[bytes]":
-        """A process in a network namespace of its own, until its stdin ends."""
-        holder = subprocess.Popen(
-            ["unshare", "-n", "sh", "-c", "echo; read end"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert holder.stdout is not None
-        holder.stdout.readline()
-        holder.stdout.close()
-        return holder
+        self._end.close()
 
     def _run(self, host: str, *command: str) -> None:
-        enter = ["nsenter", f"--net=/proc/{self._holders[host].pid}/ns/net"]
-        subprocess.run([*enter, *command], check=True, capture_output=True)
+        subprocess.run([*self._namespaces[host].enter, *command], check=True, capture_output=True)
 
     @contextmanager
     def host(self, name: str) -> Iterator[None]:
         """This thread, and all that it starts, is on this host."""
         libc = ctypes.CDLL(None, use_errno=True)
         back = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        there = os.open(f"/proc/{self._holders[name].pid}/ns/net", os.O_RDONLY)
+        there = os.open(f"/proc/{self._namespaces[name].pid}/ns/net", os.O_RDONLY)
         try:
             assert libc.setns(there, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
             try:

@@ -120,6 +120,8 @@ class Cluster:
         self.workflows.mkdir(parents=True, exist_ok=True)
         self.settings = {**SETTINGS, "CDKTR_APP_DATA_DIRECTORY": str(folder / "data"), **(settings or {})}
         self.daemons: list[Daemon] = []
+        #: What stands before each command: nothing, or what takes it into a namespace.
+        self.enter: list[str] = []
         #: Of the principal that was started last: API, log intake, log publisher.
         self.port = self.logs_in = self.logs_out = 0
 
@@ -139,7 +141,7 @@ class Cluster:
 
     def spawn(self, *arguments: str, env: Mapping[str, str] | None = None) -> Daemon:
         """Start `cdktr …` in the folder and return at once."""
-        command = [sys.executable, str(ROOT / "cdktr.py"), *arguments]
+        command = [*self.enter, sys.executable, str(ROOT / "cdktr.py"), *arguments]
         name = f"{len(self.daemons)}: cdktr {' '.join(arguments)}"
         self.daemons.append(Daemon(name, command, self.folder, self.environment(env)))
         return self.daemons[-1]
@@ -175,7 +177,7 @@ class Cluster:
     ) -> subprocess.CompletedProcess[str]:
         """Run `cdktr …` to its end, connected to this cluster's principal."""
         return subprocess.run(
-            [sys.executable, str(ROOT / "cdktr.py"), *arguments],
+            [*self.enter, sys.executable, str(ROOT / "cdktr.py"), *arguments],
             cwd=cwd or self.folder,
             env=self.environment(env),
             stdin=subprocess.DEVNULL,

@@ -1,6 +1,8 @@
 """Fixtures of the integration tests: running clusters, and what they said when a test fails."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,43 +15,39 @@ NewCluster = Callable[..., Cluster]
 _clusters: list[Cluster] = []
 
 
-def _running(folder: Path, settings: Mapping[str, str] | None = None) -> Cluster:
-    cluster = Cluster(folder, settings)
+@contextmanager
+def watched(cluster: Cluster) -> Iterator[None]:
+    """Until the end of the block; its processes are ended then, and shown beside each failure before."""
     _clusters.append(cluster)
-    return cluster
-
-
-def _end(cluster: Cluster) -> None:
-    _clusters.remove(cluster)
-    cluster.stop()
+    try:
+        yield
+    finally:
+        _clusters.remove(cluster)
+        cluster.stop()
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A principal with an agent of five slots, shared by the tests of a module."""
-    cluster = _running(tmp_path_factory.mktemp("cluster"))
-    try:
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    with watched(cluster):
         cluster.start_principal()
         cluster.start_agent()
         yield cluster
-    finally:
-        _end(cluster)
 
 
 @pytest.fixture
 def new_cluster(tmp_path: Path) -> Iterator[NewCluster]:
     """`new_cluster(**settings)` makes a cluster of its own, in which nothing runs yet; it is ended after the test."""
-    mine: list[Cluster] = []
+    with ExitStack() as mine:
+        numbers = count()
 
-    def make(**settings: str) -> Cluster:
-        mine.append(_running(tmp_path / f"cluster{len(mine)}", settings))
-        return mine[-1]
+        def make(**settings: str) -> Cluster:
+            cluster = Cluster(tmp_path / f"cluster{next(numbers)}", settings)
+            mine.enter_context(watched(cluster))
+            return cluster
 
-    try:
         yield make
-    finally:
-        for cluster in mine:
-            _end(cluster)
 
 
 @pytest.hookimpl(wrapper=True)
