@@ -92,10 +92,14 @@ def cli_page() -> str:
     top = parser([])
     verbs = list(_verbs(top))
     lines = ["| command | |", "|---|---|"]
-    lines += [f"| [`{made.prog}`](#{made.prog.replace(' ', '-')}) | {_cell(what)} |" for made, what in verbs]
+    lines += [f"| [`{made.prog}`](#{_anchor(made.prog)}) | {_cell(what)} |" for made, what in verbs]
     parts = ["\n".join(lines), *(_verb_section(made) for made, _ in verbs)]
     codes = "".join(f"| {code} | {_cell(meaning)} |\n" for code, meaning in MEANINGS.items())
     return CLI_HEAD + "\n\n".join(parts) + "\n\n" + CLI_FOOT + codes
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def _cell(text: str) -> str:
@@ -152,8 +156,10 @@ def _prose(text: str) -> str:
 
 def _usage(made: argparse.ArgumentParser) -> str:
     """`usage: cdktr task run WORKFLOW [--param K=V]...`, folded."""
+    if made.usage is not None:
+        return f"usage: {made.usage.replace('%(prog)s', made.prog)}"
     words = [_optional(_metavar(action), action) for action in _positionals(made)]
-    words += [f"[{_spelled(action)[-1]}]" + ("..." if _repeats(action) else "") for action in _options(made)]
+    words += [f"[{_in_usage(action)}]" + ("..." if _repeats(action) else "") for action in _options(made)]
     head = f"usage: {made.prog} "
     # An option stays with its value.
     glued = [word.replace(" ", "\0") for word in words]
@@ -163,8 +169,14 @@ def _usage(made: argparse.ArgumentParser) -> str:
     return text.replace("\0", " ").rstrip()
 
 
+def _in_usage(action: argparse.Action) -> str:
+    """The longest way to spell it; of a flag with an opposite, both."""
+    spelled = _spelled(action)
+    return " | ".join(spelled) if isinstance(action, argparse.BooleanOptionalAction) else spelled[-1]
+
+
 def _optional(name: str, action: argparse.Action) -> str:
-    return {"?": f"[{name}]", "*": f"[{name}]...", "+": f"{name}..."}.get(str(action.nargs), name)
+    return {"?": f"[{name}]", "*": f"[{name}]...", "+": f"{name}...", "...": f"[{name}]..."}.get(str(action.nargs), name)
 
 
 def _repeats(action: argparse.Action) -> bool:

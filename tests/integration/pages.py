@@ -30,6 +30,7 @@ from pathlib import Path
 from types import TracebackType
 
 from cdktr.cli.tree import parser
+from cdktr.cli.tree.listen import with_script
 from cdktr.parse import parse_workflow
 from cdktr.settings import PREFIX, Settings, read_dotenv
 from tests.integration.cluster import PATIENCE_S, ROOT, Daemon
@@ -39,7 +40,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _FENCE = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXITS = re.compile(r"# exits (\d+)\s*$")
 _HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?")
-_DAEMON = re.compile(r"^(?:\w+=\S+ )*cdktr (start|listen)\b(?!.*--help)")
+_DAEMON = re.compile(r"^(?:\w+=\S+ )*cdktr (start|listen)\b(?!.*(?:--help|# exits))")
+_OURS = re.compile(r"^(?:\w+=\S+ )*cdktr (.*)")
 
 #: What a daemon says when it is ready, by a word of its command; the first that fits counts.
 _READY = (
@@ -295,14 +297,14 @@ class Reader:
 def check_commands(block: Block) -> None:
     """Each `cdktr …` of a block that is not run is a command line of ours."""
     for line in commands(block.text):
-        if line.startswith("cdktr "):
-            check_words(shlex.split(line, comments=True)[1:], str(block))
+        if match := _OURS.match(line):
+            check_words(shlex.split(match[1], comments=True), str(block))
 
 
 def check_words(words: list[str], where: str) -> None:
     """These words after `cdktr` are a command line of ours."""
     try:
-        parser([]).parse_args(words)
+        parser([]).parse_args(with_script(words))
     except SystemExit as end:
         if end.code:
             raise AssertionError(f"{where}: cdktr {' '.join(words)}") from None
