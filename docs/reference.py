@@ -176,7 +176,9 @@ def _in_usage(action: argparse.Action) -> str:
 
 
 def _optional(name: str, action: argparse.Action) -> str:
-    return {"?": f"[{name}]", "*": f"[{name}]...", "+": f"{name}...", "...": f"[{name}]..."}.get(str(action.nargs), name)
+    return {"?": f"[{name}]", "*": f"[{name}]...", "+": f"{name}...", "...": f"[{name}]..."}.get(
+        str(action.nargs), name
+    )
 
 
 def _repeats(action: argparse.Action) -> bool:
