@@ -46,9 +46,10 @@ _OURS = re.compile(r"^(?:\w+=\S+ )*cdktr (.*)")
 #: What a daemon says when it is ready, by a word of its command; the first that fits counts.
 _READY = (
     ("--standby", r"Standing by"),
+    ("listen folder", r"there already|known from before"),
     ("agent", r"Agent \S+ ready"),
     ("principal", r"Principal server started"),
-    ("listen", r"(?i)listening|watch"),
+    ("listen", r"(?i)listening"),
 )
 
 #: Ports as they stand on the pages: each reader's own here, so that two runs never meet.
@@ -78,6 +79,13 @@ class Block:
 
     def __str__(self) -> str:
         return f"{self.page.name}:{self.line}"
+
+    @property
+    def commands(self) -> list[str]:
+        """What a reader runs; a program counts as one."""
+        if self.language == "console":
+            return [command for command, _ in dialogue(self.text)]
+        return {"sh": list(commands(self.text)), "python": [self.text]}.get(self.language, [])
 
 
 def blocks(page: Path, language: str | None = None) -> Iterator[Block]:
@@ -182,10 +190,11 @@ class Reader:
     def read(self) -> None:
         """Follow the page from its first block to its last."""
         found = list(blocks(self._page))
-        text = "".join(block.text for block in found if block.language in ("sh", "console", "python"))
-        if re.search(r"\bcdktr ", text) and "cdktr start principal" not in text:
+        typed = "\n".join(command for block in found for command in block.commands)
+        if "cdktr" in typed and "cdktr start principal" not in typed:
             self._command("cdktr init")
-            self._command("cdktr start principal --with-agent")
+            # What the examples do by themselves would come between.
+            self._command("cdktr start principal --with-agent --no-scheduler")
         for block in found:
             try:
                 self.take(block)
@@ -199,7 +208,7 @@ class Reader:
             self._save(block)
         match block.language:
             case "sh":
-                for command in commands(block.text):
+                for command in block.commands:
                     self._command(command)
             case "console":
                 for command, printed in dialogue(block.text):
