@@ -33,4 +33,4 @@ class Keys:
 
     def plain(self) -> list[tuple[str, str, str]]:
         """As JSON has it."""
-        return [(*named, run_id) for named, run_id in self._runs.items()]
+        return [(workflow_id, key, run_id) for (workflow_id, key), run_id in self._runs.items()]
