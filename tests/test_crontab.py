@@ -1,6 +1,5 @@
 """Crontabs line by line: what each becomes, what is said of it, and that cron would do the same."""
 
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from cdktr.catalog import validate_paths
+from cdktr.cli import imports, main
 from cdktr.cli.imports import host_zone
 from cdktr.cron import Schedule
 from cdktr.crontab import Job, Remark, Source, read_crontab
@@ -353,12 +353,12 @@ def test_a_comment_directly_above_describes() -> None:
     text = (
         "# Of the file.\n\n# m h  dom mon dow   command\n@daily a\n"
         "# Nightly backup\n#  keeps seven days\n@daily b\n@daily c\n# of the variable\nA=1\n@daily d\n"
-        "#0 5 * * * /old\n@daily e\n# gone\n\n@daily f\n"
+        "# of the old one\n#0 5 * * * /old\n@daily e\n# gone\n\n@daily f\n"
     )
     jobs, _ = read(text)
     assert [job.description for job in jobs] == [(), ("Nightly backup", "keeps seven days"), (), (), (), ()]
     assert [job.name for job in jobs] == ["a", "Nightly backup", "c", "d", "e", "f"]
-    assert notes(text) == ["0: has entries that are commented out, and were left alone: line 12"]
+    assert notes(text) == ["0: has entries that are commented out, and were left alone: line 13"]
     assert "description: |-\n  Nightly backup\n  keeps seven days\n" in workflow_text(jobs[1], "it")
 
 
@@ -481,6 +481,20 @@ def test_a_file_reads_well() -> None:
     )
 
 
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\1"), max_size=100)
+
+
+@given(text=ANY_TEXT)
+@example(" a\nb")
+@example("a\n")
+@example("\n  a")
+@example("a\n\n  b\n\tc" + "x" * 100)
+@example("|-\n# '\"\\")
+def test_any_text_is_written_so_that_it_is_read_again(text: str) -> None:
+    job = replace(one("@daily a"), argv=("/bin/sh", "-c", text), env={"A": text})
+    assert argv_of(job)[-1] == task_of(job).env["A"] == text
+
+
 def test_names_of_files_are_unique_and_found_again() -> None:
     jobs, _ = read("@daily /a/x.sh\n@hourly /b/x.sh\n@daily y\n@daily y\n@daily null\n@daily 007\n")
     files, _ = plan(jobs, {"X": "name: mine"})
@@ -561,4 +575,16 @@ def test_the_zone_of_a_host(tmp_path: Path) -> None:
     (cases.debian / "timezone").write_text("Asia/Tokyo\n")
     found = [host_zone(folder) for folder in vars(cases).values()]
     assert found == ["Europe/Berlin", None, "Asia/Tokyo", "UTC"]
-    assert os.environ.get("TZ") is None or host_zone() is not None
+
+
+def test_a_host_that_does_not_say_its_zone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(imports, "host_zone", lambda: None)
+    (tmp_path / "table").write_text("0 2 * * * a\n")
+    words = ["import", "crontab", str(tmp_path / "table"), "--into", str(tmp_path / "made")]
+    assert main(words) == 1
+    assert "this host does not say in which zone it is, so schedules are in UTC" in capsys.readouterr().out
+    assert "timezone: UTC\n" in (tmp_path / "made" / "a.yml").read_text().replace('"', "")
+    assert main([*words[:-1], str(tmp_path / "again"), "--timezone", "Asia/Tokyo"]) == 0
+    assert "Schedules are in Asia/Tokyo.\n" in capsys.readouterr().out

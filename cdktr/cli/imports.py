@@ -32,9 +32,14 @@ def crontab(arguments: Namespace) -> int:
     """Make workflow files of the entries of crontabs. What is there already stays as it is."""
     workflows = Path(settings_of(arguments).workflow_dir)
     into = Path(arguments.into) if arguments.into else workflows / "cron"
-    zone, told = _zone(arguments.timezone)
     jobs: list[Job] = []
     remarks: list[Remark] = []
+    zone = arguments.timezone or host_zone()
+    whose = "" if arguments.timezone or zone is None else ", as this host is; --timezone gives another"
+    if zone is None:
+        zone, away = "UTC", "does not say in which zone it is, so schedules are in UTC; --timezone gives another"
+        remarks.append(Remark("this host", 0, away, is_lost=True))
+    _check(zone)
     for source, data in _sources(arguments, zone):
         if source.has_users and arguments.system is None:
             users = "is read with a user before each command, as it is in /etc; --no-system reads it without"
@@ -54,7 +59,7 @@ def crontab(arguments: Namespace) -> int:
     else:
         if arguments.dry_run:
             _show_texts(into, files)
-        _tell(into, workflows, told, files, remarks, arguments.dry_run)
+        _tell(into, workflows, f"Schedules are in {zone}{whose}.", files, remarks, arguments.dry_run)
     return Exit.ENDED_BADLY if not files or any(remark.is_lost for remark in remarks) else Exit.DONE
 
 
@@ -92,7 +97,7 @@ def _source(path: Path, zone: str, has_users: bool | None) -> Source:
     whole = path.absolute()
     user = path.name if SPOOL in whole.parents and _home(path.name) is not None else _me()
     in_etc = Path("/etc") in whole.parents
-    return Source(str(path), user, zone, in_etc if has_users is None else has_users, DEBIAN.exists(), _home)
+    return Source(str(whole), user, zone, in_etc if has_users is None else has_users, DEBIAN.exists(), _home)
 
 
 def _own() -> bytes | str:
@@ -124,16 +129,12 @@ def _home(user: str) -> str | None:
         return None
 
 
-def _zone(given: str | None) -> tuple[str, str]:
-    """The zone of schedules, and a sentence on it."""
-    zone = given or host_zone()
+def _check(zone: str) -> None:
+    """Raises SettingError for a zone that is not known."""
     try:
-        Schedule.parse("@daily", zone or "UTC")
+        Schedule.parse("@daily", zone)
     except DefinitionError as error:
         raise SettingError(f"{error}; give another as --timezone") from None
-    if zone is None:
-        return "UTC", "Schedules are in UTC, as the zone of this host cannot be found; --timezone gives another."
-    return zone, f"Schedules are in {zone}{'' if given else ', the zone of this host; --timezone gives another'}."
 
 
 def host_zone(etc: Path = Path("/etc")) -> str | None:

@@ -268,7 +268,7 @@ class _Reader:
         if found.chosen:
             self.note(number, f"cron chooses a time at random; {found.chosen} was chosen now, and stays")
         if found.weekdays is not None:
-            days = f"runs on those of the days that are {day_names(found.weekdays)}"
+            days = f"runs on those of its days of the month that are {day_names(found.weekdays)}"
             self.note(number, f"{days}; as a schedule cannot say that, the command begins with a test of the weekday")
         return found
 

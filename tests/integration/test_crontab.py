@@ -126,7 +126,7 @@ def test_a_second_import_changes_nothing(host: Host) -> None:
         "There already in workflows/cron, and left as they are:\n  a.yml\n  b.yml (it differs by now)\n\n"
         "Nothing was changed.\n"
     )
-    host.table.write_text("@daily a\n@hourly b\n@daily a\n")
+    host.table.write_text("# moved\n@daily a\n@hourly b\n@daily a\n")
     assert "Made 1 file in workflows/cron:" in host.run().stdout
     assert before == {path: (path.read_text(), path.stat().st_mtime_ns) for path in before}
     assert sorted(path.name for path in host.cron.iterdir()) == ["a-2.yml", "a.yml", "b.yml"]
@@ -164,6 +164,13 @@ def test_for_programs(host: Host) -> None:
     )
 
 
+def test_a_file_is_the_same_by_whatever_path(host: Host) -> None:
+    host.table.write_text("@daily a\n")
+    assert host.run("table").returncode == 0
+    for again in ("./table", str(host.table)):
+        assert host.run(again).stdout.endswith("left as it is:\n  a.yml\n\nNothing was changed.\n")
+
+
 def test_a_folder_of_crontabs(host: Host) -> None:
     folder = host.folder / "cron.d"
     folder.mkdir()
@@ -176,9 +183,9 @@ def test_a_folder_of_crontabs(host: Host) -> None:
     done = host.run("cron.d", "--system", "--timezone", "UTC")
     assert done.returncode == 1
     assert sorted(path.name for path in host.cron.iterdir()) == ["run-2.yml", "run.yml"]
-    assert "  cron.d/two:1: cron runs it as nobody; here it will run as the agent's user: an agent" in done.stdout
-    assert "  cron.d/two.dpkg-old was passed over, as cron does with such a name" in done.stdout
-    assert "  cron.d/script is a script and no crontab" in done.stdout
+    assert "/cron.d/two:1: cron runs it as nobody; here it will run as the agent's user: an agent" in done.stdout
+    assert "/cron.d/two.dpkg-old was passed over, as cron does with such a name" in done.stdout
+    assert "/cron.d/script is a script and no crontab" in done.stdout
     assert ".placeholder" not in done.stdout
 
 
