@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,22 @@ def test_what_cannot_start_fails_and_says_so_in_the_log(config: Subprocess | UvP
     assert said in str(driven.last("a").detail)
     assert driven.last("a").exit_code is None
     assert driven.last("b").status is RunStatus.SKIPPED
+
+
+def test_what_a_uv_says_that_is_timed_out_is_no_reason(tmp_path: Path) -> None:
+    """In its place a program that ends as uv does when it finds no Python: at once, or when it is asked to end."""
+    (tmp_path / "x.py").touch()
+    uv = tmp_path / "uv"
+    uv.touch(0o755)
+    task = Task("Task", UvPython(str(tmp_path / "x.py"), uv_path=str(uv)))
+    fails = "echo 'error: No interpreter found in search path' >&2; exit 2"
+    uv.write_text(f"#!/bin/sh\n{fails}\n")
+    driven = drive(workflow({"a": task}))
+    assert str(driven.last("a").detail).startswith("exit code 2: uv found no Python")
+    assert driven.lines[1].startswith("STDERR cdktr: uv found no Python")
+    uv.write_text(f'#!/bin/sh\ntrap "{fails}" TERM\nsleep 100 & wait\n')
+    driven = drive(workflow({"a": replace(task, timeout_s=0.5)}))
+    assert driven.last("a").detail == "timed out after 0.5s"
 
 
 def test_ended_from_outside_everything_stops_and_is_told() -> None:

@@ -210,6 +210,8 @@ def test_no_project(folder: Path) -> None:
     failed = Failed(folder, replace(X, is_uv_project=True), UV_OFFLINE="1")
     assert f"there is no pyproject.toml in {folder} or above it" in str(failed.hint), failed.stderr
     assert Failed(folder, X, UV_OFFLINE="1").hint is None
+    (folder / "y.py").write_text("raise ValueError('no')\n")
+    assert Failed(folder, UvPython("y.py", is_uv_project=True), UV_OFFLINE="1").hint is None
     (folder.parent / "pyproject.toml").write_text("[project]\nname = 'x'\nversion = '0'\nrequires-python = '>=3.9'\n")
     assert Failed(folder, replace(X, is_uv_project=True), UV_OFFLINE="1").hint is None
 
