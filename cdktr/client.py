@@ -7,6 +7,7 @@ uses, which returns the value or raises.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 from cdktr import protocol as p
@@ -39,6 +40,25 @@ class Result:
     success: bool
     error: str | None = None
     payload: Any = None
+
+
+def _not_sendable(workflow_id: object, params: object, key: object) -> str | None:
+    """What is wrong with what somebody wants to trigger, where it has no form on the wire."""
+    for what, value in ("The workflow id", workflow_id), (f"The key for {workflow_id}", "" if key is None else key):
+        if not isinstance(value, str):
+            return f"{what} is a {type(value).__name__}; expected text"
+    given = {} if params is None else params
+    if not isinstance(given, Mapping):
+        return f"The parameters of {workflow_id} are a {type(given).__name__}; expected names with their values"
+    for name, value in given.items():
+        what = f"The parameter {name!r} of {workflow_id}"
+        if not isinstance(name, str):
+            return f"{what} has a {type(name).__name__} as its name; expected text"
+        if not isinstance(value, str | int | float):
+            return f"{what} is a {type(value).__name__}; text, numbers, True and False can be given"
+        if isinstance(value, float) and not isfinite(value):
+            return f"{what} is {value}; expected a finite number"
+    return None
 
 
 class Principal:
@@ -92,12 +112,9 @@ class Principal:
         `key`, at most 200 characters, names the event that the run is for: however often it is sent for this workflow,
         it makes one run. The payload then has the id of that run, and `"repeated": True`.
         """
-        given = dict(params or {})
-        for name, value in given.items():
-            if not isinstance(value, str | int | float):
-                what = f"{name!r} of {workflow_id} is a {type(value).__name__}"
-                return Result(False, f"The parameter {what}; text, numbers, True and False can be given")
-        return self._result(p.Trigger(workflow_id, given, "listener", key=key))
+        if wrong := _not_sendable(workflow_id, params, key):
+            return Result(False, wrong)
+        return self._result(p.Trigger(workflow_id, dict(params or {}), "listener", key=key))
 
     def query_logs(
         self,

@@ -134,6 +134,24 @@ def test_type_checkers_see_what_is_answered() -> None:
     assert_type(Later().run_workflow("etl"), list[int])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((b"etl",), "The workflow id is a bytes; expected text"),
+        ((None,), "The workflow id is a NoneType; expected text"),
+        (("etl", [1, 2]), "The parameters of etl are a list; expected names with their values"),
+        (("etl", "x=1"), "The parameters of etl are a str; expected names with their values"),
+        (("etl", {b"x": 1}), "The parameter b'x' of etl has a bytes as its name; expected text"),
+        (("etl", {"x": float("nan")}), "The parameter 'x' of etl is nan; expected a finite number"),
+        (("etl", None, 7), "The key for etl is a int; expected text"),
+    ],
+)
+def test_what_the_wire_does_not_carry_is_a_result_too(arguments: Any, said: str) -> None:
+    """Nobody looks after a listener: what comes out of a queue or a request may be anything."""
+    assert OfItsOwn().run_workflow(*arguments) == Result(False, said)
+    assert Calls.asked == []
+
+
 def test_who_forgets_to_listen_is_told() -> None:
     with pytest.raises(NotImplementedError, match=r"Subclasses must implement start_listening\(\): OfItsOwn does not"):
         OfItsOwn().start_listening()
