@@ -221,6 +221,9 @@ class Reader:
                 check_commands(block)
             case "systemd":
                 self._check_unit(block)
+            case "crontab":
+                # Read by the commands that follow.
+                assert block.name, f"{block} is not saved"
             case "env":
                 check_settings(block, self._folder)
             case "json":
