@@ -76,7 +76,7 @@ def settings_page() -> str:
     rows = ["| setting | default | flag | meaning |", "|---|---|---|---|"]
     for each in fields(Settings):
         told = each.metadata
-        default = f"`{told['default']}`"
+        default = f"`{told['default']}`" if told["default"] else ""
         row = (
             f"`{PREFIX}{each.name.upper()}`",
             default,
