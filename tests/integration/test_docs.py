@@ -22,7 +22,7 @@ from tests.integration.wire import Wire
 
 TROUBLE = ROOT / "docs" / "troubleshooting.md"
 
-of_every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+of_every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 @of_every_page
