@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cdktr.arrivals import Place, Version
 from cdktr.client import Principal
 from cdktr.errors import NotFoundError, SettingError, StartError, StoreError, UnreachableError
-from cdktr.listeners import http, notes
+from cdktr.listeners import folder, http, notes
 from cdktr.listeners.base import Triggered
 from cdktr.listeners.folder import FolderListener, Watch
 from cdktr.listeners.http import Answer, Refused, Request, Server, client_of, read_head
@@ -373,6 +373,21 @@ def test_a_folder_that_is_unmounted_and_mounted_again(
     (tmp_path / "in" / "b").write_text("")
     listener.look()
     assert names(listener) == ["b"]
+
+
+def test_a_look_that_takes_long_is_taken_less_often(new_listener: NewListener, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener, clock = new_listener(interval_s=3), new_listener.clock  # type: ignore[attr-defined]
+    listener.look()
+    assert listener.pause_s == 3
+
+    def slow(*_: Any) -> Look:
+        clock.now += 5
+        return look(*_)
+
+    look = Look
+    monkeypatch.setattr(folder, "Look", slow)
+    listener.look()
+    assert listener.pause_s == 20
 
 
 @pytest.mark.parametrize("value", ["{nam}", "{", "}", "{}", "{path!r}", "{name:>9}", "{path.x}", "{0}"])

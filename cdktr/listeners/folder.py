@@ -35,6 +35,9 @@ PLACEHOLDERS = ("path", "name", "folder")
 #: Seconds between two looks at least.
 SHORTEST_S = 0.05
 
+#: How many times longer than a look the pause after it is at least: one at very many files takes seconds.
+LEISURE = 4
+
 #: Seconds between attempts to reach a principal that is away.
 AWAY_S = 1.0
 
@@ -129,6 +132,8 @@ class FolderListener(ReadyListener):
         self._settle_s = settle_s
         self._existing = existing
         self._now = now
+        #: Seconds that the last look took.
+        self._took_s = 0.0
         self._over = threading.Event()
         self._home = data_folder / "listeners"
         self._notes = Notes(self._home / f"folder-{watch.digest}.notes", watch.about)
@@ -156,11 +161,16 @@ class FolderListener(ReadyListener):
             raise StartError(f"{error.filename or self._home}: {error.strerror}; {_ROOM}") from error
         try:
             self.begin()
-            while not self._over.wait(self._interval_s):
+            while not self._over.wait(self.pause_s):
                 self.look()
         finally:
             self._notes.close()
             os.close(lock)
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds until the next look."""
+        return max(self._interval_s, self._took_s * LEISURE)
 
     def begin(self) -> None:
         """Take up what was noted before, or, at the very first start, what is there. Raises StartError."""
@@ -182,7 +192,9 @@ class FolderListener(ReadyListener):
 
     def look(self) -> None:
         """Look once, and trigger what is due."""
+        began = self._now()
         self._see(Look(self._watch.folder, self._watch.patterns, self._watch.recursive))
+        self._took_s = self._now() - began
         self._flush()
         if self._back_at is None or self._now() >= self._back_at:
             self._trigger_all(self._arrivals.due(self._now()))

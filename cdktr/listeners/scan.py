@@ -6,13 +6,16 @@ pattern names them.
 """
 
 import os
+import re
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 
 from cdktr.arrivals import Listing, Place, Version
 
 #: Names of hidden and of unfinished files.
 UNFINISHED = (".*", "*~", "*.part", "*.tmp", "*.swp")
+#: All of them at once, as most names are none.
+_UNFINISHED = re.compile("|".join(map(translate, UNFINISHED)))
 
 
 class Look:
@@ -71,7 +74,7 @@ class Look:
 def counts(name: str, patterns: Sequence[str]) -> bool:
     """Whether a file of this name is meant: it matches one of the patterns, if there are any; for an unfinished one,
     a pattern that is about such."""
-    kinds = [kind for kind in UNFINISHED if fnmatchcase(name, kind)]
+    kinds = [kind for kind in UNFINISHED if fnmatchcase(name, kind)] if _UNFINISHED.match(name) else []
     if not patterns:
         return not kinds
     return any(fnmatchcase(name, pattern) and all(fnmatchcase(pattern, kind) for kind in kinds) for pattern in patterns)
