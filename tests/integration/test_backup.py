@@ -56,3 +56,35 @@ def test_a_copy_of_a_principal_that_stands_still_is_whole(new_cluster: NewCluste
         # The other goes on as if nothing had been.
         for run_id in under_way:
             assert cluster.ask(p.AwaitRun(run_id, 20_000), 20)["status"] == "COMPLETED"
+
+
+def test_a_database_of_a_backup_goes_with_the_journal_of_today_and_so_does_none(new_cluster: NewCluster) -> None:
+    cluster = new_cluster()
+    folder, aside = cluster.folder / "data", cluster.folder / "aside"
+    cluster.write("flood", FLOOD)
+
+    def serve() -> str:
+        """One run, and an orderly stop; its id."""
+        principal = cluster.start_principal("--with-agent", "--no-scheduler")
+        done = cluster.cli("task", "run", "flood", "--wait")
+        assert done.returncode == 0, done.stderr
+        assert cluster.ask(p.ClusterStatus())["database_trouble"] is None
+        known.append(ended(cluster))
+        assert principal.stop() == 0
+        return done.stdout.strip()
+
+    known: list[set[str]] = []
+    ids = [serve()]
+    shutil.copytree(folder, aside)
+    ids.append(serve())
+    # The database of the backup.
+    for path in folder.glob("app.db*"):
+        path.unlink()
+    for path in aside.glob("app.db*"):
+        shutil.copy(path, folder)
+    ids.append(serve())
+    # A new one, to save room.
+    (folder / "app.db").rename(folder / "app-old.db")
+    ids.append(serve())
+    assert len(set(ids)) == 4
+    assert known == [{ids[0]}, {ids[0], ids[1]}, {ids[0], ids[2]}, {ids[3]}]
