@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from dataclasses import dataclass, fields
 from pathlib import Path
+from textwrap import dedent
 from types import TracebackType
 
 from cdktr.cli.tree import parser
@@ -37,7 +38,10 @@ from tests.integration.cluster import PATIENCE_S, ROOT, Daemon
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-_FENCE = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<margin> *)```(?P<language>\w*)(?: (?P<name>\S+))?\n(?P<text>.*?)^(?P=margin)```$", re.MULTILINE | re.DOTALL
+)
+_MARK = re.compile(r"^[ \t>]*(?:```|~~~)", re.MULTILINE)
 _EXITS = re.compile(r"# exits (\d+)\s*$")
 _HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?")
 _DAEMON = re.compile(r"^(?:\w+=\S+ )*cdktr (start|listen)\b(?!.*(?:--help|# exits))")
@@ -88,15 +92,23 @@ class Block:
         return {"sh": list(commands(self.text)), "python": [self.text]}.get(self.language, [])
 
 
-def blocks(page: Path, language: str | None = None) -> Iterator[Block]:
-    """The blocks of a page, in order, or those of one language."""
+def blocks(page: Path, language: str | None = None) -> list[Block]:
+    """The blocks of a page, in order, or those of one language. None slips by."""
     text = page.read_text(encoding="utf-8")
+    found = []
     end = 0
     for match in _FENCE.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
-        if language in (None, match[1]):
-            yield Block(page, line, match[1], match[2] or "", match[3], text[end : match.start()])
+        shown = dedent(match["text"])
+        found.append(Block(page, line, match["language"], match["name"] or "", shown, text[end : match.start()]))
         end = match.end()
+    assert len(_MARK.findall(text)) == 2 * len(found), f"{page.name} has a block that cannot be read"
+    return [block for block in found if language in (None, block.language)]
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks."""
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
 def commands(text: str) -> Iterator[str]:
@@ -189,7 +201,7 @@ class Reader:
 
     def read(self) -> None:
         """Follow the page from its first block to its last."""
-        found = list(blocks(self._page))
+        found = blocks(self._page)
         typed = "\n".join(command for block in found for command in block.commands)
         if "cdktr" in typed and "cdktr start principal" not in typed:
             self._command("cdktr init")

@@ -17,7 +17,7 @@ from cdktr.protocol import VERBS
 from docs import reference
 from tests.integration.cluster import ROOT
 from tests.integration.conftest import NewCluster
-from tests.integration.pages import PAGES, Block, Reader, as_shown, blocks, commands, dialogue, squeezed
+from tests.integration.pages import PAGES, Block, Reader, as_shown, blocks, commands, dialogue, prose, squeezed
 from tests.integration.wire import Wire
 
 TROUBLE = ROOT / "docs" / "troubleshooting.md"
@@ -32,7 +32,7 @@ def test_what_is_shown_is_so(page: Path, tmp_path: Path) -> None:
 
 
 def test_the_first_lines_are_the_two_commands() -> None:
-    shown = next(blocks(ROOT / "README.md", "sh"))
+    shown = blocks(ROOT / "README.md", "sh")[0]
     assert [line.split("#")[0].strip() for line in commands(shown.text)] == ["make run", "make test"]
 
 
@@ -41,15 +41,13 @@ def test_the_first_lines_are_the_two_commands() -> None:
 
 def anchors(page: Path) -> set[str]:
     """The names under which the headings of a page can be linked to."""
-    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def dead_links(page: Path) -> Iterator[str]:
     """What a page links to and is not there."""
-    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if target.startswith("https://"):
             continue
         path, _, anchor = target.partition("#")
@@ -110,6 +108,18 @@ def test_what_is_not_so_is_found(wrong: Block, told: str, tmp_path: Path) -> Non
     with Reader(Path("page.md"), tmp_path) as reader, pytest.raises(Exception) as found:  # noqa: PT011 - several kinds
         reader.take(wrong)
     assert told in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["~~~sh\nfalse\n~~~\n", "> ```sh\n> false\n> ```\n", "```sh\nfalse\n", "```sh a b\nfalse\n```\n"]
+)
+def test_a_block_of_another_form_is_found(text: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(AssertionError, match="cannot be read"):
+        blocks(page)
+    page.write_text("1. A\n\n   ```sh\n   a\n     b\n   ```\n")
+    assert [(each.language, each.text) for each in blocks(page)] == [("sh", "a\n  b\n")]
 
 
 def test_what_is_so_passes(tmp_path: Path) -> None:
