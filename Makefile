@@ -93,4 +93,4 @@ lock: $(STAMP)
 
 clean:
 	rm -rf $(VENV) $(WORK) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find cdktr tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find cdktr tests workflows -name __pycache__ -type d -prune -exec rm -rf {} +
