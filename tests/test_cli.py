@@ -120,7 +120,7 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
         inner = re.findall(r"^    ([\w.]+)", said.partition("\ncommands:\n")[2], re.MULTILINE)
         pending += [[*words, word] for word in inner]
         count += 1
-    assert count == len(tree.COMMANDS) + 13
+    assert count == len(tree.COMMANDS) + 15
 
 
 def test_the_names_of_statuses_are_those_of_the_records() -> None:
