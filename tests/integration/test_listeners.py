@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +60,12 @@ def refused(ready: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         for name, value in ready.environment(environment).items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(ready.folder)
-        assert main(["listen", *arguments]) == code
+        # Should it start after all, it ends as by Ctrl-C.
+        hanging = threading.Timer(PATIENCE_S, os.kill, (os.getpid(), signal.SIGINT))
+        hanging.start()
+        found = main(["listen", *arguments])
+        hanging.cancel()
+        assert found == code
         said = capsys.readouterr().err
         assert sentence in said
         assert "Traceback" not in said
@@ -213,8 +219,9 @@ def test_a_refusal_is_told_and_tried_again(ready: Cluster, tmp_path: Path) -> No
 
 
 def test_one_listener_at_a_time(ready: Cluster, tmp_path: Path) -> None:
-    listener = watch(ready, tmp_path, "take")
-    done = ready.cli("listen", "folder", str(tmp_path), "take", "--param", "file={name}")
+    # Whether a name is the whole number that `size` must be is not known yet.
+    listener = watch(ready, tmp_path, "take", "--param", "size={name}")
+    done = ready.cli("listen", "folder", str(tmp_path), "take", "--param", "file={name}", "--param", "size={name}")
     assert done.returncode == 5
     assert f"Another listener (process {listener.process.pid} on " in done.stderr
     listener.stop()
