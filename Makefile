@@ -97,4 +97,4 @@ lock: $(STAMP)
 
 clean:
 	rm -rf $(VENV) $(WORK) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find cdktr tests workflows -name __pycache__ -type d -prune -exec rm -rf {} +
+	find cdktr tests docs build workflows -name __pycache__ -type d -prune -exec rm -rf {} +
