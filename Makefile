@@ -1,6 +1,6 @@
 # `make run` tries it, `make test` checks it. Nothing has to be installed first but make and Python 3.11 or newer.
 
-.PHONY: help run test faults lint type bench binary lock clean .venv
+.PHONY: help run test faults lint type bench docs binary lock clean .venv
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -20,6 +20,7 @@ help:
 	@echo 'make faults  break everything in turn, at length, and keep what was found in docs/reliability.md'
 	@echo 'make lint    ruff and mypy; make type: mypy alone'
 	@echo 'make bench   measure, and compare with the targets'
+	@echo 'make docs    write the pages of settings and commands anew'
 	@echo 'make binary  the program without Python, in dist/'
 	@echo 'make lock    pin requirements.in again, with hashes, in requirements.lock'
 	@echo 'make clean   back to a fresh clone, .venv included'
@@ -75,6 +76,9 @@ type: $(STAMP)
 bench: $(STAMP)
 	$(PY) -m tests.bench
 
+docs: $(STAMP)
+	$(PY) -m docs.reference
+
 # The two variables make two builds of one commit the same, byte for byte.
 binary: $(STAMP)
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-1700000000} PYTHONHASHSEED=0 PYINSTALLER_CONFIG_DIR=$(WORK)/pyinstaller-cache \
@@ -93,4 +97,4 @@ lock: $(STAMP)
 
 clean:
 	rm -rf $(VENV) $(WORK) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find cdktr tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find cdktr tests docs build workflows -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -246,6 +246,10 @@ class Callers:
         caller = self._borrow()
         try:
             return caller.call(message, timeout_s)
+        except (OSError, zmq.ZMQError) as error:
+            # As when this process may open no more files.
+            caller.close_socket()
+            raise UnreachableError(f"No connection to {caller.address} can be made here: {error.strerror}") from error
         finally:
             self._give_back(caller)
 

@@ -67,7 +67,7 @@ class Journal:
             #: None after a failure that leaves the file in doubt, until the next write.
             self._file: int | None = self._open_next()
             if self.snapshot is None and not self.events:
-                _sync_parents(folder)
+                sync_parents(folder)
         except OSError as error:
             raise StartError(
                 f"The journal in {folder} cannot be used: {error.strerror}; "
@@ -135,7 +135,7 @@ class Journal:
         path = self.folder / f"events.{number}"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
         except OSError:
             os.close(file)
             path.unlink(missing_ok=True)
@@ -273,7 +273,7 @@ class Journal:
         if old is not None:
             os.close(old)
         beside.rename(self.folder / f"snapshot.{self._current}")
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         self._generation = self._current
         for kind in ("snapshot", "events"):
             for number in self._generations(kind):
@@ -333,7 +333,8 @@ def _write_durably(path: Path, data: bytes) -> None:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make durable which files it holds. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -341,8 +342,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _sync_parents(folder: Path) -> None:
+def sync_parents(folder: Path) -> None:
     """Make the path to a new folder durable, as far as that can be asked for."""
     for parent in folder.absolute().parents:
         with suppress(OSError):
-            _sync_folder(parent)
+            sync_folder(parent)

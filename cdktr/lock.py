@@ -9,7 +9,7 @@ from pathlib import Path
 from cdktr.errors import HeldError
 
 
-def take_lock(path: Path, what: str, setting: str) -> int:
+def take_lock(path: Path, what: str, setting: str, who: str = "principal") -> int:
     """Lock a file for this process until the returned descriptor is closed; no child of it has a part in that.
 
     Raises HeldError that names who holds it, OSError when the file cannot be made.
@@ -19,7 +19,7 @@ def take_lock(path: Path, what: str, setting: str) -> int:
         # Its first line: what an earlier holder left may follow for a moment.
         holder = path.read_bytes()[:400].decode(errors="replace").partition("\n")[0].strip() or "unknown"
         raise HeldError(
-            f"Another principal (process {holder}) holds {what}; stop it, or set {setting} to another place",
+            f"Another {who} (process {holder}) holds {what}; stop it, or set {setting} to another place",
             f"process {holder} holds {what}",
         )
     # The folder may be shared: a number alone would not say where.

@@ -29,6 +29,9 @@ TASK_VARIABLES = (
     "CDKTR_AGENT_ID",
 )
 
+#: Characters of a shared secret; what is shorter may be guessed.
+SHORTEST_SECRET = 16
+
 LOG_LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "WARNING", "ERROR": "ERROR"}
 
 #: Addresses that mean "every interface" to bind; a client of such a principal on this host uses loopback.
@@ -78,6 +81,14 @@ def _path(text: str) -> str:
     return os.path.expanduser(expanded)
 
 
+def _secret(text: str) -> str:
+    """None is set where there is no text."""
+    secret = text.strip()
+    if "\0" in secret or 0 < len(secret) < SHORTEST_SECRET:
+        raise ValueError
+    return secret
+
+
 class Address(NamedTuple):
     """Where a principal listens."""
 
@@ -122,11 +133,12 @@ HOSTS = Kind(
 )
 TEXT = Kind("some text", _text)
 PATH = Kind("a path", _path)
+SECRET = Kind(f"a text of at least {SHORTEST_SECRET} characters", _secret)
 LEVEL = Kind("one of DEBUG, INFO, WARN, ERROR", lambda text: LOG_LEVELS[text.strip().upper()])
 
 
 def _setting(default: str, kind: Kind, help: str, *, secret: bool = False) -> Any:
-    return field(metadata={"default": default, "kind": kind, "help": help, "secret": secret})
+    return field(repr=not secret, metadata={"default": default, "kind": kind, "help": help, "secret": secret})
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +189,10 @@ class Settings:
     #: In a report a line may grow sixfold, and a message that is too large is never delivered.
     log_line_limit_bytes: int = _setting(
         "65536", _whole(64, 1024 * 1024), "A longer log line is cut there and marked (bytes)"
+    )
+
+    webhook_secret: str = _setting(
+        "", SECRET, "What signs the requests that `cdktr listen webhook` takes; there is no default", secret=True
     )
 
     @property
@@ -233,7 +249,8 @@ def load(
         source = next(layer for layer, held in layers.items() if name in held)
         text = _with_data_directory(texts[name], values)
         values[f.name] = value = _value(name, text, source, f.metadata)
-        shown = "****" if f.metadata["secret"] else str(value)
+        # That there is none is no secret.
+        shown = "****" if f.metadata["secret"] and value else str(value)
         entries.append(Entry(name, shown, source, defaults[name], f.metadata["help"]))
     return Loaded(Settings(**values), tuple(entries), tuple(_unknown(environment | file, defaults)))
 

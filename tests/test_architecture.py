@@ -22,7 +22,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
     "1 pure core": (
         *("workflow", "dag", "cron", "text", "parse", "run", "times", "keys", "presence", "dispatch", "history"),
-        *("codec", "messages", "protocol", "frames", "pages", "batch", "crontab"),
+        *("codec", "messages", "protocol", "frames", "pages", "batch", "crontab", "arrivals", "rate", "signing"),
     ),
     "2 edges": (
         *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "client", "transport"),
@@ -32,7 +32,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "listener", "scheduler"),
         *("pair", "principal", "standby", "outbox", "driver", "heir", "agent"),
     ),
-    "4 surfaces": ("cli",),
+    "4 surfaces": ("listeners", "cli"),
 }
 PURE_CORE = frozenset(LAYERS["1 pure core"])
 LAYER_OF = {module: number for number, modules in enumerate(LAYERS.values()) for module in modules}
@@ -66,6 +66,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "berth": frozenset({"lock", "proc"}),
     "heir": frozenset({"outbox"}),
     "agent": frozenset({"outbox", "driver", "heir"}),
+    "cli": frozenset({"listeners"}),
 }
 
 #: Which modules may import a library; one that is not named here may be imported nowhere.

@@ -214,6 +214,20 @@ def test_a_forked_process_makes_connections_of_its_own() -> None:
         assert callers.call(b"parent", PATIENCE_S) == b"to parent"
 
 
+def test_a_process_that_may_open_no_more_files_is_told_and_goes_on_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: zmq.Socket[bytes]) -> None:
+        raise zmq.ZMQError(errno.EMFILE)
+
+    with answering(lambda frames: b"reply") as port, contextlib.closing(Callers("127.0.0.1", port)) as callers:
+        with monkeypatch.context() as patch:
+            patch.setattr("cdktr.caller.monitor_of", full)
+            for _ in range(3):
+                with pytest.raises(UnreachableError, match=rf"to 127\.0\.0\.1:{port} can be made here: Too many open"):
+                    callers.call(b"hello", PATIENCE_S)
+        assert len(callers._idle) == 1
+        assert callers.call(b"hello", PATIENCE_S) == b"reply"
+
+
 def test_an_interrupted_call_does_not_leave_its_answer_to_the_next(new_caller: NewCaller) -> None:
     main = threading.get_ident()
 

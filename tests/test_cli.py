@@ -1,9 +1,12 @@
 """The parts of the command line that need no principal: arguments, exit codes, errors, and everything that is drawn."""
 
 import re
+import resource
+import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,7 +17,7 @@ import pytest
 
 import cdktr.cli
 from cdktr import __version__, cli, errors
-from cdktr.cli import MEANINGS, Exit, arguments, graph, logs, main, names, project, run, show, times, tree
+from cdktr.cli import MEANINGS, Exit, arguments, common, graph, init, logs, main, names, project, run, show, times, tree
 from cdktr.cli.common import TroubleTeller
 from cdktr.cli.start import Formatter
 from cdktr.messages import Structured
@@ -118,7 +121,7 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
         inner = re.findall(r"^    ([\w.]+)", said.partition("\ncommands:\n")[2], re.MULTILINE)
         pending += [[*words, word] for word in inner]
         count += 1
-    assert count == len(tree.COMMANDS) + 13
+    assert count == len(tree.COMMANDS) + 15
 
 
 def test_the_names_of_statuses_are_those_of_the_records() -> None:
@@ -614,7 +617,7 @@ def test_every_wrong_file_is_counted_once(tmp_path: Path, capsys: pytest.Capture
     for name in ("a.yml", "a.yaml", "not an id.yml"):
         (tmp_path / name).write_text("name: [\n")
     assert validated(tmp_path, capsys) == "3 problems in 3 of 3 files.\n"
-    (tmp_path / "good.yml").write_text(project.EXAMPLE_TEXT)
+    shutil.copy(init.where() / "hello.yml", tmp_path / "good.yml")
     assert validated(tmp_path, capsys) == "3 problems in 3 of 4 files.\n"
 
 
@@ -624,10 +627,88 @@ def test_a_folder_without_workflow_files_is_an_error(tmp_path: Path, capsys: pyt
     assert f"no workflow files in {tmp_path}" in capsys.readouterr().out
 
 
-def test_the_example_is_in_order() -> None:
-    from cdktr.parse import parse_workflow
+# The examples.
 
-    assert list(parse_workflow(project.EXAMPLE_TEXT.encode(), "hello", "hello.yml").tasks) == ["greet", "tell_time"]
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_init_writes_what_lies_in_the_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", str(tmp_path / "new")]) == 0
+    made = files_of(tmp_path / "new/workflows")
+    assert made == {name: (init.where() / name).read_bytes() for name in init.FIRST}
+    assert f"Made {tmp_path}/new/workflows/examples/health.yml.\n" in capsys.readouterr().out
+    assert main(["validate", str(tmp_path / "new/workflows")]) == 0
+    for name in init.FIRST:
+        assert "python3" not in made[name].decode()
+        assert "examples/scripts" not in made[name].decode()
+
+
+def test_init_all_adds_what_is_missing_and_keeps_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "workflows").mkdir()
+    own = tmp_path / "workflows/hello.yml"
+    own.write_text("name: My own")
+    assert main(["init", str(tmp_path)]) == 0
+    assert "Nothing was changed.\n`cdktr init --all` adds" in capsys.readouterr().err
+    assert main(["init", str(tmp_path), "--all"]) == 0
+    assert "Kept 1 file as found.\n" in capsys.readouterr().out
+    assert own.read_text() == "name: My own"
+    made = files_of(tmp_path / "workflows")
+    assert made.keys() == set(init.samples()) >= {"examples/scripts/etl.py", "examples/data/news/tech_weekly.html"}
+    assert main(["init", str(tmp_path), "--all"]) == 0
+    assert files_of(tmp_path / "workflows") == made
+
+
+def test_init_that_cannot_go_on_leaves_no_file(tmp_path: Path) -> None:
+    """A file that is not allowed to become as large as one of the examples stands for a full disk."""
+    largest = max((init.where() / name).stat().st_size for name in init.FIRST)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1, largest - 1))
+
+    script = Path(__file__).parent.parent / "cdktr.py"
+    command = [sys.executable, "-B", str(script), "init", str(tmp_path / "new")]
+    done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True)
+    where = re.escape(f"{tmp_path}/new: {tmp_path}/new/workflows/examples/")
+    assert done.returncode == 5
+    assert re.fullmatch(rf"cdktr: Cannot make a project in {where}\w+\.yml: File too large\n", done.stderr), done.stderr
+    assert files_of(tmp_path) == {}
+    assert main(["init", str(tmp_path / "new")]) == 0
+    assert len(files_of(tmp_path)) == len(init.FIRST)
+
+
+def test_a_new_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    common.write_new(tmp_path / "a", b"whole", 0o600)
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        common.write_new(tmp_path / "a", b"other")
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    # What a full disk says, always.
+    command = [sys.executable, "-c", "from pathlib import Path; from cdktr.cli.common import write_new\n"]
+    command[-1] += f"write_new(Path({str(tmp_path / 'b')!r}), bytes(20_000))"
+    limits = (10_000, 10_000)
+    done = subprocess.run(
+        command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits), capture_output=True, text=True
+    )
+    assert f"File too large: '{tmp_path / 'b'}'" in done.stderr
+    assert not (tmp_path / "b").exists()
+
+
+def test_the_examples_are_packed_by_the_same_patterns_as_they_are_copied() -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    packed = project["tool"]["setuptools"]["package-data"]
+    assert packed == {"cdktr": ["py.typed"], "cdktr.workflows": list(init.PATTERNS)}
+    theirs = {path.relative_to(init.where()).as_posix() for path in (init.where() / init.ALL).rglob("*")}
+    theirs = {name for name in theirs if (init.where() / name).is_file() and "__pycache__" not in name}
+    assert set(init.samples()) == theirs | {"hello.yml"}
+
+
+def test_init_without_its_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(init, "__file__", str(tmp_path / "cdktr/cli/init.py"))
+    with pytest.raises(errors.StartError, match=rf"there is no {tmp_path}/cdktr/workflows"):
+        init.where()
 
 
 # The graph.

@@ -19,6 +19,8 @@ def test_a_lock_names_its_last_holder(tmp_path: Path) -> None:
         HeldError, match=rf"process {os.getpid()} on {socket.gethostname()}\) holds the folder; stop it, or set CDKTR_X"
     ):
         take_lock(path, "the folder", "CDKTR_X")
+    with pytest.raises(HeldError, match="Another listener"):
+        take_lock(path, "the folder", "CDKTR_X", "listener")
     os.close(lock)
     os.close(take_lock(path, "the folder", "CDKTR_X"))
 

@@ -330,3 +330,16 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in str(held.entries)
     with pytest.raises(SettingError, match=r"^CDKTR_API_KEY is \*\*\*\* in the environment; expected some text$"):
         loaded(environ={"CDKTR_API_KEY": "hunter\0"})
+
+
+def test_the_secret_of_the_webhook() -> None:
+    assert entry(loaded(), "CDKTR_WEBHOOK_SECRET").value == ""
+    held = loaded(environ={"CDKTR_WEBHOOK_SECRET": "0123456789abcdef"})
+    assert held.settings.webhook_secret == "0123456789abcdef"
+    assert entry(held, "CDKTR_WEBHOOK_SECRET").value == "****"
+    assert "0123456789abcdef" not in repr(held)
+    for wrong in ("0123456789abcde", "0123456789abcde\0f"):
+        with pytest.raises(
+            SettingError, match=r"^CDKTR_WEBHOOK_SECRET is \*\*\*\* .*; expected a text of at least 16 cha"
+        ):
+            loaded(environ={"CDKTR_WEBHOOK_SECRET": wrong})

@@ -125,3 +125,17 @@ def whole(low: int, high: int, what: str) -> Callable[[str], int]:
 port = whole(0, 65535, "a port number")
 #: Reads how many of something there shall be.
 count = whole(1, 10_000, "a whole number")
+
+
+def seconds(text: str) -> float:
+    """Reads a duration."""
+    from cdktr.errors import SettingError
+    from cdktr.text import parse_duration
+
+    try:
+        found = parse_duration(text)
+    except SettingError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if found > 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is longer than a day")
+    return found

@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import stat
 import subprocess
 import sys
 from argparse import Namespace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from cdktr.catalog import SUFFIXES
 from cdktr.cli import Exit
-from cdktr.cli.common import say, settings_of, show, show_json
+from cdktr.cli.common import say, settings_of, show, show_json, write_new
 from cdktr.cron import Schedule
 from cdktr.crontab import Job, Remark, Source, read_crontab
 from cdktr.crontab.written import File, plan
@@ -53,7 +54,7 @@ def crontab(arguments: Namespace) -> int:
     files, unwritten = plan(jobs, _there(into))
     remarks += unwritten
     if not arguments.dry_run:
-        _write(into, [file for file in files if file.there is None])
+        _write(into, [file for file in files if file.there is None], _mode(arguments.file))
     if arguments.json:
         show_json(_facts(into, workflows, zone, files, remarks, arguments.dry_run))
     else:
@@ -169,7 +170,16 @@ def _text(path: Path) -> str:
 # What is written and told
 
 
-def _write(into: Path, files: Sequence[File]) -> None:
+def _mode(name: str | None) -> int:
+    """The permissions of the files: as private as the crontab, in which passwords may stand."""
+    if name is None:
+        return 0o600
+    path = Path(name)
+    of = [path, *path.iterdir()] if path.is_dir() else [path] if path.exists() else []
+    return 0o666 if all(each.stat().st_mode & stat.S_IROTH for each in of if each.exists()) else 0o600
+
+
+def _write(into: Path, files: Sequence[File], mode: int) -> None:
     """Raises StartError that names the file; those before it are written, and another import goes on from there."""
     path = into
     try:
@@ -177,8 +187,7 @@ def _write(into: Path, files: Sequence[File]) -> None:
             into.mkdir(parents=True, exist_ok=True)
         for file in files:
             path = into / f"{file.stem}.yml"
-            with path.open("x", encoding="utf-8", newline="\n") as opened:
-                opened.write(file.text)
+            write_new(path, file.text.encode(), mode)
     except OSError as error:
         raise StartError(f"Cannot write {path}: {error.strerror}; import again when that is mended") from error
 

@@ -1,4 +1,4 @@
-"""`cdktr init`, `validate`, `config list`: the files of a project. None of them needs a principal."""
+"""`cdktr validate`, `config list`: the files of a project. Neither needs a principal."""
 
 import shutil
 import sys
@@ -10,70 +10,15 @@ from pathlib import Path
 
 from cdktr.cli import Exit
 from cdktr.cli.common import is_terminal, say, settings_of, show, show_json
-from cdktr.errors import SettingError, StartError
+from cdktr.errors import SettingError
 from cdktr.settings import PREFIX, Entry, Loaded, Settings, load
 from cdktr.text import plural
 
 #: How the hints begin for files that the catalog does not count, as they have no id of their own.
 NOT_COUNTED = ("rename the file", "this file is ignored")
 
-#: The name of the example is the id that the help texts use.
-EXAMPLE = "hello.yml"
-
-EXAMPLE_TEXT = """\
-# A first workflow. Try it: cdktr task run hello --follow
-name: Hello
-description: Greets, then tells the time.
-
-# Six fields, seconds first; five are taken as second 0. Remove the `#` to run it every day at 02:00.
-# cron: "0 0 2 * * *"
-
-# Given as `cdktr task run hello --param who=Ada`.
-params:
-  who: world
-
-tasks:
-  greet:
-    name: Greet
-    config: !Subprocess
-      cmd: echo
-      args: ["Hello, ${{ params.who }}!"]
-
-  tell_time:
-    name: Tell the time
-    depends: [greet]
-    config: !Subprocess
-      cmd: sh
-      args: ["-c", 'echo "It is now $(date), task $CDKTR_TASK_ID speaking."']
-"""
-
 #: Columns from which `config list` is a table; each setting takes two lines where there are fewer.
 WIDE = 160
-
-
-def init(arguments: Namespace) -> int:
-    """Make a project. What is there already stays as it is."""
-    folder = Path(arguments.path)
-    workflows = folder / "workflows"
-    try:
-        if workflows.is_dir() and any(workflows.iterdir()):
-            say(f"{folder} is a project already: {workflows} is not empty. Nothing was changed.")
-            return Exit.DONE
-        workflows.mkdir(parents=True, exist_ok=True)
-        _write_new(workflows / EXAMPLE, EXAMPLE_TEXT)
-    except OSError as error:
-        raise StartError(f"Cannot make a project in {folder}: {error.filename}: {error.strerror}") from error
-    show([f"Made {workflows / EXAMPLE}.", "", "Next:"])
-    if arguments.path != ".":
-        show([f"  cd {folder}"])
-    show(["  cdktr start principal --with-agent", "and in another terminal, in the same folder:"])
-    show(["  cdktr task run hello --follow"])
-    return Exit.DONE
-
-
-def _write_new(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
 
 
 def validate(arguments: Namespace) -> int:

@@ -474,16 +474,20 @@ def test_init_makes_a_project_that_runs(new_cluster: NewCluster) -> None:
     assert "cdktr task run hello --follow" in done.stdout
     assert cluster.cli("validate").returncode == 0
     example = cluster.workflows / "hello.yml"
-    example.write_text(example.read_text().replace("Greets", "Greets you"))
+    example.write_text(example.read_text().replace("Says hello", "Always says hello"))
     again = cluster.cli("init")
     assert (again.returncode, again.stdout) == (0, "")
     assert "is a project already" in again.stderr
-    assert "Greets you" in example.read_text()
-    cluster.start_principal("--with-agent")
+    assert "Always says hello" in example.read_text()
+    cluster.start_principal("--with-agent", "--no-scheduler")
     done = cluster.cli("task", "run", "hello", "--param", "who=Ada", "--follow")
     assert done.returncode == 0
-    assert "Hello, Ada!" in done.stdout
-    assert "task tell_time speaking." in done.stdout
+    assert "Hello from cdktr, Ada!" in done.stdout
+    assert "Goodbye, at " in done.stdout
+    for name in ("backup", "health"):
+        done = cluster.cli("task", "run", f"examples.{name}", "--follow", "--param", "output=there")
+        assert done.returncode == 0 or " % is the limit" in done.stdout, done.stdout
+    assert list((cluster.folder / "there").glob("workflows-*.tar.gz"))
 
 
 def test_init_elsewhere_and_where_it_cannot(new_cluster: NewCluster) -> None:
@@ -493,7 +497,14 @@ def test_init_elsewhere_and_where_it_cannot(new_cluster: NewCluster) -> None:
     assert (cluster.folder / "deep/project/workflows/hello.yml").is_file()
     (cluster.folder / "file").touch()
     done = cluster.cli("init", "file")
-    assert (done.returncode, done.stderr.count("\n")) == (5, 1)
+    assert (done.returncode, done.stderr) == (
+        5,
+        "cdktr: Cannot make a project in file: file/workflows: Not a directory\n",
+    )
+    if os.geteuid():  # root may write everywhere
+        (cluster.folder / "closed").mkdir(mode=0o500)
+        done = cluster.cli("init", "closed")
+        assert (done.returncode, "closed/workflows: Permission denied\n" in done.stderr) == (5, True)
 
 
 def test_validate_needs_no_principal(new_cluster: NewCluster) -> None:

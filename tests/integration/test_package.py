@@ -11,6 +11,7 @@ import pytest
 import zmq
 
 from cdktr import protocol as p
+from cdktr.cli.init import samples
 from tests.integration.cluster import ROOT, Cluster
 
 pytestmark = pytest.mark.integration
@@ -46,12 +47,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package and pyzmq."""
     folder = tmp_path_factory.mktemp("package")
     source = folder / "source"
-    shutil.copytree(ROOT / "cdktr", source / "cdktr", ignore=shutil.ignore_patterns("__pycache__"))
+    # A build leaves things in the tree that it is made from, so this one is a copy.
+    for name in ("cdktr", "workflows"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    # As a folder of data would be.
-    (source / "cdktr/data/inner").mkdir(parents=True)
-    (source / "cdktr/data/inner/example.yml").write_text(HELLO)
     (source / "cdktr/__pycache__").mkdir()
     (source / "cdktr/__pycache__/listener.cpython-311.pyc").write_bytes(b"")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
@@ -93,16 +93,23 @@ def test_a_listener_needs_nothing_but_pyzmq(installed: Path, principal: Cluster)
     )
 
 
-def test_all_that_is_in_the_package_is_packed(installed: Path) -> None:
-    assert (installed / "cdktr/py.typed").exists()
-    assert (installed / "cdktr/data/inner/example.yml").read_text() == HELLO
+def test_the_package_and_the_examples_are_packed_and_nothing_else(installed: Path) -> None:
     theirs = {path.relative_to(ROOT) for path in (ROOT / "cdktr").rglob("*") if path.is_file()}
-    theirs = {path for path in theirs if "__pycache__" not in path.parts}
-    assert {path for path in theirs if not (installed / path).exists()} == set()
+    expected = {str(path) for path in theirs if "__pycache__" not in path.parts}
+    expected |= {f"cdktr/workflows/{name}" for name in samples()}
     [record] = installed.glob("cdktr-*.dist-info/RECORD")
-    assert "cdktr/listener.py," in record.read_text()
-    assert ".pyc" not in record.read_text()
+    found = {line.partition(",")[0] for line in record.read_text().splitlines()}
+    found = {name for name in found if not name.startswith(record.parent.name)}
+    assert found == expected, "pyproject.toml names the packages and the data of the wheel"
     assert not (installed / "cdktr.py").exists()
+
+
+def test_what_is_installed_makes_projects(installed: Path, principal: Cluster) -> None:
+    program = "from cdktr.cli import main; sys.exit(main(sys.argv[1:]))"
+    made = python(installed, principal, program, "init", "--all", "new")
+    assert made.returncode == 0, made.stderr
+    for name in samples():
+        assert (principal.folder / "new/workflows" / name).read_bytes() == (ROOT / "workflows" / name).read_bytes()
 
 
 def test_the_command_line_says_which_extra_is_missing(installed: Path, principal: Cluster) -> None:

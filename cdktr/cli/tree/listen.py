@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cdktr.cli.arguments import add_noun, add_verb
+from cdktr.cli.arguments import add_client, add_noun, add_verb, count, port, seconds, whole
 
 #: What stands for the file of a listener of one's own, in the help and in the tree.
 SCRIPT = "SCRIPT.py"
@@ -25,6 +25,29 @@ go to stderr. CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT say where the
 principal of a listener is that names none itself."""
 
 
+PARAM = "a parameter of every run; may be repeated"
+
+FOLDER = """\
+A file counts once its size and time of change have stayed the same for
+--settle; each version of it makes one run, also across restarts: what has
+counted is noted in CDKTR_APP_DATA_DIRECTORY. Files that are there at the very
+first start do not count. Links to files count as what they lead to; links to
+folders are not followed. Hidden files, and .part, .tmp, .swp, ~, are left out
+unless a --pattern is about them. In the value of a --param, {path} is the
+file with its folder, {name} and {folder} are these alone."""
+
+WEBHOOK = """\
+POST /trigger/WORKFLOW runs it; the body is nothing, or JSON such as
+{"params": {"day": "2026-01-31"}, "key": "order-7"}. A request is signed:
+X-Cdktr-Timestamp holds the unix seconds, X-Cdktr-Signature sha256= and, in
+hex, HMAC-SHA256 of <seconds>.<workflow>.<body> with the secret. It is good for
+five minutes and makes one run, however often it is sent; one with a "key" is
+the same event as any other with that key. GET /health needs no signature.
+
+The secret is in --secret-file or CDKTR_WEBHOOK_SECRET. There is no TLS: have
+a proxy in front for whatever is not this host."""
+
+
 def add_listen(nouns: Any) -> None:
     """The words after `cdktr listen`."""
 
@@ -40,6 +63,77 @@ def add_listen(nouns: Any) -> None:
     made.add_argument("script", metavar=SCRIPT, help="a file of Python")
     rest = made.add_argument("arguments", metavar="ARGS", nargs=argparse.REMAINDER, help="its own arguments")
     rest.required = False
+    _add_folder(verbs)
+    _add_webhook(verbs)
+
+
+def _add_folder(verbs: Any) -> None:
+    def verb(arguments: argparse.Namespace) -> int:
+        from cdktr.cli import ready
+
+        return ready.folder(arguments)
+
+    examples = (
+        "cdktr listen folder /srv/incoming etl.daily --param file={path}\n"
+        "cdktr listen folder incoming etl.daily --pattern '*.csv' --recursive --settle 10s"
+    )
+    made = add_verb(verbs, "folder", verb, "run a workflow for each new or changed file", FOLDER, examples)
+    made.add_argument("path", metavar="PATH", help="the folder")
+    made.add_argument("workflow", metavar="WORKFLOW", help="its id, as `cdktr task list` shows it")
+    made.add_argument("--param", metavar="K=V", action="append", default=[], help=PARAM)
+    made.add_argument(
+        "--pattern",
+        metavar="P",
+        action="append",
+        default=[],
+        help="only files of such a name, as '*.csv'; may be repeated",
+    )
+    made.add_argument("--recursive", action="store_true", help="look into the folders in it, too")
+    made.add_argument("--existing", action="store_true", help="what is there at the very first start counts, too")
+    made.add_argument("--interval", metavar="T", type=seconds, default=1.0, help="time between two looks (default: 1s)")
+    made.add_argument(
+        "--settle", metavar="T", type=seconds, default=2.0, help="how long a file must stay the same (default: 2s)"
+    )
+    add_client(made, json=False)
+
+
+def _add_webhook(verbs: Any) -> None:
+    def verb(arguments: argparse.Namespace) -> int:
+        from cdktr.cli import ready
+
+        return ready.webhook(arguments)
+
+    examples = (
+        "cdktr listen webhook --secret-file webhook.secret\n"
+        "cdktr listen webhook --port 9000 --workflow deploy --github --secret-file github.secret"
+    )
+    made = add_verb(verbs, "webhook", verb, "run workflows for signed HTTP requests", WEBHOOK, examples)
+    made.add_argument("--bind", metavar="ADDRESS", default="127.0.0.1", help="address to bind (default: 127.0.0.1)")
+    made.add_argument("--port", metavar="N", type=port, default=8080, help="its port; 0: any (default: 8080)")
+    made.add_argument("--secret-file", metavar="FILE", help="holds the secret; nobody else may read it")
+    made.add_argument(
+        "--workflow",
+        metavar="W",
+        action="append",
+        default=[],
+        help="only this workflow may be triggered; may be repeated",
+    )
+    made.add_argument("--param", metavar="K=V", action="append", default=[], help=PARAM)
+    made.add_argument(
+        "--github", action="store_true", help="accept the signatures of GitHub and Gitea, too (needs one --workflow)"
+    )
+    made.add_argument(
+        "--rate",
+        metavar="N",
+        type=count,
+        default=60,
+        help="requests of one client a minute, ten times that of all (default: 60)",
+    )
+    made.add_argument(
+        "--max-body", metavar="BYTES", type=whole(2, 16 * 1024 * 1024, "a number of bytes"), default=64 * 1024,
+        help="longest body (default: 65536)",
+    )  # fmt: skip
+    add_client(made, json=False)
 
 
 def with_script(argv: Sequence[str]) -> Sequence[str]:

@@ -10,12 +10,18 @@ def add_init(nouns: Any) -> None:
     """The words after `cdktr init`."""
 
     def verb(arguments: argparse.Namespace) -> int:
-        from cdktr.cli import project
+        from cdktr.cli import init
 
-        return project.init(arguments)
+        return init.init(arguments)
 
-    made = add_verb(nouns, "init", verb, "make a project here: a folder workflows/ with an example")
+    more = (
+        "The first examples (a greeting, a backup, a health check) need nothing but a shell.\n"
+        "With --all, those that are missing in a project are added to it. No file that is\nthere is changed."
+    )
+    examples = "cdktr init\ncdktr init my-project --all"
+    made = add_verb(nouns, "init", verb, "make a project here: a folder workflows/ with examples", more, examples)
     made.add_argument("path", metavar="PATH", nargs="?", default=".", help="folder of the project (default: this one)")
+    made.add_argument("--all", action="store_true", help="all examples, with their scripts and data")
 
 
 def add_validate(nouns: Any) -> None:

@@ -1,0 +1,89 @@
+"""One look at a folder: the files in it, as they are now.
+
+Plain files count, and links that lead to one, as what they lead to. Links to folders are not followed, so there is no
+going in circles. Hidden files and folders are left out, and files with the names that unfinished ones have, unless a
+pattern names them.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase, translate
+
+from cdktr.arrivals import Listing, Place, Version
+
+#: Names of hidden and of unfinished files.
+UNFINISHED = (".*", "*~", "*.part", "*.tmp", "*.swp")
+#: All of them at once, as most names are none.
+_UNFINISHED = re.compile("|".join(map(translate, UNFINISHED)))
+
+
+class Look:
+    """What a look found."""
+
+    def __init__(self, folder: str, patterns: Sequence[str], recursive: bool) -> None:
+        """Look at the folder, with `recursive` at those in it, too. Raises nothing: what cannot be read is told."""
+        #: Files and folders that could not be looked at, each with the reason; the folder itself is "".
+        self.problems: dict[str, str] = {}
+        self._folder = folder
+        self._patterns = patterns
+        self._recursive = recursive
+        self._files: dict[str, Version] = {}
+        self._folders: dict[str, Place] = {}
+        self._coming = [""]
+        while self._coming:
+            path = self._coming.pop()
+            try:
+                self._read(path)
+            except OSError as error:
+                # One that went away since it was seen has no files any more. The folder itself may come back.
+                if not path or not isinstance(error, FileNotFoundError):
+                    self.problems[path] = error.strerror or str(error)
+        self.listing = Listing(self._files, self._folders, frozenset(self.problems))
+
+    def _read(self, path: str) -> None:
+        # Open, so that what is named and what is read is the same folder.
+        number = os.open(os.path.join(self._folder, path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            about = os.fstat(number)
+            self._folders[path] = Place(about.st_dev, about.st_ino)
+            with os.scandir(number) as entries:
+                for entry in entries:
+                    self._meet(entry, f"{path}/{entry.name}" if path else entry.name)
+        finally:
+            os.close(number)
+
+    def _meet(self, entry: os.DirEntry[str], path: str) -> None:
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                if self._recursive and not entry.name.startswith("."):
+                    self._coming.append(path)
+            elif counts(entry.name, self._patterns) and entry.is_file():
+                about = entry.stat()
+                if is_text(path):
+                    self._files[path] = Version(path, about.st_size, about.st_mtime_ns, about.st_ino)
+                else:
+                    self.problems[path] = "its name is not UTF-8 and cannot be passed on; give it another"
+        except FileNotFoundError:
+            # It went away just now, or is a link that leads nowhere.
+            pass
+        except OSError as error:
+            self.problems[path] = error.strerror or str(error)
+
+
+def counts(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a file of this name is meant: it matches one of the patterns, if there are any; for an unfinished one,
+    a pattern that is about such."""
+    kinds = [kind for kind in UNFINISHED if fnmatchcase(name, kind)] if _UNFINISHED.match(name) else []
+    if not patterns:
+        return not kinds
+    return any(fnmatchcase(name, pattern) and all(fnmatchcase(pattern, kind) for kind in kinds) for pattern in patterns)
+
+
+def is_text(path: str) -> bool:
+    """Whether a path can be passed on as text."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

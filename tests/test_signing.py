@@ -1,0 +1,66 @@
+"""What a signature is worth."""
+
+import hmac
+from hashlib import sha256
+
+import pytest
+
+from cdktr.signing import WINDOW_S, Signed, sign, verify
+
+SECRET = b"a secret of some length"
+NOW = 1_800_000_000
+BODY = b'{"params": {}}'
+
+
+def ours(
+    timestamp: str = str(NOW), workflow_id: str = "etl", body: bytes = BODY, secret: bytes = SECRET
+) -> dict[str, str]:
+    return {"x-cdktr-timestamp": timestamp, "x-cdktr-signature": sign(secret, timestamp, workflow_id, body)}
+
+
+FORGE = {"x-hub-signature-256": "sha256=" + hmac.new(SECRET, BODY, sha256).hexdigest()}
+
+
+def test_what_is_signed_stands_in_the_documentation() -> None:
+    expected = hmac.new(SECRET, b"17.etl.daily.{}", sha256).hexdigest()
+    assert sign(SECRET, "17", "etl.daily", b"{}") == f"sha256={expected}"
+
+
+def test_the_example_that_github_documents() -> None:
+    value = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    headers = {"x-hub-signature-256": value}
+    assert verify(b"It's a Secret to Everybody", headers, "x", b"Hello, World!", NOW, forge=True) is Signed.FORGE
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (ours(), Signed.OURS),
+        ({name: value.upper().replace("SHA", "sha") for name, value in ours().items()}, Signed.OURS),
+        (ours(str(NOW - WINDOW_S)), Signed.OURS),
+        (ours(str(NOW + WINDOW_S)), Signed.OURS),
+        (ours(str(NOW - WINDOW_S - 1)), Signed.LATE),
+        (ours(str(NOW + WINDOW_S + 1)), Signed.LATE),
+        (ours() | {"x-cdktr-timestamp": str(NOW + 1)}, Signed.NOT),
+        (ours(workflow_id="other"), Signed.NOT),
+        (ours(body=b"{}"), Signed.NOT),
+        (ours(secret=b"another secret, as long"), Signed.NOT),
+        (ours("soon"), Signed.NOT),
+        (ours(f"{NOW} "), Signed.NOT),
+        (ours("-1"), Signed.NOT),
+        ({}, Signed.NOT),
+        ({"x-cdktr-signature": ours()["x-cdktr-signature"]}, Signed.NOT),
+        ({"x-cdktr-timestamp": str(NOW), "x-cdktr-signature": ""}, Signed.NOT),
+        ({"x-cdktr-timestamp": str(NOW), "x-cdktr-signature": "sha256=" + "é" * 64}, Signed.NOT),
+        (ours() | {"x-cdktr-signature": ours()["x-cdktr-signature"].removeprefix("sha256=")}, Signed.NOT),
+        (FORGE, Signed.FORGE),
+        (FORGE | ours(secret=b"another secret, as long"), Signed.NOT),
+        ({"x-hub-signature-256": FORGE["x-hub-signature-256"][:-1] + "x"}, Signed.NOT),
+    ],
+)
+def test_verify(headers: dict[str, str], expected: Signed) -> None:
+    assert verify(SECRET, headers, "etl", BODY, NOW, forge=True) is expected
+
+
+def test_that_of_a_forge_is_none_where_nobody_asked_for_it() -> None:
+    assert verify(SECRET, FORGE, "etl", BODY, NOW) is Signed.NOT
