@@ -3,17 +3,21 @@
 import ast
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeGuard
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from cdktr.batch import SCHEMA
 from cdktr.cron import Schedule
 from cdktr.messages import Structured
 from cdktr.parse import parse_workflow
 from cdktr.protocol import VERBS
+from cdktr.records import RunStatus
 from docs import reference
 from tests.integration.cluster import ROOT
 from tests.integration.conftest import NewCluster
@@ -22,13 +26,34 @@ from tests.integration.wire import Wire
 
 TROUBLE = ROOT / "docs" / "troubleshooting.md"
 
+#: Those of which only the links are looked at, too.
+LINKED = [*PAGES, *(ROOT / name for name in ("ARCHITECTURE.md", "CHANGELOG.md", "workflows/examples/README.md"))]
+
 of_every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-@of_every_page
-def test_what_is_shown_is_so(page: Path, tmp_path: Path) -> None:
-    with Reader(page, tmp_path) as reader:
+def read(page: Path, folder: Path) -> None:
+    with Reader(page, folder) as reader:
         reader.read()
+
+
+@pytest.fixture(scope="module")
+def reading(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[Path, Future[None]]]:
+    """The pages whose test is run, two at a time: a reader mostly waits for what it started."""
+    asked = [item.callspec.params["page"] for item in request.session.items if _is_of_a_page(item)]
+    with ThreadPoolExecutor(2) as pool:
+        yield {page: pool.submit(read, page, tmp_path_factory.mktemp(page.stem)) for page in asked}
+
+
+def _is_of_a_page(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    return isinstance(item, pytest.Function) and item.originalname == test_what_is_shown_is_so.__name__
+
+
+@of_every_page
+def test_what_is_shown_is_so(page: Path, reading: Mapping[Path, Future[None]]) -> None:
+    reading[page].result()
 
 
 def test_the_first_lines_are_the_two_commands() -> None:
@@ -56,7 +81,7 @@ def dead_links(page: Path) -> Iterator[str]:
             yield target
 
 
-@of_every_page
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     assert list(dead_links(page)) == []
 
@@ -260,6 +285,15 @@ def test_the_workflow_page_names_every_key() -> None:
     head = "".join(f"{key}: {values[key]}\n" for key in keys["w"] if key != "tasks")
     made = parse_workflow(head + tasks, "all", "all.yml")
     assert made.timeout_s == made.tasks["t"].timeout_s == 300
+
+
+def test_the_history_page_names_every_column() -> None:
+    text = (ROOT / "docs" / "history.md").read_text()
+    tables = re.findall(r"^### `(\w+)`$(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    found = {name: re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) for name, section in tables}
+    assert found == {name: list(columns) for name, columns in SCHEMA.items()}
+    statuses = text.partition("## Statuses")[2].partition("## Tables")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", statuses, re.MULTILINE)) == set(RunStatus)
 
 
 def test_the_clock_page_is_right() -> None:
