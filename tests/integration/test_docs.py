@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeGuard
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -42,13 +41,18 @@ def reading(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[Path, Future[None]]]:
     """The pages whose test is run, two at a time: a reader mostly waits for what it started."""
-    asked = [item.callspec.params["page"] for item in request.session.items if _is_of_a_page(item)]
+    asked = [page for item in request.session.items if (page := _page_of(item)) is not None]
     with ThreadPoolExecutor(2) as pool:
         yield {page: pool.submit(read, page, tmp_path_factory.mktemp(page.stem)) for page in asked}
 
 
-def _is_of_a_page(item: pytest.Item) -> TypeGuard[pytest.Function]:
-    return isinstance(item, pytest.Function) and item.originalname == test_what_is_shown_is_so.__name__
+def _page_of(item: pytest.Item) -> Path | None:
+    """The page that a test reads, None for a test that reads none."""
+    if not isinstance(item, pytest.Function) or item.originalname != test_what_is_shown_is_so.__name__:
+        return None
+    page = item.callspec.params["page"]
+    assert isinstance(page, Path)
+    return page
 
 
 @of_every_page
