@@ -25,7 +25,7 @@ In another terminal, in the same folder:
   cdktr task list                    all workflows, and when each of them runs next
   cdktr task run hello --follow      one of them, now
   cdktr task show examples.backup    its tasks
-Those with a `cron` also run by themselves; they write nothing outside of the folder output/.
+Those with a `cron` also run by themselves; what they make goes into the folder output/.
 
 To make one your own, copy its file and change it:
   cdktr validate                     what is wrong with it, and where
