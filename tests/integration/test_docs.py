@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cdktr.batch import SCHEMA
+from cdktr.cli.tree import parser
 from cdktr.cron import Schedule
 from cdktr.messages import Structured
 from cdktr.parse import parse_workflow
@@ -122,6 +123,8 @@ def block(language: str, text: str, name: str = "", before: str = "") -> Block:
         (block("yaml", "name: X\ntasks: {a: {name: A, config: !Subprocess {cmd: x}}}\n", "x.yml"), "to be saved as"),
         (block("python", "import nothing_of_that_name\n"), "exited with 1"),
         (block("text", "cdktr task rum hello\n"), "cdktr task rum hello"),
+        (block("text", "ssh host crontab -l | cdktr import crontap -\n"), "cdktr import crontap -"),
+        (block("text", "for day in 1 2; do cdktr task rum x --wait || break; done\n"), "cdktr task rum x --wait"),
         (block("systemd", "[Service]\nExecStart=/bin/cdktr status\nKilMode=mixed\n"), "KilMode"),
         (block("systemd", "[Service]\nExecStart=/bin/cdktr stat\n"), "cdktr stat"),
         (block("systemd", "[Service]\nExecStart=/bin/cdktr status\nKillMode=mixd\n"), "mixd"),
@@ -179,6 +182,29 @@ def test_the_pages_that_are_made_do_not_depend_on_the_terminal(monkeypatch: pyte
     before = reference.pages()
     monkeypatch.setenv("COLUMNS", "30")
     assert reference.pages() == before
+
+
+def named(text: str, known: Mapping[str, set[str]]) -> Iterator[str]:
+    """The commands in a sentence that there are not, or not with these flags."""
+    for command in re.findall(r"`(cdktr [^`]+)`", text):
+        flags = set(re.findall(r"--[a-z][a-z-]*", command))
+        fits = (each for each in known if f"{command} ".startswith(f"{each} ") or each.startswith(f"{command} "))
+        if not any(flags <= known[each] for each in fits):
+            yield command
+
+
+def test_every_command_that_is_named_exists() -> None:
+    known = {made.prog: {*made._option_string_actions} for made, _ in reference._verbs(parser([]))}
+    known |= {"cdktr --help": {"--help"}, "cdktr --version": {"--version"}, "cdktr COMMAND": {"--help"}}
+    missing = "`cdktr ui` is not there yet"
+    texts = {page.name: prose(page) for page in LINKED}
+    assert any(missing in text for text in texts.values()) == ("cdktr ui" not in known)
+    wrong = {name: [*named(text.replace(missing, ""), known)] for name, text in texts.items()}
+    assert {name: commands for name, commands in wrong.items() if commands} == {}
+    assert [*named("`cdktr task`, `cdktr tusk list`, `cdktr task run x --wiat`", known)] == [
+        "cdktr tusk list",
+        "cdktr task run x --wiat",
+    ]
 
 
 def sentences() -> Iterator[str]:
