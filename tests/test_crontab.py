@@ -154,7 +154,7 @@ FIELDS = st.tuples(field(0, 59), field(0, 23), field(1, 31), field(1, 12, MONTHS
 @example(("0", "0", "*/2", "*", "MON"), datetime(2024, 1, 1, tzinfo=UTC))
 @example(("0", "0", "1-7", "*", "*/7"), datetime(2024, 1, 1, tzinfo=UTC))
 @example(("0", "0", "13", "*", "fri"), datetime(2024, 1, 1, tzinfo=UTC))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_job_runs_at_the_minutes_at_which_cron_runs_it(fields: tuple[str, ...], start: datetime) -> None:
     original = " ".join(fields)
     try:
@@ -232,7 +232,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\1
 @given(words=st.lists(TEXT, min_size=1, max_size=3), lines=st.none() | st.lists(TEXT, max_size=4), value=TEXT)
 @example(["${{ params.x }}", "${{"], ["END", "END1", "${{"], "${{ x }} 'a")
 @example(["%\\%"], ["%", "\\", ""], "' \"")
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_shell_gets_the_same_bytes(words: list[str], lines: list[str] | None, value: str) -> None:
     """Arguments, input and a variable of any text, written in a crontab, and printed by what comes of it."""
     quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in words)
@@ -525,7 +525,7 @@ LINE = st.one_of(
 @given(lines=st.lists(LINE, max_size=12), source=st.sampled_from([ANN, SYSTEM]))
 @example([b"SHELL=", b"@daily x"], ANN)
 @example([b"HOME=${{", b"@daily x"], ANN)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_file_of_any_crontab_is_in_order(lines: list[bytes], source: Source) -> None:
     data = b"\n".join(lines)
     jobs, told = read_crontab(data, source)
