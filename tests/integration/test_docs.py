@@ -4,7 +4,6 @@ import ast
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -32,33 +31,10 @@ LINKED = [*PAGES, *(ROOT / name for name in ("ARCHITECTURE.md", "CHANGELOG.md", 
 of_every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-def read(page: Path, folder: Path) -> None:
-    with Reader(page, folder) as reader:
-        reader.read()
-
-
-@pytest.fixture(scope="module")
-def reading(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Mapping[Path, Future[None]]]:
-    """The pages whose test is run, two at a time: a reader mostly waits for what it started."""
-    asked = [page for item in request.session.items if (page := _page_of(item)) is not None]
-    with ThreadPoolExecutor(2) as pool:
-        yield {page: pool.submit(read, page, tmp_path_factory.mktemp(page.stem)) for page in asked}
-
-
-def _page_of(item: pytest.Item) -> Path | None:
-    """The page that a test reads, None for a test that reads none."""
-    if not isinstance(item, pytest.Function) or item.originalname != test_what_is_shown_is_so.__name__:
-        return None
-    page = item.callspec.params["page"]
-    assert isinstance(page, Path)
-    return page
-
-
 @of_every_page
-def test_what_is_shown_is_so(page: Path, reading: Mapping[Path, Future[None]]) -> None:
-    reading[page].result()
+def test_what_is_shown_is_so(page: Path, tmp_path: Path) -> None:
+    with Reader(page, tmp_path) as reader:
+        reader.read()
 
 
 def test_the_first_lines_are_the_two_commands() -> None:
