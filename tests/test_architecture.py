@@ -22,7 +22,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
     "1 pure core": (
         *("workflow", "dag", "cron", "text", "parse", "run", "times", "keys", "presence", "dispatch", "history"),
-        *("codec", "messages", "protocol", "frames", "pages", "batch", "crontab"),
+        *("codec", "messages", "protocol", "frames", "pages", "batch", "crontab", "systemd"),
     ),
     "2 edges": (
         *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "client", "transport"),

@@ -22,6 +22,8 @@ COMMANDS = {
     "validate": "project",
     "config": "project",
     "import": "imports",
+    "service": "service",
+    "completion": "service",
 }
 
 
