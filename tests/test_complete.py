@@ -43,6 +43,7 @@ def after(line: str) -> list[str]:
         ("completion ", ["bash", "zsh", "fish"]),
         ("validate one two", ["<files>"]),
         ("import crontab --into ", ["<folders>"]),
+        ("licenses libs", ["libsodium"]),
         ("listen m", ["<files>"]),
         ("listen mine.py --fl", []),
         ("listen mine.py ", ["<files>"]),

@@ -31,6 +31,7 @@ KINDS = {
     "DIR": FOLDERS,
     **dict.fromkeys(("WORKFLOW", "W"), "workflows"),
     "ID": "runs",
+    "NAME": "parts",
 }
 
 Found = Iterator[tuple[str, str]]
@@ -183,7 +184,17 @@ def _runs(given: Mapping[str, str]) -> Found:
     yield from ((run["workflow_instance_id"], f"{run['workflow_id']} {run['status']}") for run in found or ())
 
 
-_ASKED: Mapping[str, Callable[[Mapping[str, str]], Found]] = {"workflows": _workflows, "runs": _runs}
+def _parts(_given: Mapping[str, str]) -> Found:
+    from cdktr.components import components
+
+    yield from ((part.name, part.license) for part in components())
+
+
+_ASKED: Mapping[str, Callable[[Mapping[str, str]], Found]] = {
+    "workflows": _workflows,
+    "runs": _runs,
+    "parts": _parts,
+}
 
 
 def _ask(given: Mapping[str, str], request: Any) -> Any:

@@ -24,6 +24,7 @@ COMMANDS = {
     "import": "imports",
     "service": "service",
     "completion": "service",
+    "licenses": "service",
 }
 
 

@@ -1,9 +1,9 @@
-"""`cdktr service`, `completion`: how this program becomes part of its host."""
+"""`cdktr service`, `completion`, `licenses`: the program itself, and how it becomes part of its host."""
 
 import argparse
 from typing import Any
 
-from cdktr.cli.arguments import add_verb
+from cdktr.cli.arguments import add_json, add_verb
 
 #: As in `systemd.KINDS`, which need not be loaded to print a help text; a test compares them.
 KINDS = ("principal", "agent", "pair")
@@ -51,3 +51,17 @@ def add_completion(nouns: Any) -> None:
     examples = "cdktr completion bash"
     made = add_verb(nouns, "completion", verb, "print the completion of a shell", COMPLETION, examples)
     made.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
+
+
+def add_licenses(nouns: Any) -> None:
+    """The words after `cdktr licenses`."""
+
+    def verb(arguments: argparse.Namespace) -> int:
+        from cdktr.cli import licenses
+
+        return licenses.licenses(arguments)
+
+    examples = "cdktr licenses\ncdktr licenses libzmq"
+    made = add_verb(nouns, "licenses", verb, "list what this program is made of, and its licences", "", examples)
+    made.add_argument("name", metavar="NAME", nargs="?", help="print the licence of this part")
+    add_json(made)
