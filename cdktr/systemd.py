@@ -120,7 +120,7 @@ def _for_tasks(service: Service) -> list[str]:
         "TimeoutStopSec=1h",
         "# A task that runs out of memory fails alone.",
         "OOMPolicy=continue",
-        "# Soft, as in a shell, for programs that go through all the files they may have; and hard.",
+        "# Soft and hard: some programs among the tasks go through all the files they may have.",
         "LimitNOFILE=1024:65536",
         "# Tasks get the environment of this service, not that of your shell. For programs in other folders:",
         "# Environment=PATH=/usr/local/bin:/usr/bin:/bin:/opt/tools/bin",

@@ -52,7 +52,8 @@ def described(kind: str, for_user: bool, loaded: Loaded) -> Service:
         environment=_environment(loaded),
         secrets_file=f"{os.path.abspath(settings.app_data_directory)}/{SECRETS}" if _secrets(loaded) else None,
         left_in_dotenv=[entry.name for entry in loaded.entries if entry.source == ".env"],
-        reads=[os.path.realpath(path) for path in read],
+        # A link and what it leads to: an interpreter may be elsewhere than its environment.
+        reads=[found for path in read for found in (os.path.abspath(path), os.path.realpath(path))],
         writes=list(dict.fromkeys([data, *database])),
     )
 
