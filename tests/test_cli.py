@@ -17,12 +17,28 @@ import pytest
 
 import cdktr.cli
 from cdktr import __version__, cli, errors
-from cdktr.cli import MEANINGS, Exit, arguments, common, graph, init, logs, main, names, project, run, show, times, tree
+from cdktr.cli import (
+    MEANINGS,
+    Exit,
+    arguments,
+    common,
+    graph,
+    init,
+    logs,
+    main,
+    names,
+    project,
+    run,
+    service,
+    show,
+    times,
+    tree,
+)
 from cdktr.cli.common import TroubleTeller
 from cdktr.cli.start import Formatter
 from cdktr.messages import Structured
 from cdktr.records import RunStatus
-from cdktr.settings import Entry
+from cdktr.settings import Entry, load
 from cdktr.workflow import CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 #: 2026-01-31 00:00 UTC, a Saturday in winter time.
@@ -126,6 +142,33 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_the_names_of_statuses_are_those_of_the_records() -> None:
     assert tuple(RunStatus) == arguments.STATUSES
+
+
+def test_a_secret_is_told_of_and_not_in_the_unit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CDKTR_APP_DATA_DIRECTORY", "data")
+    monkeypatch.setenv("CDKTR_DB_PATH", "the-secret")
+    monkeypatch.setattr(service, "_secret_names", lambda: {"CDKTR_DB_PATH"})
+    assert main(["service", "agent"]) == 0
+    said = capsys.readouterr()
+    assert f"\nEnvironmentFile={tmp_path}/data/secrets.env\n" in said.out
+    assert "CDKTR_DB_PATH" not in said.out
+    assert "the-secret" not in said.out + said.err
+    assert f"CDKTR_DB_PATH: secret, and not in the unit. Before it starts, write NAME=value into {tmp_path}" in said.err
+
+
+def test_what_a_unit_reaches_is_known_by_the_links_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CDKTR_WORKFLOW_DIR", "link")
+    monkeypatch.setenv("_CDKTR_FILE", "link/cdktr")
+    found = service.described("principal", False, load())
+    assert found.command == [f"{tmp_path}/link/cdktr"]
+    assert {f"{tmp_path}/link", f"{tmp_path}/real", f"{tmp_path}/real/cdktr"} <= set(found.reads)
+    assert found.environment["CDKTR_WORKFLOW_DIR"] == f"{tmp_path}/link"
 
 
 # Errors.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
@@ -54,6 +55,14 @@ class TroubleTeller:
         elif trouble is None and self._is_told:
             say("cdktr: the principal's database is well again")
         self._is_told = trouble is not None
+
+
+def own_user() -> str:
+    """The name of the user that this process runs as, or where it has none, the number."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def say(text: str) -> None:

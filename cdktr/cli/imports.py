@@ -1,6 +1,5 @@
 """`cdktr import crontab`: reads crontabs, writes workflow files. Needs no principal."""
 
-import os
 import pwd
 import re
 import stat
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from cdktr.catalog import SUFFIXES
 from cdktr.cli import Exit
-from cdktr.cli.common import say, settings_of, show, show_json, write_new
+from cdktr.cli.common import own_user, say, settings_of, show, show_json, write_new
 from cdktr.cron import Schedule
 from cdktr.crontab import Job, Remark, Source, read_crontab
 from cdktr.crontab.written import File, plan
@@ -71,10 +70,13 @@ def _sources(arguments: Namespace, zone: str) -> Iterator[tuple[Source, bytes | 
     """Every crontab that is asked for, or a sentence on why it cannot be read."""
     name = arguments.file
     if name is None:
-        yield Source(f"the crontab of {_me()}", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home), _own()
+        yield (
+            Source(f"the crontab of {own_user()}", own_user(), zone, bool(arguments.system), DEBIAN.exists(), _home),
+            _own(),
+        )
         return
     if name == "-":
-        yield Source("standard input", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home), _input()
+        yield Source("standard input", own_user(), zone, bool(arguments.system), DEBIAN.exists(), _home), _input()
         return
     given = Path(name)
     if not given.exists():
@@ -96,7 +98,7 @@ def _sources(arguments: Namespace, zone: str) -> Iterator[tuple[Source, bytes | 
 
 def _source(path: Path, zone: str, has_users: bool | None) -> Source:
     whole = path.absolute()
-    user = path.name if SPOOL in whole.parents and _home(path.name) is not None else _me()
+    user = path.name if SPOOL in whole.parents and _home(path.name) is not None else own_user()
     in_etc = Path("/etc") in whole.parents
     return Source(str(whole), user, zone, in_etc if has_users is None else has_users, DEBIAN.exists(), _home)
 
@@ -114,13 +116,6 @@ def _own() -> bytes | str:
 
 def _input() -> bytes:
     return b"" if sys.stdin is None else sys.stdin.buffer.read()
-
-
-def _me() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def _home(user: str) -> str | None:
