@@ -59,8 +59,10 @@ run: $(STAMP)
 	@echo
 	@exec $(PY) cdktr.py start principal --with-agent
 
+#: At once: most tests wait for processes. A file's tests stay together, as they share daemons.
+JOBS := 2
 test: lint
-	$(PY) -m pytest
+	$(PY) -m pytest -n $(JOBS) --dist loadfile
 
 faults: $(STAMP)
 	$(PY) -m pytest tests/faults --faults=all --faults-page=docs/reliability.md
@@ -97,4 +99,4 @@ lock: $(STAMP)
 
 clean:
 	rm -rf $(VENV) $(WORK) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find cdktr tests workflows -name __pycache__ -type d -prune -exec rm -rf {} +
+	find cdktr tests docs build workflows -name __pycache__ -type d -prune -exec rm -rf {} +

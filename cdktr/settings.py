@@ -32,6 +32,9 @@ TASK_VARIABLES = (
 #: Characters of a shared secret; what is shorter may be guessed.
 SHORTEST_SECRET = 16
 
+#: Set by the head of the one file for the program in it: the path of that file.
+FILE_VARIABLE = "_CDKTR_FILE"
+
 LOG_LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "WARNING", "ERROR": "ERROR"}
 
 #: Addresses that mean "every interface" to bind; a client of such a principal on this host uses loopback.
@@ -277,6 +280,12 @@ def _unknown(found: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
         hint = f"; did you mean {near[0]}?" if near else ""
         warnings.append(f"{name} is not a setting and is ignored{hint}")
     return warnings
+
+
+def one_file() -> str | None:
+    """The absolute path of the one file that this program came in; None for a program of another kind."""
+    path = os.environ.get(FILE_VARIABLE)
+    return os.path.abspath(path) if path else None
 
 
 def read_dotenv(path: Path) -> dict[str, str]:

@@ -22,11 +22,12 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
     "1 pure core": (
         *("workflow", "dag", "cron", "text", "parse", "run", "times", "keys", "presence", "dispatch", "history"),
-        *("codec", "messages", "protocol", "frames", "pages", "batch", "crontab", "arrivals", "rate", "signing"),
+        *("codec", "messages", "protocol", "frames", "pages", "batch", "crontab"),
+        *("arrivals", "rate", "signing", "systemd"),
     ),
     "2 edges": (
         *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "client", "transport"),
-        *("proc", "executor", "uv", "spool", "roster", "berth"),
+        *("proc", "executor", "uv", "components", "spool", "roster", "berth"),
     ),
     "3 daemons": (
         *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "listener", "scheduler"),

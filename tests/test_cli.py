@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -16,12 +17,28 @@ import pytest
 
 import cdktr.cli
 from cdktr import __version__, cli, errors
-from cdktr.cli import MEANINGS, Exit, arguments, graph, init, logs, main, names, project, run, show, times, tree
+from cdktr.cli import (
+    MEANINGS,
+    Exit,
+    arguments,
+    common,
+    graph,
+    init,
+    logs,
+    main,
+    names,
+    project,
+    run,
+    service,
+    show,
+    times,
+    tree,
+)
 from cdktr.cli.common import TroubleTeller
 from cdktr.cli.start import Formatter
 from cdktr.messages import Structured
 from cdktr.records import RunStatus
-from cdktr.settings import Entry
+from cdktr.settings import Entry, load
 from cdktr.workflow import CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 #: 2026-01-31 00:00 UTC, a Saturday in winter time.
@@ -125,6 +142,33 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_the_names_of_statuses_are_those_of_the_records() -> None:
     assert tuple(RunStatus) == arguments.STATUSES
+
+
+def test_a_secret_is_told_of_and_not_in_the_unit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CDKTR_APP_DATA_DIRECTORY", "data")
+    monkeypatch.setenv("CDKTR_DB_PATH", "the-secret")
+    monkeypatch.setattr(service, "_secret_names", lambda: {"CDKTR_DB_PATH"})
+    assert main(["service", "agent"]) == 0
+    said = capsys.readouterr()
+    assert f"\nEnvironmentFile={tmp_path}/data/secrets.env\n" in said.out
+    assert "CDKTR_DB_PATH" not in said.out
+    assert "the-secret" not in said.out + said.err
+    assert f"CDKTR_DB_PATH: secret, and not in the unit. Before it starts, write NAME=value into {tmp_path}" in said.err
+
+
+def test_what_a_unit_reaches_is_known_by_the_links_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CDKTR_WORKFLOW_DIR", "link")
+    monkeypatch.setenv("_CDKTR_FILE", "link/cdktr")
+    found = service.described("principal", False, load())
+    assert found.command == [f"{tmp_path}/link/cdktr"]
+    assert {f"{tmp_path}/link", f"{tmp_path}/real", f"{tmp_path}/real/cdktr"} <= set(found.reads)
+    assert found.environment["CDKTR_WORKFLOW_DIR"] == f"{tmp_path}/link"
 
 
 # Errors.
@@ -675,6 +719,33 @@ def test_init_that_cannot_go_on_leaves_no_file(tmp_path: Path) -> None:
     assert files_of(tmp_path) == {}
     assert main(["init", str(tmp_path / "new")]) == 0
     assert len(files_of(tmp_path)) == len(init.FIRST)
+
+
+def test_a_new_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    common.write_new(tmp_path / "a", b"whole", 0o600)
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        common.write_new(tmp_path / "a", b"other")
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    # What a full disk says, always.
+    command = [sys.executable, "-c", "from pathlib import Path; from cdktr.cli.common import write_new\n"]
+    command[-1] += f"write_new(Path({str(tmp_path / 'b')!r}), bytes(20_000))"
+    limits = (10_000, 10_000)
+    done = subprocess.run(
+        command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits), capture_output=True, text=True
+    )
+    assert f"File too large: '{tmp_path / 'b'}'" in done.stderr
+    assert not (tmp_path / "b").exists()
+
+
+def test_the_examples_are_packed_by_the_same_patterns_as_they_are_copied() -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    packed = project["tool"]["setuptools"]["package-data"]
+    assert packed == {"cdktr": ["py.typed"], "cdktr.workflows": list(init.PATTERNS)}
+    theirs = {path.relative_to(init.where()).as_posix() for path in (init.where() / init.ALL).rglob("*")}
+    theirs = {name for name in theirs if (init.where() / name).is_file() and "__pycache__" not in name}
+    assert set(init.samples()) == theirs | {"hello.yml"}
 
 
 def test_init_without_its_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

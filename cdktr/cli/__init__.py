@@ -81,6 +81,10 @@ def _run(argv: Sequence[str]) -> int:
     if list(argv) in (["--version"], ["-V"]):
         print(f"cdktr {__version__}")
         return Exit.DONE
+    if argv and argv[0] == "__complete":
+        from cdktr.cli.complete import complete
+
+        return complete(argv[1:])
     from cdktr.cli.tree import parser
 
     if argv and argv[0] == "listen":

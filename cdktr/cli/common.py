@@ -1,9 +1,12 @@
 """What the verbs share: settings, the connection, and how something is printed."""
 
 import json
+import os
+import pwd
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdktr.settings import Settings, addresses, load
@@ -54,6 +57,14 @@ class TroubleTeller:
         self._is_told = trouble is not None
 
 
+def own_user() -> str:
+    """The name of the user that this process runs as, or where it has none, the number."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 def say(text: str) -> None:
     """A remark for the person, after what was printed so far."""
     if sys.stdout is not None:
@@ -75,3 +86,16 @@ def show_json(value: Any) -> None:
 def is_terminal(stream: Any) -> bool:
     """Whether a person looks at it."""
     return stream is not None and stream.isatty()
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file that is not there yet, with these permissions less the umask. Raises OSError that names the file,
+    of which nothing is left then."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        # A write that fails does not say to which file.
+        raise OSError(error.errno, error.strerror, str(path)) from error

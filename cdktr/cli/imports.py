@@ -1,8 +1,8 @@
 """`cdktr import crontab`: reads crontabs, writes workflow files. Needs no principal."""
 
-import os
 import pwd
 import re
+import stat
 import subprocess
 import sys
 from argparse import Namespace
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cdktr.catalog import SUFFIXES
 from cdktr.cli import Exit
-from cdktr.cli.common import say, settings_of, show, show_json
+from cdktr.cli.common import own_user, say, settings_of, show, show_json, write_new
 from cdktr.cron import Schedule
 from cdktr.crontab import Job, Remark, Source, read_crontab
 from cdktr.crontab.written import File, plan
@@ -53,7 +53,7 @@ def crontab(arguments: Namespace) -> int:
     files, unwritten = plan(jobs, _there(into))
     remarks += unwritten
     if not arguments.dry_run:
-        _write(into, [file for file in files if file.there is None])
+        _write(into, [file for file in files if file.there is None], _mode(arguments.file))
     if arguments.json:
         show_json(_facts(into, workflows, zone, files, remarks, arguments.dry_run))
     else:
@@ -70,10 +70,13 @@ def _sources(arguments: Namespace, zone: str) -> Iterator[tuple[Source, bytes | 
     """Every crontab that is asked for, or a sentence on why it cannot be read."""
     name = arguments.file
     if name is None:
-        yield Source(f"the crontab of {_me()}", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home), _own()
+        yield (
+            Source(f"the crontab of {own_user()}", own_user(), zone, bool(arguments.system), DEBIAN.exists(), _home),
+            _own(),
+        )
         return
     if name == "-":
-        yield Source("standard input", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home), _input()
+        yield Source("standard input", own_user(), zone, bool(arguments.system), DEBIAN.exists(), _home), _input()
         return
     given = Path(name)
     if not given.exists():
@@ -95,7 +98,7 @@ def _sources(arguments: Namespace, zone: str) -> Iterator[tuple[Source, bytes | 
 
 def _source(path: Path, zone: str, has_users: bool | None) -> Source:
     whole = path.absolute()
-    user = path.name if SPOOL in whole.parents and _home(path.name) is not None else _me()
+    user = path.name if SPOOL in whole.parents and _home(path.name) is not None else own_user()
     in_etc = Path("/etc") in whole.parents
     return Source(str(whole), user, zone, in_etc if has_users is None else has_users, DEBIAN.exists(), _home)
 
@@ -113,13 +116,6 @@ def _own() -> bytes | str:
 
 def _input() -> bytes:
     return b"" if sys.stdin is None else sys.stdin.buffer.read()
-
-
-def _me() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def _home(user: str) -> str | None:
@@ -169,7 +165,16 @@ def _text(path: Path) -> str:
 # What is written and told
 
 
-def _write(into: Path, files: Sequence[File]) -> None:
+def _mode(name: str | None) -> int:
+    """The permissions of the files: as private as the crontab, in which passwords may stand."""
+    if name is None:
+        return 0o600
+    path = Path(name)
+    of = [path, *path.iterdir()] if path.is_dir() else [path] if path.exists() else []
+    return 0o666 if all(each.stat().st_mode & stat.S_IROTH for each in of if each.exists()) else 0o600
+
+
+def _write(into: Path, files: Sequence[File], mode: int) -> None:
     """Raises StartError that names the file; those before it are written, and another import goes on from there."""
     path = into
     try:
@@ -177,8 +182,7 @@ def _write(into: Path, files: Sequence[File]) -> None:
             into.mkdir(parents=True, exist_ok=True)
         for file in files:
             path = into / f"{file.stem}.yml"
-            with path.open("x", encoding="utf-8", newline="\n") as opened:
-                opened.write(file.text)
+            write_new(path, file.text.encode(), mode)
     except OSError as error:
         raise StartError(f"Cannot write {path}: {error.strerror}; import again when that is mended") from error
 

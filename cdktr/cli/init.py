@@ -1,20 +1,28 @@
 """`cdktr init`: a project with examples, those of workflows/ in a source tree or as packed with the program."""
 
-import shutil
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cdktr.cli import Exit
-from cdktr.cli.common import say, show
+from cdktr.cli.common import say, show, write_new
 from cdktr.errors import StartError
 from cdktr.text import plural
 
 #: The examples of a new project: they need no Python on the host, and nothing but their own file.
 FIRST = ("hello.yml", "examples/backup.yml", "examples/health.yml")
 
-#: The folder that `--all` adds the rest of, with scripts and data.
+#: The folder of the examples, and all that belongs to them: a tree may hold a user's own workflows beside them.
 ALL = "examples"
+PATTERNS = (
+    "hello.yml",
+    "examples/*.yml",
+    "examples/README.md",
+    "examples/scripts/*.py",
+    "examples/listeners/*.py",
+    "examples/data/*.*",
+    "examples/data/news/*.html",
+)
 
 NEXT = """\
 
@@ -66,7 +74,8 @@ def where() -> Path:
 
 def samples() -> tuple[str, ...]:
     """All examples and what belongs to them, as paths below `where()`."""
-    return (FIRST[0], *sorted(_files(where(), ALL)))
+    root = where()
+    return tuple(sorted(path.relative_to(root).as_posix() for each in PATTERNS for path in root.glob(each)))
 
 
 def told(folder: Path, made: Sequence[Path], kept: int, all_of_them: bool) -> Iterator[str]:
@@ -87,25 +96,11 @@ def _holds_files(folder: Path) -> bool:
     return folder.is_dir() and any(path.is_symlink() or not path.is_dir() for path in folder.rglob("*"))
 
 
-def _files(root: Path, folder: str) -> Iterator[str]:
-    for path in (root / folder).iterdir():
-        if not path.is_dir():
-            yield f"{folder}/{path.name}"
-        elif path.name != "__pycache__":
-            yield from _files(root, f"{folder}/{path.name}")
-
-
 def _copy(source: Path, target: Path, made: list[Path]) -> None:
-    """Write a file that is not there yet, and add it to `made`, first."""
+    """Write a file that is not there yet, and add it to `made`."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        file = target.open("xb")
+        write_new(target, source.read_bytes())
     except FileExistsError:
         return
     made.append(target)
-    try:
-        with file, source.open("rb") as sample:
-            shutil.copyfileobj(sample, file)
-    except OSError as error:
-        # A write that fails does not say to which file.
-        raise OSError(error.errno, error.strerror, str(target)) from error

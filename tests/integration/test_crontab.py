@@ -67,6 +67,17 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
+def test_what_is_made_is_as_private_as_the_crontab(host: Host) -> None:
+    host.table.write_text("0 5 * * * /x/secret --password 1\n")
+    mine = host.folder / "mine"
+    mine.write_text("0 6 * * * /x/other\n")
+    mine.chmod(0o644)
+    for arguments in ((), ("mine",)):
+        assert host.run("--timezone", "UTC", *arguments).returncode in (0, 1)
+    found = {path.name: path.stat().st_mode & 0o777 for path in host.cron.iterdir()}
+    assert found == {"secret.yml": 0o600, "other.yml": 0o644}
+
+
 def test_from_ones_own_crontab_to_runs(host: Host, new_cluster: NewCluster) -> None:
     home = host.folder / "home"
     home.mkdir()

@@ -22,6 +22,9 @@ COMMANDS = {
     "validate": "project",
     "config": "project",
     "import": "imports",
+    "service": "service",
+    "completion": "service",
+    "licenses": "service",
 }
 
 
