@@ -25,7 +25,19 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         *("codec", "messages", "protocol", "frames", "pages", "batch", "crontab"),
     ),
     "2 edges": (
-        *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "client", "transport"),
+        *(
+            "catalog",
+            "journal",
+            "lock",
+            "process",
+            "recent",
+            "datafile",
+            "database",
+            "store",
+            "caller",
+            "client",
+            "transport",
+        ),
         *("proc", "executor", "uv", "spool", "roster", "berth"),
     ),
     "3 daemons": (

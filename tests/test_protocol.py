@@ -108,8 +108,8 @@ def test_added_requests_as_bytes() -> None:
     assert p.decode(b"CAPABILITIES") == p.Capabilities()
     frame = p.Trigger("w", {"a": "\x01ü"}).encode()
     assert (
-        frame
-        == b'TRIGGER\x01{"workflow_id":"w","params":{"a":"\\u0001\\u00fc"},"trigger":"manual","scheduled_ms":null}'
+        frame == b'TRIGGER\x01{"workflow_id":"w","params":{"a":"\\u0001\\u00fc"},"trigger":"manual",'
+        b'"scheduled_ms":null,"key":null}'
     )
     assert p.decode(frame) == p.Trigger("w", {"a": "\x01ü"})
 
