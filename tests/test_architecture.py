@@ -21,24 +21,25 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
     "1 pure core": (
-        *("workflow", "dag", "cron", "text", "parse", "run", "times", "keys", "presence", "dispatch", "history"),
-        *("codec", "messages", "protocol", "frames", "pages", "batch", "crontab"),
+        *(
+            "workflow",
+            "dag",
+            "cron",
+            "text",
+            "moments",
+            "graph",
+            "parse",
+            "run",
+            "times",
+            "keys",
+            "presence",
+            "dispatch",
+        ),
+        *("history", "codec", "messages", "protocol", "frames", "pages", "batch", "crontab"),
     ),
     "2 edges": (
-        *(
-            "catalog",
-            "journal",
-            "lock",
-            "process",
-            "recent",
-            "datafile",
-            "database",
-            "store",
-            "caller",
-            "client",
-            "transport",
-        ),
-        *("proc", "executor", "uv", "spool", "roster", "berth"),
+        *("catalog", "journal", "lock", "process", "recent", "datafile", "database", "store", "caller", "client"),
+        *("transport", "proc", "executor", "uv", "spool", "roster", "berth"),
     ),
     "3 daemons": (
         *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "listener", "scheduler"),
@@ -46,12 +47,15 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     ),
     "4 surfaces": ("cli",),
 }
-PURE_CORE = frozenset(LAYERS["1 pure core"])
+#: The core, and what the terminal UI decides and draws.
+PURE = frozenset({*LAYERS["1 pure core"], "tui/state", "tui/view"})
 LAYER_OF = {module: number for number, modules in enumerate(LAYERS.values()) for module in modules}
 
 #: Which neighbours of its own layer a module may import.
 BESIDE: Mapping[str, frozenset[str]] = {
     "settings": frozenset({"errors"}),
+    "moments": frozenset({"cron", "text", "workflow"}),
+    "graph": frozenset({"dag"}),
     "parse": frozenset({"workflow", "dag", "cron", "text"}),
     "crontab": frozenset({"cron", "parse"}),
     "run": frozenset({"dag", "workflow"}),
@@ -78,6 +82,10 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "berth": frozenset({"lock", "proc"}),
     "heir": frozenset({"outbox"}),
     "agent": frozenset({"outbox", "driver", "heir"}),
+    "tui/view": frozenset({"tui/state"}),
+    "tui/feed": frozenset({"tui/state", "client"}),
+    "tui/screen": frozenset({"tui/state", "tui/view", "tui/feed"}),
+    "cli": frozenset({"client", "tui/screen"}),
 }
 
 #: Which modules may import a library; one that is not named here may be imported nowhere.
@@ -265,9 +273,9 @@ def loading_stays_light(root: Path) -> Iterator[str]:
 
 
 def core_is_pure(root: Path) -> Iterator[str]:
-    """The pure core has no file, socket, thread, clock or chance."""
+    """What is pure has no file, socket, thread, clock or chance."""
     for source in sources(root):
-        if source.unit not in PURE_CORE:
+        if source.unit not in PURE:
             continue
         for imported in imports(source.tree):
             if imported.library in IMPURE and not imported.name.startswith("pathlib.Pure"):

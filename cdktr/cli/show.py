@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cdktr.cli.graph import draw
-from cdktr.cli.times import (
+from cdktr.graph import draw
+from cdktr.moments import (
     ago,
     ago_short,
     due_short,
