@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -21,9 +21,10 @@ from cdktr.coordinator import Coordinator
 from cdktr.errors import CdktrError, ProtocolError, StoreError, UnprocessableError
 from cdktr.legacy import OldAgents
 from cdktr.logs import MAX_WAITING_BYTES, LogHub
-from cdktr.messages import Request, milliseconds, named
+from cdktr.messages import Request, Structured, milliseconds, named
 from cdktr.pages import page_size
 from cdktr.reading import Reading
+from cdktr.recent import Recent
 from cdktr.store import Store
 from cdktr.text import format_log
 
@@ -70,6 +71,7 @@ class Api:
         reload: Callable[[], Awaitable[Changes]],
         ports: tuple[int, int, int],
         facts: Mapping[str, Any],
+        recent: Recent,
     ) -> None:
         self._coordinator = coordinator
         self._old = old_agents
@@ -79,7 +81,11 @@ class Api:
         self._reload = reload
         self._ports = ports
         self._facts = facts
+        self._recent = recent
+        #: The state of the folder that was seen last, and how many there were.
+        self._folder: tuple[object, int] = (None, 0)
         self._began = time.monotonic()
+        self._boot = f"{os.getpid()}-{time.time_ns()}"
         self._reading = Reading(coordinator, store, hub)
         self._listing: tuple[object, p.Reply] = (None, p.OK)
 
@@ -211,6 +217,7 @@ class Api:
                 "version": __version__,
                 "protocol": p.PROTOCOL_VERSION,
                 "verbs": sorted(p.VERBS),
+                "arguments": _ARGUMENTS,
                 "principal_port": api,
                 "logs_listening_port": logs_in,
                 "logs_publishing_port": logs_out,
@@ -290,9 +297,20 @@ class Api:
                 "agents_spooled_bytes": sum(agent.spooled_bytes for agent in dispatch.agents.values()),
                 "agents_dropped_lines": sum(agent.dropped_lines for agent in dispatch.agents.values()),
                 "stopping": self._coordinator.is_stopping,
+                "revisions": self._revisions(),
                 **self._facts,
             }
         )
+
+    def _revisions(self) -> dict[str, str]:
+        if self._folder[0] is not self._catalog.workflows:
+            self._folder = (self._catalog.workflows, self._folder[1] + 1)
+        # Those of another process are others.
+        return {"runs": f"{self._boot}-{self._hub.statuses}", "workflows": f"{self._boot}-{self._folder[1]}"}
+
+    def list_own_log(self, request: p.ListOwnLog) -> p.Reply:
+        """What this principal logged."""
+        return p.success({"lines": self._recent.lines(request.after, page_size(request.limit))})
 
     def list_problems(self, _: p.ListProblems) -> p.Reply:
         """What is wrong in the workflow folder."""
@@ -333,9 +351,16 @@ HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | Accepted | Awaitab
     p.ListLatest: Api.list_latest,
     p.ListTaskRuns: Api.list_task_runs,
     p.ListLogs: Api.list_logs,
+    p.ListOwnLog: Api.list_own_log,
     p.ClusterStatus: Api.cluster_status,
     p.ListProblems: Api.list_problems,
     p.Reload: Api.reload,
+}
+
+
+#: The arguments of each added verb, for clients that must know what is understood.
+_ARGUMENTS = {
+    verb: [field.name for field in fields(kind)] for verb, kind in p.VERBS.items() if issubclass(kind, Structured)
 }
 
 

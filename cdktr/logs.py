@@ -60,6 +60,8 @@ class LogHub:
         self._under_way: Batch | None = None
         #: Lines of agents of the old API that were given up while the database could not be written.
         self.dropped = 0
+        #: How many changes of a status were taken: while there are no more, the history of runs is what it was.
+        self.statuses = 0
         #: Why the database cannot be written, None while it can.
         self.trouble: str | None = None
 
@@ -85,10 +87,12 @@ class LogHub:
 
     def take_run(self, update: RunUpdate) -> None:
         """A run's change of status."""
+        self.statuses += 1
         self._batch.add_run(update, self._number())
 
     def take_task(self, update: TaskUpdate) -> None:
         """A task's change of status."""
+        self.statuses += 1
         self._batch.add_task(update, self._number())
 
     def take_event(self, run_id: str, timestamp_ms: int, kind: str, detail: str) -> None:

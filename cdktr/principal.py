@@ -26,6 +26,7 @@ from cdktr.logs import LogHub
 from cdktr.pair import AgentProcess
 from cdktr.process import on_stop
 from cdktr.protocol import Reply
+from cdktr.recent import Recent
 from cdktr.records import FINAL_STATUSES, RunStatus
 from cdktr.scheduler import Scheduler
 from cdktr.settings import ANY_ADDRESS, LOOPBACK, Address, Settings, addresses
@@ -78,6 +79,9 @@ class Principal:
         self._refresher = ThreadPoolExecutor(1, "catalog")
         self._refreshing = asyncio.Lock()
         self._closers: list[Callable[[], None]] = []
+        self._recent = Recent()
+        logging.getLogger().addHandler(self._recent)
+        self._closers.append(partial(logging.getLogger().removeHandler, self._recent))
         try:
             self._build(Path(settings.app_data_directory))
         except BaseException:
@@ -144,7 +148,7 @@ class Principal:
             "scheduler": self._with_scheduler,
         }
         parts = (self._coordinator, self._old_agents, self._catalog, self._store, self._hub)
-        return Api(*parts, self._refresh, self._endpoints.ports, facts)
+        return Api(*parts, self._refresh, self._endpoints.ports, facts, self._recent)
 
     def _find(self, workflow_id: str) -> Workflow | None:
         return self._catalog.workflows.get(workflow_id)

@@ -110,7 +110,7 @@ class GetRegisteredAgents(Positional):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities(Structured):
-    """Answered by the principal's version, its verbs and the ports of its log sockets."""
+    """Answered by the principal's version, its verbs, the arguments of the added ones, the ports of its log sockets."""
 
     verb = "CAPABILITIES"
 
@@ -232,8 +232,9 @@ class ListTaskRuns(Structured):
 class ListLogs(Structured):
     """Log lines as objects, oldest first, with their `sequence`.
 
-    `after` is the sequence of the last line seen; `tail` asks for the last lines instead. When there is none yet, the
-    request rests for `wait_ms`. Answered by {"lines": [...], "next": sequence to go on from, "full": the page ended
+    `after` is the sequence of the last line seen; `tail` asks for the last lines instead, of those that stand `before`
+    a sequence. `contains` is a part of the text, upper or lower case. When there is none yet, the request rests for
+    `wait_ms`. Answered by {"lines": [...], "next": sequence to go on from, "full": the page ended
     before the lines that there are, "more": it did, or lines may come}.
     """
 
@@ -249,11 +250,26 @@ class ListLogs(Structured):
     limit: int = 10_000
     tail: bool = False
     wait_ms: int = 0
+    before: int | None = None
+    contains: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListOwnLog(Structured):
+    """The last lines that the principal itself logged, oldest first: {"lines": [{sequence, timestamp_ms, level,
+    message}]}, those after a sequence."""
+
+    verb = "LSOWNLOG"
+    after: int | None = None
+    limit: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus(Structured):
-    """The principal's own state: version, uptime, queue, leases, agents, problems."""
+    """The principal's own state: version, uptime, queue, leases, agents, problems.
+
+    `revisions` has a word for the history of runs and one for the workflow folder: while it is the same, so are they.
+    """
 
     verb = "STATUS"
 
@@ -279,7 +295,7 @@ VERBS: dict[str, type[Positional] | type[Structured]] = {
         *(Ping, ListWorkflows, RunTask, RegisterAgent, FetchWorkflow, AgentWorkflowStatus, AgentTaskStatus),
         *(QueryLogs, GetRecentStatuses, GetRegisteredAgents),
         *(Capabilities, Trigger, Heartbeat, LeaseWork, StartRuns, Report, AwaitRun, ListRuns, ListLatest, ListTaskRuns),
-        *(ListLogs, ClusterStatus, ListProblems, Reload),
+        *(ListLogs, ListOwnLog, ClusterStatus, ListProblems, Reload),
     )
 }
 

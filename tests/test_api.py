@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,7 +16,8 @@ from cdktr.catalog import Catalog
 from cdktr.client import Principal
 from cdktr.frames import Reported, pack
 from cdktr.legacy import OldAgents
-from cdktr.messages import Request, load
+from cdktr.messages import Request, Structured, load
+from cdktr.recent import Recent
 from cdktr.records import LogChunk, RunStatus, RunUpdate
 from tests.test_coordinator import World, in_world
 
@@ -27,6 +29,7 @@ class Desk:
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
+        self.recent = Recent()
         self.catalog = Catalog(folder)
         self.catalog.refresh()
         world.coordinator._find = self.catalog.workflows.get
@@ -35,7 +38,9 @@ class Desk:
         async def reload() -> Any:
             return self.catalog.refresh()
 
-        self.api = Api(world.coordinator, old, self.catalog, world.store, world.hub, reload, (1, 2, 3), {"x": "y"})
+        self.api = Api(
+            world.coordinator, old, self.catalog, world.store, world.hub, reload, (1, 2, 3), {"x": "y"}, self.recent
+        )
 
     async def ask(self, *frames: bytes) -> p.Reply:
         answered = asyncio.Event()
@@ -231,5 +236,48 @@ def test_a_slow_database_hides_no_line_from_who_follows(tmp_path: Path, monkeypa
         page = await desk.value(p.ListLogs(workflow_id="etl", wait_ms=60_000))
         assert [line["payload"] for line in page["lines"]] == ["STDOUT late"]
         assert looks == 2
+
+    at_desk(story, tmp_path)
+
+
+def test_a_client_is_told_which_arguments_are_understood(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        found = await desk.value(p.Capabilities())
+        assert "before" in found["arguments"]["LSLOGS"]
+        assert found["arguments"].keys() == {verb for verb in p.VERBS if issubclass(p.VERBS[verb], Structured)}
+
+    at_desk(story, tmp_path)
+
+
+def test_revisions_change_with_what_they_stand_for(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        async def revisions() -> Any:
+            return (await desk.value(p.ClusterStatus()))["revisions"]
+
+        first = await revisions()
+        assert await revisions() == first
+        await desk.value(p.Trigger("etl"))
+        second = await revisions()
+        assert (second["runs"] != first["runs"], second["workflows"]) == (True, first["workflows"])
+        (desk.catalog.folder / "more.yml").write_text(WORKFLOW.format(name="More"))
+        await desk.value(p.Reload())
+        third = await revisions()
+        assert (third["runs"], third["workflows"] != second["workflows"]) == (second["runs"], True)
+
+    at_desk(story, tmp_path)
+
+
+def test_what_the_principal_logged(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        log = logging.getLogger("test-own-log")
+        log.addHandler(desk.recent)
+        for number in range(5):
+            log.warning("line %d", number)
+        log.removeHandler(desk.recent)
+        found = (await desk.value(p.ListOwnLog(after=1, limit=2)))["lines"]
+        assert [(line["sequence"], line["message"], line["level"]) for line in found] == [
+            (3, "line 3", "WARNING"),
+            (4, "line 4", "WARNING"),
+        ]
 
     at_desk(story, tmp_path)

@@ -26,7 +26,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     ),
     "2 edges": (
         *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "transport"),
-        *("proc", "executor", "uv", "spool", "roster", "berth"),
+        *("recent", "proc", "executor", "uv", "spool", "roster", "berth"),
     ),
     "3 daemons": (
         *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "scheduler", "pair", "principal"),

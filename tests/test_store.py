@@ -80,7 +80,7 @@ def payloads(store: Store) -> list[str]:
     return [record.payload for record in store.logs(-(2**62), 2**62, None, None, 10**6)]
 
 
-NO_FILTER = dict.fromkeys(("workflow", "run", "task", "level", "status", "start", "end", "after"))
+NO_FILTER = dict.fromkeys(("workflow", "run", "task", "level", "status", "start", "end", "after", "before", "contains"))
 
 
 def page(store: Store, limit: int = 100, *, newest: bool = False, **filters: Any) -> list[str]:
@@ -464,6 +464,14 @@ def test_lines_of_a_time(store: Store, asked: tuple[int, int, str | None, str | 
         ({"after": 2}, "de"),
         ({"after": 0, "limit": 2}, "bc"),
         ({"after": 0, "limit": 2, "newest": True}, "de"),
+        ({"before": 3}, "abc"),
+        ({"before": 3, "limit": 2, "newest": True}, "bc"),
+        ({"after": 0, "before": 3}, "bc"),
+        ({"before": 0}, ""),
+        ({"before": 99, "limit": 1, "newest": True}, "e"),
+        ({"contains": "D"}, "d"),
+        ({"contains": "%"}, ""),
+        ({"contains": "b", "after": 1}, ""),
         ({"task": "u"}, "bd"),
         ({"level": "ERROR"}, "ce"),
         ({"run": "run-2"}, "de"),

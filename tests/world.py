@@ -34,7 +34,7 @@ NOW_MS = round(NOW_S * 1000)
 
 ALL = Abilities(
     "0.1.0",
-    frozenset(VERBS) | {"LSOWNLOG"},
+    frozenset(VERBS),
     {"LSLOGS": frozenset({"before", "contains"})},
 )
 
