@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from unicodedata import category, east_asian_width
 
 from cdktr.errors import SettingError
@@ -110,7 +111,12 @@ def width(text: str) -> int:
     """Columns of a terminal that `text` takes: wide characters count two, combining and invisible ones none."""
     if text.isascii():
         return len(text)
-    return sum(0 if category(c) in _INVISIBLE else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(map(_columns, text))
+
+
+@cache
+def _columns(char: str) -> int:
+    return 0 if category(char) in _INVISIBLE else 2 if east_asian_width(char) in "WF" else 1
 
 
 def cells(text: str, unicode: bool = True) -> str:

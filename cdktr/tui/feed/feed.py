@@ -5,7 +5,8 @@ A request may take as long as the time-out of a dead network: it holds up its th
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 from cdktr.client import Principal
@@ -16,7 +17,7 @@ from cdktr.tui.feed.ask import REVISION_OF, Questions, abilities
 from cdktr.tui.feed.logs import Pages, Tail
 from cdktr.tui.state import commands as c
 from cdktr.tui.state.events import Arrived, Away, Event, Failed, Up
-from cdktr.tui.state.wants import Facts, Want
+from cdktr.tui.state.wants import Facts, OwnLog, Want
 
 #: Tells the drawing thread; an error is raised there.
 Emit = Callable[[Event | BaseException], None]
@@ -48,9 +49,9 @@ class Feed:
         for work in (self._poll.run, self._pages.run, self._do_actions):
             spawn(work, self._emit)
 
-    def want(self, wants: tuple[Want, ...]) -> None:
-        """From now on, this is kept fresh."""
-        self._poll.want(wants)
+    def want(self, wants: tuple[Want, ...], missing: frozenset[Want]) -> None:
+        """From now on, this is kept fresh; of what is missing, nothing is known yet, or any more."""
+        self._poll.want(wants, missing)
 
     def do(self, command: c.Command) -> None:
         """Have something done; what comes of it is told."""
@@ -87,8 +88,17 @@ def spawn(work: Callable[[], None], emit: Emit) -> None:
     threading.Thread(target=run, name="feed", daemon=True).start()
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An answer that was told: at which revision, and until when nobody asks again."""
+
+    answer: object
+    revision: object
+    rests_until: float
+
+
 class _Poll:
-    """Asks for all that is wanted, again and again; what did not change is not asked for."""
+    """Asks for all that is wanted, again and again; what did not change is not asked for, or not told."""
 
     def __init__(self, principal: Principal, interval_s: float, emit: Emit) -> None:
         self._principal = principal
@@ -97,16 +107,16 @@ class _Poll:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._wants: tuple[Want, ...] = (Facts(),)
+        self._missing: frozenset[Want] = frozenset()
         self._everything = False
         self._questions: Questions | None = None
-        #: Of each want: the revision that was told, and when it may be asked for again.
-        self._told: dict[Want, object] = {}
-        self._rests: dict[Want, float] = {}
+        self._known: dict[Want, _Known] = {}
 
-    def want(self, wants: tuple[Want, ...]) -> None:
+    def want(self, wants: tuple[Want, ...], missing: frozenset[Want]) -> None:
         """From now on, this."""
         with self._lock:
             self._wants = wants
+            self._missing |= missing
         self._wake.set()
 
     def hurry(self, everything: bool = False) -> None:
@@ -132,50 +142,59 @@ class _Poll:
     def _look(self) -> float:
         """One round; seconds until the next. Raises UnreachableError."""
         with self._lock:
-            wants, everything, self._everything = self._wants, self._everything, False
-        if self._questions is None or everything:
-            self._told.clear()
-            self._rests.clear()
+            wants, missing, self._missing = self._wants, self._missing, frozenset()
+            everything, self._everything = self._everything, False
+        self._known = {want: known for want, known in self._known.items() if not everything and want not in missing}
         if self._questions is None:
+            self._known.clear()
             able = abilities(self._ask)
             self._questions = Questions(self._ask, able)
             self._emit(Up(able))
-        facts = self._told_of(self._questions, Facts()) or {}
+        facts = self._answer(self._questions, Facts(), None)
         for want in wants:
-            if want != Facts() and not self._is_fresh(want, facts):
-                self._told_of(self._questions, want)
-                self._told[want] = self._revision(want, facts)
-        self._told = {want: seen for want, seen in self._told.items() if want in wants}
+            revision = self._revision(want, facts)
+            if want != Facts() and not self._is_fresh(want, revision):
+                self._answer(self._questions, want, revision)
+        self._known = {want: known for want, known in self._known.items() if want == Facts() or want in wants}
         is_busy = bool(facts.get("running") or facts.get("queued"))
         return self._interval_s / HASTE if is_busy else self._interval_s
 
     def _ask(self, request: Request, rest_s: float) -> object:
         return self._principal.ask(request, rest_s)
 
-    def _told_of(self, questions: Questions, want: Want) -> dict[str, object] | None:
-        """Ask, and tell the answer. Raises UnreachableError."""
+    def _answer(self, questions: Questions, want: Want, revision: object) -> Mapping[str, object]:
+        """Ask, and tell the answer unless it is the last one again; it, where it is of facts. Raises
+        UnreachableError."""
         began = time.monotonic()
         try:
             value = questions.answer(want)
         except UnreachableError:
             raise
         except CdktrError as error:
+            self._known.pop(want, None)
             self._emit(Failed(want, str(error)))
-            value = None
-        else:
+            return {}
+        rests_until = began + (time.monotonic() - began) * (1 + MODESTY)
+        before, answer = self._known.get(want), self._shown(value) if want == Facts() else value
+        self._known[want] = _Known(answer, revision, rests_until)
+        if before is None or before.answer != answer:
             self._emit(Arrived(want, value))
-        took = time.monotonic() - began
-        self._rests[want] = began + took * (1 + MODESTY)
-        return value if isinstance(value, dict) else None
+        return value if isinstance(value, dict) else {}
 
-    def _is_fresh(self, want: Want, facts: dict[str, object]) -> bool:
-        if want in self._told and time.monotonic() < self._rests.get(want, 0.0):
-            return True
-        revision = self._revision(want, facts)
-        return revision is not None and self._told.get(want) == revision
+    def _shown(self, facts: Mapping[str, object]) -> Mapping[str, object]:
+        """The time since the start is always another, and shown beside the principal's own log alone."""
+        if OwnLog() in self._wants:
+            return facts
+        return {name: value for name, value in facts.items() if name != "uptime_s"}
+
+    def _is_fresh(self, want: Want, revision: object) -> bool:
+        known = self._known.get(want)
+        if known is None:
+            return False
+        return time.monotonic() < known.rests_until or (revision is not None and known.revision == revision)
 
     @staticmethod
-    def _revision(want: Want, facts: dict[str, object]) -> object:
+    def _revision(want: Want, facts: Mapping[str, object]) -> object:
         """What is the same as long as the answer is; None where that is not known."""
         revisions, name = facts.get("revisions"), REVISION_OF.get(type(want))
         if not isinstance(revisions, dict) or name is None:

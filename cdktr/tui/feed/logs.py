@@ -94,17 +94,20 @@ class Pages:
     def _told(self, command: FetchLogs, request: p.ListLogs) -> LogPage:
         answer = self._ask(request)
         more, trouble = bool(answer["more"]), answer.get("trouble") or ""
-        return LogPage(command.number, command.place, _lines(answer), bool(answer["full"]), more, trouble)
+        lines = _lines(answer)
+        return LogPage(
+            command.number, command.place, lines, bool(answer["full"]), more, trouble, None, command.sequence
+        )
 
     def _around(self, command: FetchLogs, base: p.ListLogs, found: list[dict[str, Any]]) -> LogPage:
         """The lines before and after a match; no lines where there is none."""
         if not found:
-            return LogPage(command.number, command.place, (), full=False)
+            return LogPage(command.number, command.place, (), full=False, sequence=command.sequence)
         sequence = found[0]["sequence"]
         before = self._ask(replace(base, before=sequence, tail=True, limit=PAGE // 2))
         after = self._ask(replace(base, after=sequence - 1, limit=PAGE // 2))
         lines = _lines(before) + _lines(after)
-        return LogPage(command.number, command.place, lines, full=True, found=sequence)
+        return LogPage(command.number, command.place, lines, True, found=sequence, sequence=command.sequence)
 
     def _ask(self, request: p.ListLogs) -> dict[str, Any]:
         return dict(self._principal.ask(request, QUERY_S))

@@ -20,7 +20,7 @@ from cdktr.tui.state import commands as c
 from cdktr.tui.state.events import Click, Event, Key, Resize, Tick, Told, Wheel
 from cdktr.tui.state.model import State
 from cdktr.tui.state.update import update
-from cdktr.tui.state.wants import Want, wants
+from cdktr.tui.state.wants import Want, stored, wants
 from cdktr.tui.view.canvas import Frame
 from cdktr.tui.view.render import render
 
@@ -52,7 +52,7 @@ class Loop:
         for end in (self._woken, self._waker):
             os.set_blocking(end, False)
         self._feed = make_feed(self._tell)
-        self._wanted: tuple[Want, ...] = ()
+        self._wanted: tuple[tuple[Want, ...], frozenset[Want]] = (), frozenset()
         self._signals: set[int] = set()
         self._is_over = False
         #: When the next frame is due, if one is; when the last was painted.
@@ -118,10 +118,15 @@ class Loop:
                 self._resize()
         if self._is_over:
             return
-        if (wanted := wants(self._state)) != self._wanted:
-            self._wanted = wanted
-            self._feed.want(wanted)
+        self._say_wants()
         self._paint(is_urgent)
+
+    def _say_wants(self) -> None:
+        found = wants(self._state)
+        wanted = found, frozenset(want for want in found if not stored(self._state.data, want))
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._feed.want(*wanted)
 
     def _pause(self) -> float:
         """Seconds until something is to be done though nothing happens."""

@@ -15,6 +15,7 @@ _BLUE, _CYAN, _WHITE, _GREY = Screen.COLOUR_BLUE, Screen.COLOUR_CYAN, Screen.COL
 _COLOURS: dict[str, Look] = {
     "plain": (_DEFAULT, _NORMAL, _DEFAULT),
     "dim": (_GREY, _NORMAL, _DEFAULT),
+    "hint": (_GREY, _NORMAL, _DEFAULT),
     "off": (_GREY, _NORMAL, _DEFAULT),
     "border": (_GREY, _NORMAL, _DEFAULT),
     "wire": (_GREY, _NORMAL, _DEFAULT),
@@ -58,5 +59,5 @@ def looks(colours: int) -> dict[str, Look]:
 
 def look_of(looks: dict[str, Look], span: Span) -> Look:
     """How a span looks; the bar of a selection is in reverse, whatever it lies on."""
-    front, attribute, back = looks.get(span.style) or looks[span.style.partition(" ")[0]]
+    front, attribute, back = looks.get(span.style) or looks["plain"]
     return (front, _REVERSE, back) if span.lit else (front, attribute, back)
