@@ -284,7 +284,7 @@ def _selected_id(state: State) -> str:
 
 def _mouse(state: State) -> Result:
     on = not state.look.mouse
-    told = "The mouse works here" if on else "The mouse is the terminal's: mark text to copy it"
+    told = "The mouse works here" if on else "The mouse is the terminal's now"
     return noticed(replace(state, look=replace(state.look, mouse=on)), told), (SetMouse(on),)
 
 
