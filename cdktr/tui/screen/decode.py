@@ -23,9 +23,11 @@ _SEQUENCES = {
 }  # fmt: skip
 _CONTROLS = {8: "backspace", 9: "tab", 10: "enter", 13: "enter", 127: "backspace", 0: "ctrl-space"}
 
-#: A whole sequence: `ESC [` or `ESC O`, its numbers, its last character; of the mouse, its three bytes.
+#: A whole sequence: the mouse, as its three bytes or as numbers; or what stands between `ESC [` or `ESC O` and its end.
 _WHOLE = re.compile(
-    r"\x1b(?:\[M(?P<old>...)|\[<(?P<mouse>[\d;]*)(?P<state>[Mm])|(?:\[|O)(?P<key>\[?[\d;?]*[ -/]*[@-~]))", re.S
+    r"\x1b(?:\[M(?P<old>...)|\[<(?P<mouse>[\d;]*)(?P<state>[Mm])"
+    r"|\[(?P<key>\[?[\d;?]*[ -/]*[@-LN-Z\\-~]|[\d;]+M)|O(?P<other>[\d;]*[@-~]))",
+    re.DOTALL,
 )
 #: What may become one, when more comes.
 _BEGUN = re.compile(r"\x1b(?:\[(?:M.{0,2}|<[\d;]*|\[?[\d;?]*[ -/]*)?|O[\d;]*)?", re.S)
@@ -92,7 +94,7 @@ def _special(whole: re.Match[str]) -> list[str | Mouse]:
             # A button was let go.
             return []
         return [Mouse(numbers[1] - 1, numbers[2] - 1, numbers[0])]
-    key: str = whole["key"]
+    key: str = whole["key"] or whole["other"]
     # With Shift, Alt or Ctrl held, a number stands before the end.
     name = _SEQUENCES.get(key) or _SEQUENCES.get(re.sub(r"(^1)?;\d+", "", key))
     return [name] if name else []
