@@ -25,8 +25,9 @@ Emit = Callable[[Event | BaseException], None]
 #: While something runs, the principal is asked this many times as often.
 HASTE = 4
 
-#: A question is not asked again before this many times as long as its answer took has gone by.
-MODESTY = 10
+#: A question is not asked again before this many times as long as its answer took has gone by, or so many seconds.
+MODESTY = 5
+MOST_MODESTY_S = 2.0
 
 #: Seconds between looks for a principal that is away.
 RETRY_S = 1.0
@@ -174,7 +175,8 @@ class _Poll:
             self._known.pop(want, None)
             self._emit(Failed(want, str(error)))
             return {}
-        rests_until = began + (time.monotonic() - began) * (1 + MODESTY)
+        now = time.monotonic()
+        rests_until = now + min((now - began) * MODESTY, MOST_MODESTY_S)
         before, answer = self._known.get(want), self._shown(value) if want == Facts() else value
         self._known[want] = _Known(answer, revision, rests_until)
         if before is None or before.answer != answer:
