@@ -32,7 +32,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "scheduler", "pair", "principal"),
         *("standby", "outbox", "driver", "heir", "agent"),
     ),
-    "4 surfaces": ("client", "tui/state", "tui/view", "cli"),
+    "4 surfaces": ("client", "tui/state", "tui/view", "tui/feed", "tui/screen", "cli"),
 }
 #: The core, and what the terminal UI decides and draws.
 PURE = frozenset({*LAYERS["1 pure core"], "tui/state", "tui/view"})
@@ -88,8 +88,9 @@ UNLOADED: Mapping[str, frozenset[str]] = {
     "cdktr.cli": frozenset({"zmq", "duckdb", "yaml", "asciimatics"}),
 }
 
-#: The modules that may look at the environment: its reader, and the one that hands it on to tasks.
-ENVIRONMENT_READERS = frozenset({"settings", "executor"})
+#: The modules that may look at the environment: its reader, the one that hands it on to tasks, and the one that asks it
+#: what terminal there is.
+ENVIRONMENT_READERS = frozenset({"settings", "executor", "tui/screen"})
 ENVIRONMENT = re.compile(r"os\.(environb?|getenvb?|putenv|unsetenv)\b")
 
 #: Files, sockets, threads, processes, clocks and chance.
@@ -268,7 +269,7 @@ def core_is_pure(root: Path) -> Iterator[str]:
 
 
 def environment_is_read_once(root: Path) -> Iterator[str]:
-    """The environment is read by the settings; the executor hands it on."""
+    """The environment is read by the settings; the executor hands it on; of the terminal the screen asks."""
     for source in sources(root):
         if source.unit in ENVIRONMENT_READERS:
             continue

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from cdktr.errors import SettingError
-from cdktr.settings import Settings, addresses, load
+from cdktr.settings import Address, Settings, addresses, load
 from cdktr.text import printable
 
 if TYPE_CHECKING:
@@ -25,17 +25,22 @@ def settings_of(arguments: Namespace) -> Settings:
     return loaded.settings
 
 
+def where(settings: Settings) -> tuple[Address, ...]:
+    """Where principals may be. Raises SettingError."""
+    found = addresses(settings.connect_host, settings.principal_port)
+    if not all(address.port for address in found):
+        raise SettingError("CDKTR_PRINCIPAL_PORT is 0, which is no port to connect to; give --principal-port")
+    return found
+
+
 def connect(arguments: Namespace) -> "Principal":
     """A connection to the principal that the settings and flags name."""
     from cdktr.client import Principal
 
     settings = settings_of(arguments)
-    where = addresses(settings.connect_host, settings.principal_port)
-    if not all(address.port for address in where):
-        raise SettingError("CDKTR_PRINCIPAL_PORT is 0, which is no port to connect to; give --principal-port")
+    told = ", ".join(map(str, where(settings)))
 
     def tell(away: bool) -> None:
-        told = ", ".join(map(str, where))
         what = f"no principal answers at {told}; waiting for it" if away else "the principal is back"
         say(f"cdktr: {what}")
 
