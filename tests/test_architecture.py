@@ -71,9 +71,9 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "heir": frozenset({"outbox"}),
     "agent": frozenset({"outbox", "driver", "heir"}),
     "tui/view": frozenset({"tui/state"}),
-    "tui/feed": frozenset({"tui/state", "client"}),
+    "tui/feed": frozenset({"tui/state"}),
     "tui/screen": frozenset({"tui/state", "tui/view", "tui/feed"}),
-    "cli": frozenset({"client", "tui/screen"}),
+    "cli": frozenset({"tui/screen"}),
 }
 
 #: Which modules may import a library; one that is not named here may be imported nowhere.

@@ -178,7 +178,7 @@ class Enough(Exception):
 
 
 def test_away_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = Fake(CAPABILITIES=each(AWAY, AWAY, ABLE), STATUS=each(FACTS, AWAY))
+    fake = Fake(CAPABILITIES=each(AWAY, AWAY, ABLE), STATUS=each(FACTS, AWAY), PING=AWAY)
     polled = Polled(fake, monkeypatch)
     pauses = iter([None, None, Enough()])
 

@@ -6,7 +6,7 @@ from typing import Any
 from cdktr import protocol as p
 from cdktr.client import QUERY_S
 from cdktr.codec import workflow_from_json
-from cdktr.errors import RefusedError
+from cdktr.errors import ProtocolError, RefusedError, UnreachableError
 from cdktr.messages import Request, Structured
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.facts import (
@@ -14,6 +14,7 @@ from cdktr.tui.state.facts import (
     Folder,
     Latest,
     OwnLine,
+    Problem,
     Run,
     RunTasks,
     agent_of,
@@ -48,12 +49,16 @@ def abilities(ask: Ask) -> Abilities:
         told = ask(p.Capabilities(), 0)
     except RefusedError:
         return ORIGINAL
+    except UnreachableError:
+        # One that does not know the word may say nothing.
+        ask(p.Ping(), 0)
+        return ORIGINAL
     arguments = {verb: frozenset(names) for verb, names in told.get("arguments", {}).items()}
     return Abilities(told["version"], frozenset(told["verbs"]), arguments)
 
 
 class Questions:
-    """Answers wants of one principal, as it can; for one thread. Raises CdktrError where there is no answer."""
+    """Answers wants of one principal, as it can; for one thread."""
 
     def __init__(self, ask: Ask, able: Abilities) -> None:
         self._ask = ask
@@ -62,7 +67,13 @@ class Questions:
         self._after: int | None = None
 
     def answer(self, want: w.Want) -> Any:
-        """What the state keeps of it."""
+        """What the state keeps of it. Raises CdktrError, also for a reply that is not as expected."""
+        try:
+            return self._answer(want)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ProtocolError(f"The principal's reply cannot be read: {error!r}") from None
+
+    def _answer(self, want: w.Want) -> Any:
         match want:
             case w.Facts():
                 return self._facts()
@@ -89,9 +100,15 @@ class Questions:
 
     def _folder(self) -> Folder:
         found = self._ask(p.ListWorkflows(), QUERY_S)
-        problems = self._ask(p.ListProblems(), 0) if self._able.has("LSPROBLEMS") else []
-        workflows = (workflow_from_json(found[name]) for name in sorted(found))
-        return Folder(tuple(workflows), tuple(map(problem_of, problems)))
+        told = self._ask(p.ListProblems(), 0) if self._able.has("LSPROBLEMS") else []
+        problems = list(map(problem_of, told))
+        workflows = []
+        for name in sorted(found):
+            try:
+                workflows.append(workflow_from_json(found[name]))
+            except ProtocolError as error:
+                problems.append(Problem(name, str(error)))
+        return Folder(tuple(workflows), tuple(problems))
 
     def _latest(self) -> dict[str, Latest]:
         if self._able.has("LSLATEST"):

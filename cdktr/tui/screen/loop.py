@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from types import FrameType
 
+from cdktr.client import Principal
 from cdktr.process import stop_signals
 from cdktr.tui.feed.feed import Feed
 from cdktr.tui.screen.decode import Decoder, Mouse
@@ -35,6 +36,17 @@ TURN = 100
 
 #: What a terminal calls the buttons: the left one, and the wheel.
 _LEFT, _WHEEL = 0, {64: -1, 65: 1}
+
+
+def run(principal: Principal, address: str, version: str, interval_s: float) -> str | None:
+    """The terminal UI on a principal, until somebody quits; the name of the signal that ended it, if one did.
+
+    Raises SettingError for a terminal that cannot be used.
+    """
+    terminal = Terminal()
+    state = State(address, version, *terminal.size, time.time(), terminal.look)
+    return Loop(terminal, state, lambda tell: Feed(principal, interval_s, tell)).run()
+
 
 MakeFeed = Callable[[Callable[[Event | BaseException], None]], Feed]
 

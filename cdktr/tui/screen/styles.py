@@ -9,55 +9,57 @@ Look = tuple[int, int, int]
 
 _DEFAULT = Screen.COLOUR_DEFAULT
 _NORMAL, _BOLD, _REVERSE, _UNDERLINE = Screen.A_NORMAL, Screen.A_BOLD, Screen.A_REVERSE, Screen.A_UNDERLINE
-_BLACK, _RED, _GREEN, _YELLOW = Screen.COLOUR_BLACK, Screen.COLOUR_RED, Screen.COLOUR_GREEN, Screen.COLOUR_YELLOW
-_BLUE, _CYAN, _WHITE, _GREY = Screen.COLOUR_BLUE, Screen.COLOUR_CYAN, Screen.COLOUR_WHITE, 8
+_BLACK, _WHITE = Screen.COLOUR_BLACK, Screen.COLOUR_WHITE
 
-_COLOURS: dict[str, Look] = {
-    "plain": (_DEFAULT, _NORMAL, _DEFAULT),
-    "dim": (_GREY, _NORMAL, _DEFAULT),
-    "hint": (_GREY, _NORMAL, _DEFAULT),
-    "off": (_GREY, _NORMAL, _DEFAULT),
-    "border": (_GREY, _NORMAL, _DEFAULT),
-    "wire": (_GREY, _NORMAL, _DEFAULT),
-    "title": (_DEFAULT, _BOLD, _DEFAULT),
-    "key": (_CYAN, _BOLD, _DEFAULT),
-    "input": (_DEFAULT, _UNDERLINE, _DEFAULT),
-    "good": (_GREEN, _NORMAL, _DEFAULT),
-    "bad": (_RED, _BOLD, _DEFAULT),
-    "warn": (_YELLOW, _NORMAL, _DEFAULT),
-    "busy": (_CYAN, _NORMAL, _DEFAULT),
-    "bar": (_BLUE, _NORMAL, _DEFAULT),
-    "notice": (_CYAN, _BOLD, _DEFAULT),
-    "match": (_BLACK, _NORMAL, _YELLOW),
-    "tab": (_DEFAULT, _NORMAL, _DEFAULT),
-    "tab on": (_DEFAULT, _BOLD, _DEFAULT),
-    "header": (_WHITE, _NORMAL, _BLUE),
-    "header title": (_WHITE, _BOLD, _BLUE),
-    "header good": (_WHITE, _BOLD, _BLUE),
-    "header warn": (_BLACK, _NORMAL, _YELLOW),
-    "header bad": (_WHITE, _BOLD, _RED),
+#: Of each style: its colour of 256, its colour of 8, its attribute. The default is that of the terminal.
+_TEXTS: dict[str, tuple[int, int, int]] = {
+    "plain": (_DEFAULT, _DEFAULT, _NORMAL),
+    "dim": (245, _DEFAULT, _NORMAL),
+    "hint": (245, _DEFAULT, _NORMAL),
+    "off": (242, _DEFAULT, _NORMAL),
+    "border": (240, _DEFAULT, _NORMAL),
+    "wire": (247, _DEFAULT, _NORMAL),
+    "title": (_DEFAULT, _DEFAULT, _BOLD),
+    "key": (44, Screen.COLOUR_CYAN, _BOLD),
+    "input": (_DEFAULT, _DEFAULT, _UNDERLINE),
+    "good": (71, Screen.COLOUR_GREEN, _NORMAL),
+    "bad": (203, Screen.COLOUR_RED, _BOLD),
+    "warn": (179, Screen.COLOUR_YELLOW, _NORMAL),
+    "busy": (75, Screen.COLOUR_CYAN, _BOLD),
+    "bar": (67, Screen.COLOUR_BLUE, _NORMAL),
+    "notice": (44, Screen.COLOUR_CYAN, _BOLD),
+    "match": (_DEFAULT, _DEFAULT, _REVERSE),
+    "tab": (245, _DEFAULT, _NORMAL),
+    "tab on": (_DEFAULT, _DEFAULT, _BOLD),
 }
 
-#: Without colours; the rest is plain.
-_ATTRIBUTES = {
-    **dict.fromkeys(("title", "key", "bad", "tab on", "notice"), _BOLD),
-    **dict.fromkeys(("header", "header title", "header good", "header warn", "header bad", "match"), _REVERSE),
-    "input": _UNDERLINE,
-}
+#: Of 256 colours: behind the header and a selection, and the text there that would have the terminal's colour, which
+#: may be dark.
+_BEHIND_HEADER, _BEHIND_SELECTION, _LIGHT = 236, 238, 254
 
 
-def looks(colours: int) -> dict[str, Look]:
-    """How each style looks on a terminal with so many colours; fewer than eight are none."""
-    if colours < 8:
-        return {name: (_WHITE, _ATTRIBUTES.get(name, _NORMAL), _BLACK) for name in _COLOURS}
-    grey = _GREY if colours > _GREY else _DEFAULT
-    return {
-        name: (grey if front == _GREY else front, attribute, back)
-        for name, (front, attribute, back) in _COLOURS.items()
-    }
+def looks(colours: int) -> dict[tuple[str, bool], Look]:
+    """How each style looks on a terminal with so many colours, plain and selected; fewer than eight are none."""
+    found = {}
+    for name, texts in _TEXTS.items():
+        for lit in (False, True):
+            found[name, lit] = _look(*texts, colours, _BEHIND_SELECTION if lit else None)
+    for name in ("header", "header title", "header good", "header bad", "header warn", "header dim"):
+        texts = _TEXTS.get(name.partition(" ")[2], _TEXTS["plain"])
+        for lit in (False, True):
+            found[name, lit] = _look(*texts, colours, _BEHIND_HEADER)
+    return found
 
 
-def look_of(looks: dict[str, Look], span: Span) -> Look:
-    """How a span looks; the bar of a selection is in reverse, whatever it lies on."""
-    front, attribute, back = looks.get(span.style) or looks["plain"]
-    return (front, _REVERSE, back) if span.lit else (front, attribute, back)
+def _look(many: int, few: int, attribute: int, colours: int, behind: int | None) -> Look:
+    if colours >= 256:
+        if behind is None:
+            return many, attribute, _DEFAULT
+        return _LIGHT if many == _DEFAULT else many, attribute, behind
+    attribute = attribute if behind is None else _REVERSE
+    return (few, attribute, _DEFAULT) if colours >= 8 else (_WHITE, attribute, _BLACK)
+
+
+def look_of(looks: dict[tuple[str, bool], Look], span: Span) -> Look:
+    """How a span looks."""
+    return looks.get((span.style, span.lit)) or looks["plain", span.lit]

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import termios
+from pathlib import Path
 from typing import Any
 
 from asciimatics.screen import Screen
@@ -27,7 +28,7 @@ _PLAIN, _COMMON = "vt220", "xterm"
 _CLIPBOARD = ("xterm", "tmux", "screen", "rxvt", "alacritty", "foot", "wezterm", "st-", "kitty", "contour", "ghostty")
 
 #: Names of locales that stand for none.
-_NO_LOCALE = ("", "C", "POSIX")
+_NO_LOCALE = ("C", "POSIX")
 
 _MOUSE = ("\x1b[?1000h\x1b[?1006h", "\x1b[?1006l\x1b[?1000l")
 
@@ -46,13 +47,21 @@ def check() -> None:
 
 def _is_utf8() -> bool:
     """Whether the user's locale is of UTF-8, not what Python made of it where there is none."""
-    coerced = os.environ.get("LC_CTYPE") == "C.UTF-8"
-    names = [os.environ.get(name, "") for name in ("LC_ALL", *(() if coerced else ("LC_CTYPE",)), "LANG")]
-    chosen = next((name for name in names if name), "")
+    found = _first_environment()
+    chosen = next((found[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if found.get(name)), "C")
     if chosen in _NO_LOCALE:
         return False
     encoding = chosen.partition(".")[2].partition("@")[0] or locale.nl_langinfo(locale.CODESET)
     return encoding.lower().replace("-", "") == "utf8"
+
+
+def _first_environment() -> dict[str, str]:
+    """As this process was given it: where there is no locale, Python puts one there for itself."""
+    try:
+        pairs = (pair.partition(b"=") for pair in Path("/proc/self/environ").read_bytes().split(b"\0"))
+        return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    except OSError:
+        return dict(os.environ)
 
 
 def _missing() -> set[str]:
@@ -96,6 +105,7 @@ class Terminal:
         self._has_colours = colours >= 8
         self._has_mouse = bool(curses.tigetstr("kmous")) and not is_plain
         self._mouse = self._has_mouse
+        self._has_other_screen = bool(curses.tigetstr("smcup"))
         self._has_clipboard = self._name.startswith(_CLIPBOARD)
         is_console = self._name.startswith("linux")
         self.look = Look(_is_utf8() and not is_plain, is_console, self._has_colours, self._mouse)
@@ -164,6 +174,8 @@ class Terminal:
             return
         try:
             self._write(_MOUSE[1] if self._mouse else "")
+            # There is no other screen to go back to: what was painted would stand there for ever.
+            self._write("" if self._has_other_screen else screen._a_normal + screen._clear_screen)
         finally:
             screen.close()
 

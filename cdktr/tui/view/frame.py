@@ -30,13 +30,14 @@ def header(area: Area, state: State) -> None:
     clock = now_of(state).astimezone().strftime("%H:%M")
     text, style = _link(state)
     # What is wrong with the connection comes first.
-    needed = x + 1 + width(state.address) + 2 + (width(text) if state.link.status is LinkStatus.UP else area.width)
+    up = state.link.status is LinkStatus.UP
+    needed = x + 1 + width(state.address) + 2 + (width(text) if up else area.width)
     counts = [*_counts(state), clock]
     while len(counts) > 1 and needed + sum(width(count) + 2 for count in counts) > area.width - 1:
         # The version goes first, the clock last.
         del counts[-2]
     end = area.right(0, f"{'  '.join(counts)} ", "header")
-    x = area.put(x + 1, 0, state.address, "header", room=max(end - x - 22, 12))
+    x = area.put(x + 1, 0, state.address, "header", room=max(end - x - 4 - width(text), 12) if up else 40)
     area.put(x + 2, 0, text, f"header {style}", room=end - x - 3)
 
 
@@ -64,7 +65,7 @@ def _link(state: State) -> tuple[str, str]:
     if link.status is LinkStatus.UNKNOWN:
         return f"{sign(state.look, 'unknown')} {link.status} ...", "dim"
     lasts = format_duration(max(round(state.now - link.since), 0)) if state.now - link.since >= 1 else "0s"
-    return f"{sign(state.look, 'away')} {link.status} for {lasts.removesuffix('.0s') or lasts}: {link.why}", "bad"
+    return f"{sign(state.look, 'away')} {link.status} for {lasts.replace('.0s', 's')}: {link.why}", "bad"
 
 
 def tabs(area: Area, state: State) -> None:

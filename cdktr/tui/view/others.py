@@ -51,7 +51,8 @@ def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int
         area.fill("plain", True, y)
     area.zone(0, y, area.width, "row", agent.id)
     word, style = _status(agent, now_of(state))
-    area.put(0, y, ">" if lit else " ", "key", lit)
+    if lit:
+        area.put(0, y, ">", "key", lit)
     area.put(2, y, sign(area.look, {"good": "here", "busy": "here"}.get(style, "away")), style, lit)
     silent = max(state.now - agent.last_ping_ms / 1000, 0)
     row: list[Cell] = [

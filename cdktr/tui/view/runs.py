@@ -67,7 +67,8 @@ def _row(area: Area, y: int, run: Run, state: State, widths: dict[int, int]) -> 
         area.fill("plain", True, y)
     area.zone(0, y, area.width, "row", run.id)
     mark, style = status(area.look, run.status)
-    area.put(0, y, ">" if lit else " ", "key", lit)
+    if lit:
+        area.put(0, y, ">", "key", lit)
     area.put(2, y, mark, style, lit)
     now = now_of(state)
     row: list[Cell] = [

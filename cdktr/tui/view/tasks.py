@@ -52,7 +52,8 @@ def task_table(
         if lit:
             left.fill("plain", True)
         area.zone(0, y, area.width, "row", task_id)
-        left.put(0, 0, ">" if lit else " ", "key", lit)
+        if lit:
+            left.put(0, 0, ">", "key", lit)
         left.put(2, 0, mark, style, lit)
         table_row(left, 0, 4, TASKS, widths, _task_cells(task_id, task, style, now), lit)
         if timeline.width >= 12 and task is not None:

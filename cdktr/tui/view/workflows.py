@@ -75,7 +75,8 @@ def _entry(area: Area, y: int, entry: Entry, state: State, widths: dict[int, int
     if lit:
         area.fill("plain", True, y)
     area.zone(0, y, area.width, "row", entry.key)
-    area.put(0, y, ">" if selected else " ", "key", lit)
+    if selected:
+        area.put(0, y, ">", "key", lit)
     if entry.workflow is None:
         area.put(2, y, sign(area.look, "invalid"), "bad", lit)
         area.put(4, y, entry.key.removeprefix("!"), "bad", lit)
