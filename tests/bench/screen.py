@@ -10,7 +10,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -26,8 +26,10 @@ QUIET_S = 0.3
 class Screen:
     """`cdktr ui` as a process on a terminal of its own, from `with` to its end."""
 
-    def __init__(self, port: int, columns: int, rows: int, environment: Mapping[str, str]) -> None:
-        self._environment = {**environment, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+    def __init__(self, port: int, columns: int, rows: int) -> None:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("CDKTR_")}
+        own = {"CDKTR_PRINCIPAL_HOST": "127.0.0.1", "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+        self._environment = clean | own
         self._command = [sys.executable, str(ROOT / "cdktr.py"), "ui", "--principal-port", str(port)]
         self._size = struct.pack("HHHH", rows, columns, 0, 0)
         #: Bytes that came so far.
