@@ -64,11 +64,6 @@ def _first_environment() -> dict[str, str]:
         return dict(os.environ)
 
 
-def _missing() -> set[str]:
-    """What the terminal that `curses` was set up for cannot do."""
-    return {name for name in _NEEDED if not curses.tigetstr(name)}
-
-
 def _set_up() -> tuple[str, bool]:
     """The name that the terminal is to be driven by, and whether that is a stopgap. Raises SettingError."""
     name = os.environ.get("TERM") or "unknown"
@@ -77,13 +72,15 @@ def _set_up() -> tuple[str, bool]:
             curses.setupterm(tried, sys.stdout.fileno())
         except curses.error:
             continue
-        missing = _missing()
-        if "cup" in missing:
+        found = [curses.tigetstr(needed) or b"" for needed in _NEEDED]
+        if not found[0]:
             raise SettingError(
                 f"This terminal is said to be a {name!r} (TERM), on which nothing can be painted; "
                 "if it can do more, set TERM, for example to xterm-256color"
             )
-        return (tried, False) if not missing else (_PLAIN, True)
+        # Delays, for terminals of another age, asciimatics would print.
+        is_enough = all(sequence and b"$<" not in sequence for sequence in found)
+        return (tried, False) if is_enough else (_PLAIN, True)
     raise SettingError(
         f"Nothing is known about the terminal {name!r} (TERM), nor about any other; "
         "install the terminal descriptions (on Debian: ncurses-base), or set TERMINFO to their folder"
@@ -100,6 +97,7 @@ class Terminal:
         self._driven_as, is_plain = _set_up()
         self._shown: list[Row] = []
         self._screen: Any = None
+        self._parts: list[str] = []
         colours = 0 if is_plain or os.environ.get("NO_COLOR") else max(curses.tigetnum("colors"), 0)
         self._looks = looks(colours)
         self._has_colours = colours >= 8
@@ -156,7 +154,8 @@ class Terminal:
         termios.tcsetattr(self.input, termios.TCSANOW, modes)
 
     def _mend(self, screen: Any) -> None:
-        """asciimatics sets the default colours anew for each cell, and cannot do without colours."""
+        """asciimatics writes each cell by itself, its colours before it, and cannot do without colours."""
+        screen._safe_write = self._parts.append
         if not self._has_colours:
             screen._fg_color = screen._bg_color = b""
         change = screen._change_colours
@@ -207,12 +206,19 @@ class Terminal:
             if y >= len(before) or before[y] != row:
                 self._paint_row(y, row)
         self._screen.refresh()
+        # In one piece, so that nobody sees half a frame.
+        text = "".join(self._parts)
+        self._parts.clear()
+        self._write(text)
 
     def _paint_row(self, y: int, row: Row) -> None:
         x = 0
         for span in row:
+            columns = width(span.text)
+            # Where no character is wide, asciimatics need not look at each.
+            self._screen._unicode_aware = columns != len(span.text)
             self._screen.print_at(span.text, x, y, *look_of(self._looks, span))
-            x += width(span.text)
+            x += columns
 
     def set_mouse(self, on: bool) -> None:
         """Have the mouse reported, or not."""
