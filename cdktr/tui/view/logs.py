@@ -1,11 +1,11 @@
 """The screen of log lines: only those that are seen are looked at."""
 
-from cdktr.text import cells, width
+from cdktr.text import cells, clip, width
 from cdktr.tui.state.facts import LogLine
 from cdktr.tui.state.loglines import body, head, rows
 from cdktr.tui.state.logscreen import first_shown_at_end
 from cdktr.tui.state.model import Logs, State
-from cdktr.tui.view.canvas import Area
+from cdktr.tui.view.canvas import CUT, Area
 from cdktr.tui.view.glyphs import sign
 from cdktr.tui.view.parts import note
 from cdktr.tui.view.times import full
@@ -55,10 +55,15 @@ def _title(area: Area, state: State, logs: Logs) -> None:
 
 
 def _place(state: State, logs: Logs) -> tuple[str, str]:
-    """Where the screen stands."""
+    """Where the screen stands; for a while, what was last remarked."""
     look = state.look
+    notice = state.notice
+    if notice is not None:
+        return clip(
+            cells(notice.text, look.unicode), state.width * 2 // 3, CUT[look.unicode]
+        ), "bad" if notice.bad else "notice"
     if logs.trouble and logs.lines:
-        return cells(logs.trouble, look.unicode)[: state.width // 2], "bad"
+        return clip(cells(logs.trouble, look.unicode), state.width // 2, CUT[look.unicode]), "bad"
     if logs.busy:
         return "...", "dim"
     if logs.following:
