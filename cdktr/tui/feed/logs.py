@@ -25,7 +25,7 @@ from cdktr.tui.state.logquery import PAGE, LogQuery, Place
 REST_MS = 5_000
 
 #: Seconds between two answers to who follows, and between two attempts to reach a principal that is away.
-PAUSE_S = 0.1
+PAUSE_S = 0.2
 RETRY_S = 0.5
 
 #: Lines that are asked for at once to be saved.
