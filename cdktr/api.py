@@ -82,8 +82,9 @@ class Api:
         self._ports = ports
         self._facts = facts
         self._recent = recent
-        #: The state of the folder that was seen last, and how many there were.
-        self._folder: tuple[object, int] = (None, 0)
+        #: What was in the folder when it was looked at last, and how often that had changed.
+        self._folder: tuple[Mapping[str, Any], object] = ({}, None)
+        self._changes = 0
         self._began = time.monotonic()
         self._boot = f"{os.getpid()}-{time.time_ns()}"
         self._reading = Reading(coordinator, store, hub)
@@ -303,10 +304,13 @@ class Api:
         )
 
     def _revisions(self) -> dict[str, str]:
-        if self._folder[0] is not self._catalog.workflows:
-            self._folder = (self._catalog.workflows, self._folder[1] + 1)
+        folder = (self._catalog.workflows, self._catalog.problems)
+        # Looked at again it is another object; what is in it is the same, and quickly compared.
+        if self._folder[0] is not folder[0] and self._folder != folder:
+            self._changes += 1
+        self._folder = folder
         # Those of another process are others.
-        return {"runs": f"{self._boot}-{self._hub.statuses}", "workflows": f"{self._boot}-{self._folder[1]}"}
+        return {"runs": f"{self._boot}-{self._hub.statuses}", "workflows": f"{self._boot}-{self._changes}"}
 
     def list_own_log(self, request: p.ListOwnLog) -> p.Reply:
         """What this principal logged."""

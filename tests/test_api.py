@@ -259,6 +259,8 @@ def test_revisions_change_with_what_they_stand_for(tmp_path: Path) -> None:
         await desk.value(p.Trigger("etl"))
         second = await revisions()
         assert (second["runs"] != first["runs"], second["workflows"]) == (True, first["workflows"])
+        await desk.value(p.Reload())
+        assert await revisions() == second
         (desk.catalog.folder / "more.yml").write_text(WORKFLOW.format(name="More"))
         await desk.value(p.Reload())
         third = await revisions()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from cdktr.moments import due_text, schedule_in_words
+from cdktr.moments import schedule_in_words
 from cdktr.text import width
 from cdktr.tui.state.actions import task_ids
 from cdktr.tui.state.facts import Run, TaskRun
@@ -18,7 +18,7 @@ from cdktr.tui.view.glyphs import sign, status, wire
 from cdktr.tui.view.graph import graph
 from cdktr.tui.view.parts import Cell, Column, broken, fact, fitted, note, rule, table_head, table_row
 from cdktr.tui.view.tasks import task_line, task_table
-from cdktr.tui.view.times import due, due_in, lasted, now_of, since
+from cdktr.tui.view.times import due, due_at, due_in, lasted, now_of, since
 from cdktr.workflow import Workflow, scalar_text
 
 COLUMNS = (
@@ -171,8 +171,8 @@ def _lines(state: State, workflow: Workflow, columns: int) -> list[tuple[str, st
 
 
 def _due(at: datetime, now: datetime, columns: int) -> str:
-    text = due_text(at, now)
-    return text if width(text) <= columns else due_text(at.astimezone(), now)
+    text = due_at(at, now)
+    return text if width(text) <= columns else due_at(at.astimezone(), now)
 
 
 def run_line(run: Run, state: State) -> str:
