@@ -215,7 +215,7 @@ def screen_rows(size: tuple[int, int]) -> list[Row]:
     """The terminal UI: what it sends while nothing happens, while a run is watched, and while a log is followed."""
     rows = []
     what = f"ui, {size[0]} × {size[1]}"
-    workflows = {name: WORKFLOWS[name] for name in ("clock", "talk")}
+    workflows = {name: WORKFLOWS[name] for name in ("clock", "flood", "talk")}
     with Cluster(workflows) as cluster, Screen(cluster.port, *size) as screen:
         screen.wait_for("talk")
         screen.settle()
@@ -230,6 +230,10 @@ def screen_rows(size: tuple[int, int]) -> list[Row]:
         screen.press("l")
         screen.wait_for("following")
         rows.append(Row(f"{what}: ten log lines a second", "", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        with Principal(port=cluster.port) as client:
+            client.run_workflow("flood")
+        screen.press("\x1b2l")
+        rows.append(Row(f"{what}: a million log lines at once", "", "B/s", [screen.bytes_per_second(3)], 0))
     return rows
 
 

@@ -185,6 +185,23 @@ def test_a_principal_that_hangs_goes_and_comes_back(new_cluster: NewCluster, new
     terminal.shows("ended 0")
 
 
+def test_a_principal_that_comes_later(new_cluster: NewCluster, new_terminal: NewTerminal) -> None:
+    cluster = new_cluster()
+    cluster.write("hello", HELLO)
+    cluster.start_principal().stop()
+    terminal = new_terminal(cluster)
+    terminal.run("ui")
+    terminal.shows(r"Disconnected for \d+s: No principal answers")
+    for tab in "234?":
+        terminal.press(tab)
+    terminal.shows("Keys ")
+    terminal.press("Escape", "1")
+    cluster.start_principal()
+    terminal.shows(r"● Connected(.|\n)*> \S+ hello")
+    terminal.press("q")
+    terminal.shows("ended 0")
+
+
 def test_another_size_loses_nothing(folder: Cluster, new_terminal: NewTerminal) -> None:
     terminal = new_terminal(folder)
     terminal.run("ui")

@@ -57,11 +57,13 @@ def _title(area: Area, state: State, logs: Logs) -> None:
 def _place(state: State, logs: Logs) -> tuple[str, str]:
     """Where the screen stands; for a while, what was last remarked."""
     look = state.look
-    if state.notice is not None:
-        text = clip(cells(state.notice.text, look.unicode), state.width * 2 // 3, CUT[look.unicode])
-        return text, "bad" if state.notice.bad else "notice"
+    notice = state.notice
+    if notice is not None:
+        return clip(
+            cells(notice.text, look.unicode), state.width * 2 // 3, CUT[look.unicode]
+        ), "bad" if notice.bad else "notice"
     if logs.trouble and logs.lines:
-        return cells(logs.trouble, look.unicode)[: state.width // 2], "bad"
+        return clip(cells(logs.trouble, look.unicode), state.width // 2, CUT[look.unicode]), "bad"
     if logs.busy:
         return "...", "dim"
     if logs.following:

@@ -6,10 +6,10 @@ from cdktr.health import attention, megabytes, status_lines
 from cdktr.text import format_duration
 from cdktr.tui.state.facts import Agent, OwnLine
 from cdktr.tui.state.loglines import MARKS, clock
-from cdktr.tui.state.model import State
+from cdktr.tui.state.model import LinkStatus, State
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
-from cdktr.tui.view.parts import Cell, Column, fitted, note, rule, table_head, table_row
+from cdktr.tui.view.parts import Cell, Column, broken, fitted, note, rule, table_head, table_row
 from cdktr.tui.view.times import now_of
 
 COLUMNS = (
@@ -102,6 +102,10 @@ def _facts(area: Area, state: State) -> int:
         area.put(1, y, line[:11], "dim")
         area.put(12, y, line[11:])
         y += 1
+    if state.link.status is LinkStatus.AWAY:
+        for row in broken(state.link.why, area.width - 4):
+            area.put(1, y, f"{sign(area.look, 'away')} {row}", "bad")
+            y += 1
     for warning in warnings[: max(area.height // 4, 1)]:
         area.put(1, y, f"{sign(area.look, 'invalid')} {warning}", "warn")
         y += 1

@@ -106,3 +106,14 @@ def middle(area: Area, columns: int, rows: int) -> Area:
 def note(area: Area, y: int, text: str, style: str = "dim") -> None:
     """A remark in place of something."""
     area.put(2, y, text, style)
+
+
+def broken(text: str, columns: int) -> list[str]:
+    """Words in rows."""
+    rows: list[str] = []
+    for word in cells(text).split():
+        if rows and width(rows[-1]) + 1 + width(word) <= columns:
+            rows[-1] += f" {word}"
+        else:
+            rows.append(word)
+    return rows

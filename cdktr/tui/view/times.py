@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from cdktr.moments import ago_short, next_run, when, when_short
+from cdktr.moments import ago_short, due_text, next_run, when, when_short
 from cdktr.text import format_duration
 from cdktr.tui.state.model import State
 from cdktr.workflow import Workflow
@@ -34,17 +34,18 @@ def _exactly(cron: str, timezone: str, now: datetime) -> datetime | None:
 def due_in(workflow: Workflow, now: datetime) -> str:
     """`in 11h57m`; nothing without a schedule."""
     at = due(workflow, now)
-    return f"in {format_duration((at - now).total_seconds())}" if at else ""
+    return in_minutes(at, now) if at else ""
+
+
+def in_minutes(at: datetime, now: datetime) -> str:
+    """`in 3m`: without seconds, so that a screen on which nothing happens stands still."""
+    minutes = int((at - now).total_seconds() // 60)
+    return f"in {format_duration(minutes * 60).removesuffix('00s')}" if minutes else "in <1m"
 
 
 def due_at(at: datetime, now: datetime) -> str:
-    """`02:00`, on another day `Sun 02:00`, in another week `02-14 02:00`; local."""
-    local, today = at.astimezone(), now.astimezone()
-    clock = local.strftime("%H:%M:%S" if local.second else "%H:%M")
-    days = (local.date() - today.date()).days
-    if days == 0:
-        return clock
-    return f"{local:%a} {clock}" if days < 7 else f"{local:%m-%d} {clock}"
+    """`2026-01-31 02:00 CET (01:00 UTC), in 3h10m`."""
+    return f"{due_text(at, now).rpartition(', in ')[0]}, {in_minutes(at, now)}"
 
 
 def lasted(started_ms: int | None, ended_ms: int | None, now: datetime) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from cdktr.moments import due_text, schedule_in_words
-from cdktr.text import cells, width
+from cdktr.moments import schedule_in_words
+from cdktr.text import width
 from cdktr.tui.state.actions import task_ids
 from cdktr.tui.state.facts import Run, TaskRun
 from cdktr.tui.state.graphmoves import layout_of, selected_workflow
-from cdktr.tui.state.model import Cursor, Entry, State
+from cdktr.tui.state.model import Cursor, Entry, LinkStatus, State
 from cdktr.tui.state.moves import problem_with
 from cdktr.tui.state.room import HEADED, workflows
 from cdktr.tui.state.wants import shown_run
@@ -16,9 +16,9 @@ from cdktr.tui.view.bars import bars
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign, status, wire
 from cdktr.tui.view.graph import graph
-from cdktr.tui.view.parts import Cell, Column, fact, fitted, note, rule, table_head, table_row
+from cdktr.tui.view.parts import Cell, Column, broken, fact, fitted, note, rule, table_head, table_row
 from cdktr.tui.view.tasks import task_line, task_table
-from cdktr.tui.view.times import due, due_in, lasted, now_of, since
+from cdktr.tui.view.times import due, due_at, due_in, lasted, now_of, since
 from cdktr.workflow import Workflow, scalar_text
 
 COLUMNS = (
@@ -106,6 +106,9 @@ def _side(area: Area, state: State) -> None:
     entry = tab.entries[tab.cursor.index] if tab.cursor.index < len(tab.entries) else None
     if entry is None:
         rule(area, 0, "")
+        if state.link.status is LinkStatus.AWAY:
+            for y, row in enumerate(broken(state.link.why, area.width - 3), 1):
+                area.put(1, y, row, "bad")
         return
     if entry.problem is not None:
         _problem(area, entry)
@@ -126,20 +129,9 @@ def _problem(area: Area, entry: Entry) -> None:
     rows = [("file", problem.path), ("place", place), ("problem", problem.message), ("hint", problem.hint or "")]
     y = 2
     for name, value in rows:
-        for number, part in enumerate(_broken(value, area.width - 12)):
+        for number, part in enumerate(broken(value, area.width - 12)):
             fact(area, y, "" if number else name, part, "bad" if name == "problem" else "plain")
             y += 1
-
-
-def _broken(text: str, columns: int) -> list[str]:
-    """Words in rows."""
-    rows: list[str] = []
-    for word in cells(text).split():
-        if rows and width(rows[-1]) + 1 + width(word) <= columns:
-            rows[-1] += f" {word}"
-        else:
-            rows.append(word)
-    return rows
 
 
 def _facts(area: Area, state: State, workflow: Workflow) -> int:
@@ -179,8 +171,8 @@ def _lines(state: State, workflow: Workflow, columns: int) -> list[tuple[str, st
 
 
 def _due(at: datetime, now: datetime, columns: int) -> str:
-    text = due_text(at, now)
-    return text if width(text) <= columns else due_text(at.astimezone(), now)
+    text = due_at(at, now)
+    return text if width(text) <= columns else due_at(at.astimezone(), now)
 
 
 def run_line(run: Run, state: State) -> str:
