@@ -271,7 +271,7 @@ def _run(state: State) -> Result:
 
 def _copy(state: State) -> Result:
     text = _selected_id(state)
-    return (noticed(state, f"Copied {text}"), (Copy(text),)) if text else (state, ())
+    return (noticed(state, f"{text} goes to the clipboard"), (Copy(text),)) if text else (state, ())
 
 
 def _selected_id(state: State) -> str:
