@@ -168,6 +168,22 @@ def test_no_principal_at_all(tmp_path: Path) -> None:
         assert terminal.wait_for_end() == 0
 
 
+def test_a_principal_that_says_nothing_freezes_no_key(workshop: Cluster) -> None:
+    with opened(workshop) as terminal:
+        terminal.wait_for(r"^> . hello")
+        terminal.press("l")
+        terminal.wait_for(r"No line yet")
+        workshop.daemons[0].signal(signal.SIGSTOP)
+        try:
+            terminal.wait_for(r"Disconnected")
+            terminal.press("Escape", "j")
+            terminal.wait_for(r"^> . steps")
+            terminal.press("q")
+            assert terminal.wait_for_end() == 0
+        finally:
+            workshop.daemons[0].signal(signal.SIGCONT)
+
+
 def test_params_and_files_that_are_wrong(cluster: Cluster) -> None:
     tasks = HELLO.partition("tasks:")[2].replace("good morning", "'${{ params.who }}'")
     cluster.write("asks", f"name: Asks\nparams: {{who: null}}\ntasks:{tasks}")
