@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from cdktr.tui.state import events as e
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.actions import ACTIONS, STATUSES
 from cdktr.tui.state.facts import Folder, Run
-from cdktr.tui.state.keys import FULL, KEYS, Where, binding_of
+from cdktr.tui.state.keys import FULL, KEYS, PLACES, Where, binding_of
 from cdktr.tui.state.logquery import WINDOW, LogQuery, Place
 from cdktr.tui.state.model import Calendar, Confirm, Form, Prompt, State, Tab
 from cdktr.tui.state.moves import edit, settle, wrapped
@@ -52,6 +53,23 @@ def test_the_keys_of_the_book() -> None:
     assert after(["tab"])[0].workflows.in_graph
     assert not after(["tab", "backtab"])[0].workflows.in_graph
     assert after(["?"])[0].overlays
+
+
+def page_rows() -> list[str]:
+    """The keys as docs/ui.md has them: those of each place, then those of all places."""
+    every = [binding for binding in KEYS if binding.where >= PLACES]
+    rows = []
+    for place in Where:
+        own = [binding for binding in KEYS if place in binding.where and binding not in every]
+        rows += ["| " + place + " | |", "|---|---|"]
+        rows += [f"| {' '.join(f'`{key}`' for key in each.keys)} | {each.help} |" for each in own] + [""]
+    rows += ["| Everywhere but in a form or a question | |", "|---|---|"]
+    return [*rows, *(f"| {' '.join(f'`{key}`' for key in each.keys)} | {each.help} |" for each in every)]
+
+
+def test_the_page_has_every_key() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "ui.md").read_text(encoding="utf-8")
+    assert page.partition("## Keys\n\n")[2] == "\n".join(page_rows()) + "\n"
 
 
 # Lists.
