@@ -24,6 +24,7 @@ from cdktr.logs import MAX_WAITING_BYTES, LogHub
 from cdktr.messages import Request, milliseconds, name_of_event, named
 from cdktr.pages import page_size
 from cdktr.reading import Reading
+from cdktr.recent import Recent
 from cdktr.store import Store
 from cdktr.text import format_log
 
@@ -70,6 +71,7 @@ class Api:
         reload: Callable[[], Awaitable[Changes]],
         ports: tuple[int, int, int],
         facts: Mapping[str, Any],
+        recent: Recent,
     ) -> None:
         self._coordinator = coordinator
         self._old = old_agents
@@ -79,6 +81,7 @@ class Api:
         self._reload = reload
         self._ports = ports
         self._facts = facts
+        self._recent = recent
         self._began = time.monotonic()
         self._reading = Reading(coordinator, store, hub)
         self._listing: tuple[object, p.Reply] = (None, p.OK)
@@ -204,13 +207,14 @@ class Api:
     # What we add.
 
     def capabilities(self, _: p.Capabilities) -> p.Reply:
-        """Version, verbs, ports."""
+        """Version, verbs and their arguments, ports."""
         api, logs_in, logs_out = self._ports
         return p.success(
             {
                 "version": __version__,
                 "protocol": p.PROTOCOL_VERSION,
                 "verbs": sorted(p.VERBS),
+                "arguments": p.arguments(),
                 "principal_port": api,
                 "logs_listening_port": logs_in,
                 "logs_publishing_port": logs_out,
@@ -292,9 +296,14 @@ class Api:
                 "agents_spooled_bytes": sum(agent.spooled_bytes for agent in dispatch.agents.values()),
                 "agents_dropped_lines": sum(agent.dropped_lines for agent in dispatch.agents.values()),
                 "stopping": self._coordinator.is_stopping,
+                "revisions": {"runs": self._hub.statuses, "workflows": self._catalog.revision},
                 **self._facts,
             }
         )
+
+    def list_own_log(self, request: p.ListOwnLog) -> p.Reply:
+        """What the principal itself has to say."""
+        return p.success(self._recent.page(request.after, page_size(request.limit)))
 
     def list_problems(self, _: p.ListProblems) -> p.Reply:
         """What is wrong in the workflow folder."""
@@ -335,6 +344,7 @@ HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | OnceDurable | Awai
     p.ListLatest: Api.list_latest,
     p.ListTaskRuns: Api.list_task_runs,
     p.ListLogs: Api.list_logs,
+    p.ListOwnLog: Api.list_own_log,
     p.ClusterStatus: Api.cluster_status,
     p.ListProblems: Api.list_problems,
     p.Reload: Api.reload,

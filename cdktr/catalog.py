@@ -80,6 +80,8 @@ class Catalog:
         #: By path relative to the folder.
         self._files: dict[str, _File] = {}
         self._state = _State()
+        #: Differs when the workflows or problems may: who sees the same number again has missed nothing.
+        self.revision = 0
 
     @property
     def workflows(self) -> Mapping[str, Workflow]:
@@ -107,6 +109,8 @@ class Catalog:
             self._files = dict(self._current(names, scan.stamps))
             self._state = _state(self._files, names, scan.problems + problems)
             read = {names[path] for path, file in self._files.items() if file is not files.get(path)}
+            if read or self._files.keys() != files.keys() or self._state.problems != before.problems:
+                self.revision += 1
             return _changes(before, self._state, read)
 
     def _current(self, names: Mapping[str, str], stamps: Mapping[str, _Stamp]) -> Iterator[tuple[str, _File]]:

@@ -132,6 +132,11 @@ def _fields(kind: type[Request]) -> tuple[Field[Any], ...]:
     return _FIELDS[kind.verb]
 
 
+def field_names(kind: type[Request]) -> list[str]:
+    """The names of a request's arguments, in order."""
+    return [f.name for f in _fields(kind)]
+
+
 def _types(kind: type[Request]) -> dict[str, Any]:
     if kind.verb not in _TYPES:
         _TYPES[kind.verb] = get_type_hints(kind)

@@ -26,6 +26,7 @@ from cdktr.logs import LogHub
 from cdktr.pair import AgentProcess
 from cdktr.process import on_stop
 from cdktr.protocol import Reply
+from cdktr.recent import Recent
 from cdktr.records import FINAL_STATUSES, RunStatus
 from cdktr.scheduler import Scheduler
 from cdktr.settings import ANY_ADDRESS, LOOPBACK, Address, Settings, addresses
@@ -86,6 +87,8 @@ class Principal:
 
     def _build(self, folder: Path) -> None:
         settings = self._settings
+        self._recent = self._own(Recent())
+        logging.getLogger().addHandler(self._recent)
         self._lock_folder(folder)
         self._store = self._own(Store(settings.db_path))
         # Bound before anything is read that could be long: a port in use is told at once.
@@ -144,7 +147,7 @@ class Principal:
             "scheduler": self._with_scheduler,
         }
         parts = (self._coordinator, self._old_agents, self._catalog, self._store, self._hub)
-        return Api(*parts, self._refresh, self._endpoints.ports, facts)
+        return Api(*parts, self._refresh, self._endpoints.ports, facts, self._recent)
 
     def _find(self, workflow_id: str) -> Workflow | None:
         return self._catalog.workflows.get(workflow_id)

@@ -117,6 +117,8 @@ class Reading:
 
     def _may_grow(self, request: ListLogs) -> bool:
         run_id = request.workflow_instance_id
+        if request.before is not None and request.before <= self._hub.last_number + 1:
+            return False
         return run_id is None or self._coordinator.is_open(run_id)
 
     def close(self) -> None:

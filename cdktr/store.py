@@ -67,6 +67,7 @@ _LOG_CONDITIONS = {
     "level": "level = $level",
     "status": """workflow_instance_id IN (SELECT workflow_instance_id FROM workflow_run_status
                  GROUP BY workflow_instance_id HAVING arg_max(status, sequence) = $status)""",
+    "contains": "contains(lower(regexp_replace(payload, '^STD(OUT|ERR) ', '')), lower($contains))",
     "first": "sequence >= $first",
     "beyond": "sequence < $beyond",
 }
@@ -255,14 +256,16 @@ class Store:
     def log_page(self, filters: Mapping[str, Any], limit: int, *, newest: bool) -> list[dict[str, Any]]:
         """Log lines with their sequence, ascending: the first `limit` that match, or with `newest` the last.
 
-        `filters` has workflow, run, task, level, status, start, end, after; None matches all. No more than about
+        `filters` has the conditions, `after` and `before`; None matches all. No more than about
         `PAGE_BYTES` are loaded, but at least one line. Most pages lie close together: the table is looked through piece
         by piece, from the side that is asked for.
         """
-        after = filters["after"]
+        after, before = filters["after"], filters["before"]
         low = self._lowest if after is None else max(after + 1, self._lowest)
         beyond = self._highest() + 1
-        asked = {name: value for name, value in filters.items() if name != "after"}
+        if before is not None:
+            beyond = min(before, beyond)
+        asked = {name: value for name, value in filters.items() if name not in ("after", "before")}
         found: list[dict[str, Any]] = []
         span, room = _SPAN, PAGE_BYTES
         while low < beyond and len(found) < limit and room > 0:

@@ -349,3 +349,25 @@ def test_validate_shows_paths_as_they_were_given(tmp_path: Path, monkeypatch: py
     write(Path("a.yml"), BAD)
     assert validate_paths([Path("a.yml")])[1][0].path == "a.yml"
     assert validate_paths([Path()])[1][0].path == "a.yml"
+
+
+def test_a_revision_differs_when_something_changed(tmp_path: Path, catalog: Catalog) -> None:
+    write(tmp_path / "a.yml", GOOD.format("A"))
+    seen = [catalog.revision]
+
+    def look() -> bool:
+        """Whether another look finds that something changed."""
+        catalog.refresh()
+        seen.append(catalog.revision)
+        return seen[-1] != seen[-2]
+
+    assert look()
+    assert not look()
+    write(tmp_path / "b.yml", BAD)
+    assert look()
+    assert not look()
+    (tmp_path / "b.yml").unlink()
+    assert look()
+    replace(tmp_path / "a.yml", GOOD.format("Another"))
+    assert look()
+    assert not look()

@@ -5,10 +5,9 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,23 +16,7 @@ import pytest
 
 import cdktr.cli
 from cdktr import __version__, cli, errors
-from cdktr.cli import (
-    MEANINGS,
-    Exit,
-    arguments,
-    common,
-    graph,
-    init,
-    logs,
-    main,
-    names,
-    project,
-    run,
-    service,
-    show,
-    times,
-    tree,
-)
+from cdktr.cli import MEANINGS, Exit, arguments, common, init, logs, main, names, project, run, service, show, tree
 from cdktr.cli.common import TroubleTeller
 from cdktr.cli.start import Formatter
 from cdktr.messages import Structured
@@ -44,16 +27,6 @@ from cdktr.workflow import CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Wo
 #: 2026-01-31 00:00 UTC, a Saturday in winter time.
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
-
-
-@pytest.fixture
-def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This machine is in New York, five hours behind UTC."""
-    monkeypatch.setenv("TZ", "America/New_York")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def lines(text: str) -> list[str]:
@@ -280,27 +253,6 @@ def test_a_wrong_parameter_shows_a_right_one(pair: str) -> None:
 HOUR_MS = 3_600_000
 
 
-@pytest.mark.usefixtures("local_zone")
-@pytest.mark.parametrize(
-    ("text", "ms"),
-    [
-        ("90m", NOW_MS - 90 * 60_000),
-        ("2026-01-31T02:00Z", NOW_MS + 2 * HOUR_MS),
-        ("2026-01-31T02:00+01:00", NOW_MS + HOUR_MS),
-        ("2026-01-31", NOW_MS + 5 * HOUR_MS),
-        ("2026-01-31 00:00", NOW_MS + 5 * HOUR_MS),
-    ],
-)
-def test_a_moment(text: str, ms: int) -> None:
-    assert logs.moment(text, NOW) == ms
-
-
-@pytest.mark.parametrize("text", ["", "now", "2026-02-30", "9" * 400 + "w"])
-def test_a_wrong_moment(text: str) -> None:
-    with pytest.raises(errors.SettingError, match="expected something like 2026-01-31"):
-        logs.moment(text, NOW)
-
-
 @pytest.mark.parametrize(
     ("flags", "start", "end"),
     [
@@ -356,43 +308,6 @@ def workflow(**given: Any) -> Workflow:
     """A workflow of one task."""
     tasks = {"a": Task("A", Subprocess("echo", ("hi",)))}
     return Workflow(**{"id": "w", "name": "W", "tasks": tasks, **given})
-
-
-@pytest.mark.usefixtures("local_zone")
-@pytest.mark.parametrize(
-    ("given", "text"),
-    [
-        ({}, "-"),
-        ({"cron": "0 2 * * *"}, "2026-01-31 02:00 UTC (2026-01-30 21:00 EST), in 2h00m"),
-        ({"cron": "0 9 * * *", "timezone": "America/New_York"}, "2026-01-31 09:00 EST, in 14h00m"),
-        ({"cron": "0 9 * * *", "timezone": "Europe/Berlin"}, "2026-01-31 09:00 CET (03:00 EST), in 8h00m"),
-        ({"cron": "15 0 9 * * *", "timezone": "Europe/Berlin"}, "2026-01-31 09:00:15 CET (03:00:15 EST), in 8h00m"),
-        (
-            {"cron": "0 2 * * *", "start_time": datetime(2026, 2, 3, 2, tzinfo=UTC)},
-            "2026-02-03 02:00 UTC (2026-02-02 21:00 EST), in 3d02h",
-        ),
-        ({"cron": "0 2 * * *", "start_time": datetime(9999, 12, 31, 23, tzinfo=UTC)}, "-"),
-    ],
-)
-def test_the_next_run(given: dict[str, Any], text: str) -> None:
-    assert times.due_text(times.next_run(workflow(**given), NOW), NOW) == text
-
-
-def test_a_schedule_in_words() -> None:
-    assert times.schedule_in_words(workflow()) is None
-    assert times.schedule_in_words(workflow(cron="0 2 * * *")) == "daily at 02:00"
-    assert times.schedule_in_words(workflow(cron="0 2 * * *", timezone="Europe/Berlin")) == (
-        "daily at 02:00 (Europe/Berlin)"
-    )
-    assert times.schedule_in_words(workflow(cron="gone wrong")) == "gone wrong"
-
-
-def test_times_that_no_clock_shows() -> None:
-    assert times.when(None) == "-"
-    assert times.when(2**62) == times.when_short(2**62, NOW) == f"{2**62}ms"
-    assert times.ago_short(NOW_MS + 5000, NOW) == "now"
-    assert times.ago(NOW_MS + 5000, NOW) == "now"
-    assert times.ago(NOW_MS - 185_000, NOW) == "3m05s ago"
 
 
 def test_lines_are_cut_at_the_edge() -> None:
@@ -475,14 +390,6 @@ def test_tables_fit_a_terminal_of_80_columns() -> None:
 
 
 @pytest.mark.usefixtures("local_zone")
-@pytest.mark.parametrize(
-    ("back_h", "text"), [(0, "19:00:00"), (19, "00:00:00"), (20, "01-29 23:00"), (800, "2025-12-28 11:00")]
-)
-def test_a_short_time(back_h: int, text: str) -> None:
-    assert times.when_short(NOW_MS - back_h * HOUR_MS, NOW) == text
-
-
-@pytest.mark.usefixtures("local_zone")
 def test_the_table_of_workflows() -> None:
     latest = {"w": {"status": "COMPLETED", "timestamp_ms": NOW_MS - 60_000}}
     assert show.workflows_table([workflow(), ETL], latest, NOW) == lines(
@@ -554,41 +461,6 @@ def test_the_outcome_of_a_run() -> None:
         "  task load FAILED: exit code 2 (attempt 3)",
     ]
     assert show.outcome(RUN | {"status": "COMPLETED", "detail": None}, []) == ["calm-owl-7 COMPLETED after 12s"]
-
-
-STATE: dict[str, Any] = {
-    "queued": 0, "running": 0, "agents": 1, "free_slots": 5, "stopping": False, "database_trouble": None,
-    "unstored_rows": 0, "unstored_bytes": 0, "unstored_bytes_limit": 2**27, "dropped_lines": 0,
-    "database_set_aside": [],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("state", "sentence"),
-    [
-        ({}, ""),
-        ({"agents": 0}, "there is no agent, so nothing would run; `cdktr start agent` starts one"),
-        ({"queued": 1, "agents": 0}, "1 run waits (r1 of w): there is no agent; `cdktr start agent` starts one"),
-        (
-            {"queued": 3, "free_slots": 0},
-            "3 runs wait (r1 of w, …): no agent has a free slot; they start as others end",
-        ),
-        ({"queued": 1}, "1 run waits (r1 of w): they are about to start; if they stay, see what the agents log"),
-        ({"queued": 1, "stopping": True}, "the principal is stopping: it takes nothing new and hands nothing out"),
-        ({"journal_trouble": "full"}, "no trigger is accepted and nothing is handed out: full"),
-        (
-            {"database_trouble": "full", "unstored_rows": 7, "unstored_bytes": 2**20},
-            "the database cannot be written, 7 rows wait for it (1.0 MB of at most 128): full",
-        ),
-        ({"dropped_lines": 3}, "3 lines of agents that keep none were dropped, as too much waited"),
-        ({"agents_dropped_lines": 4}, "4 lines of ended runs gave way at agents whose spool was full; their logs say"),
-        ({"database_set_aside": ["a.db.damaged-x"]}, "a damaged database was moved aside to a.db.damaged-x"),
-    ],
-)
-def test_what_needs_attention(state: dict[str, Any], sentence: str) -> None:
-    found = show.attention(STATE | state, [{"workflow_instance_id": "r1", "workflow_id": "w"}])
-    assert "\n".join(found).startswith(sentence)
-    assert bool(found) == bool(sentence)
 
 
 def test_a_database_in_trouble_is_told_once_and_so_is_its_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -752,124 +624,6 @@ def test_init_without_its_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(init, "__file__", str(tmp_path / "cdktr/cli/init.py"))
     with pytest.raises(errors.StartError, match=rf"there is no {tmp_path}/cdktr/workflows"):
         init.where()
-
-
-# The graph.
-
-
-def drawn(depends: Mapping[str, str], columns: int = 40, boxes: bool = True) -> list[str]:
-    """A graph of tasks with names of one letter, as lines."""
-    rows = graph.draw({task: list(needs) for task, needs in depends.items()}, columns, boxes)
-    width = max(len(art) for art, _ in rows)
-    return [f"{art:<{width}} {task}".rstrip() for art, task in rows]
-
-
-GRAPHS: dict[str, tuple[dict[str, str], str]] = {
-    "one": ({"a": ""}, """
-        ○ a
-        """),
-    "chain": ({"a": "", "b": "a", "c": "b"}, """
-        ○ a
-        ▼ b
-        ▼ c
-        """),
-    "unrelated": ({"a": "", "b": "", "c": ""}, """
-        ○ a
-        ○ b
-        ○ c
-        """),
-    "fan-out": ({"a": "", "b": "a", "c": "a", "d": "a"}, """
-        ○   a
-        ├─► b
-        ├─► c
-        ▼   d
-        """),
-    "fan-in": ({"a": "", "b": "", "c": "", "d": "abc"}, """
-        ○─┐ a
-        ○─┤ b
-        ○─┤ c
-          ▼ d
-        """),
-    "diamond": ({"a": "", "b": "a", "c": "a", "d": "bc"}, """
-        ○     a
-        ├─►─┐ b
-        ▼───┤ c
-            ▼ d
-        """),
-    "shortcut": ({"a": "", "b": "a", "c": "ab"}, """
-        ○   a
-        ├─► b
-        └─▼ c
-        """),
-    "all with all": ({"a": "", "b": "", "c": "ab", "d": "ab"}, """
-        ○─┐   a
-        ○─┤   b
-          ├─► c
-          ▼   d
-        """),
-    "two chains": ({"a": "", "b": "a", "c": "a", "d": "b", "e": "c", "f": "de"}, """
-        ○     a
-        ├─►   b
-        ▼ │   c
-        │ ▼─┐ d
-        ▼───┤ e
-            ▼ f
-        """),
-    "crossing": ({"a": "", "b": "", "c": "a", "d": "ab", "e": "bc", "f": "a", "g": "defa"}, """
-        ○           a
-        │ ○         b
-        ├─│─►       c
-        ├─┼─│─►─┐   d
-        ├─│─│─►─┤   f
-        │ └─▼───┤   e
-        └───────▼   g
-        """),
-    "way back": ({"a": "", "b": "", "c": "a", "d": "b", "e": "cd", "f": "cd", "g": "b"}, """
-        ○         a
-        │ ○       b
-        ▼─│─┐     c
-          ├─│─►   d
-          │ ├─┘
-          ▼ │     g
-            ├─►   e
-            ▼     f
-        """),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", GRAPHS)
-def test_a_graph_is_drawn(name: str) -> None:
-    depends, picture = GRAPHS[name]
-    rows = drawn(depends)
-    expected = lines(picture)
-    assert [row.split() for row in rows] == [row.split() for row in expected]
-    assert [row.rstrip("abcdefg ") for row in rows] == [row.rstrip("abcdefg ") for row in expected]
-
-
-def test_a_graph_without_box_characters() -> None:
-    assert drawn({"a": "", "b": "a", "c": "a", "d": "bc"}, boxes=False) == lines(
-        """
-        o     a
-        +->-+ b
-        v---+ c
-            v d
-        """
-    )
-
-
-def test_wide_fans_take_two_lines() -> None:
-    middle = {f"m{n}": ["first"] for n in range(100)}
-    rows = graph.draw({"first": [], **middle, "last": list(middle)}, 10)
-    assert max(len(art) for art, _ in rows) == 5
-    assert len(rows) == 102
-
-
-def test_a_graph_that_is_too_wide_is_told_in_words() -> None:
-    chains: dict[str, list[str]] = {f"a{n}": [] for n in range(9)} | {f"b{n}": [f"a{n}"] for n in range(9)}
-    rows = graph.draw({**chains, "z": list(chains)}, 12)
-    assert {task: art for art, task in rows} == (
-        {f"a{n}": "" for n in range(9)} | {f"b{n}": f"after a{n}" for n in range(9)} | {"z": "after 18 tasks"}
-    )
 
 
 def test_the_command_line_is_the_package_itself() -> None:

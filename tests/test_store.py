@@ -80,7 +80,7 @@ def payloads(store: Store) -> list[str]:
     return [record.payload for record in store.logs(-(2**62), 2**62, None, None, 10**6)]
 
 
-NO_FILTER = dict.fromkeys(("workflow", "run", "task", "level", "status", "start", "end", "after"))
+NO_FILTER = dict.fromkeys(("workflow", "run", "task", "level", "status", "start", "end", "after", "before", "contains"))
 
 
 def page(store: Store, limit: int = 100, *, newest: bool = False, **filters: Any) -> list[str]:

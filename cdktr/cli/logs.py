@@ -11,7 +11,7 @@ from cdktr.cli import Exit
 from cdktr.cli.common import TroubleTeller, connect, say
 from cdktr.cli.names import check_run, check_workflow, task_name
 from cdktr.client import REST_MS, Principal
-from cdktr.errors import SettingError
+from cdktr.moments import epoch_ms, moment
 from cdktr.protocol import ListLogs
 from cdktr.records import LogRecord
 from cdktr.text import format_log, parse_duration, printable
@@ -64,24 +64,7 @@ def window(arguments: Namespace, now: datetime) -> tuple[int | None, int | None]
     if arguments.last is None and arguments.run is not None:
         return None, end
     back = DEFAULT_WINDOW_S if arguments.last is None else parse_duration(arguments.last)
-    return (end or _ms(now)) - round(back * 1000), end
-
-
-def moment(text: str, now: datetime) -> int:
-    """Milliseconds of a time, or of a duration before `now`. A time without a zone is local."""
-    try:
-        return _ms(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return _ms(now) - round(parse_duration(text) * 1000)
-    except (SettingError, OverflowError):
-        expected = "2026-01-31, 2026-01-31T02:00, 2026-01-31T02:00Z, or how long ago: 90m"
-        raise SettingError(f"{text!r} is no time; expected something like {expected}") from None
-
-
-def _ms(when: datetime) -> int:
-    return round(when.timestamp() * 1000)
+    return (end or epoch_ms(now)) - round(back * 1000), end
 
 
 def _explain_nothing(principal: Principal, arguments: Namespace) -> None:

@@ -11,10 +11,10 @@ from cdktr.cli import Exit
 from cdktr.cli.common import connect, is_terminal, say, show, show_json
 from cdktr.cli.names import check_run, check_workflow, find_workflow, problem_line
 from cdktr.cli.show import history_table, run_lines, workflow_lines, workflows_table
-from cdktr.cli.times import next_run, schedule_in_words
 from cdktr.client import Principal
 from cdktr.codec import workflow_from_json
 from cdktr.errors import NotFoundError, SettingError
+from cdktr.moments import next_run, schedule_in_words
 from cdktr.protocol import ListLatest, ListProblems, ListRuns, ListTaskRuns, ListWorkflows, Reload
 from cdktr.text import plural
 from cdktr.workflow import Workflow

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import zmq
 from cdktr.client import Principal
 from cdktr.protocol import ClusterStatus, ListLogs, ListRuns, ListTaskRuns, Ping, Trigger
 from tests.bench.cluster import Cluster
+from tests.bench.screen import Screen
 
 #: Measured runs of each row, after one that warms up.
 RUNS = 7
@@ -36,6 +38,8 @@ WORKFLOWS = {
     "chain": "name: chain\ntasks:\n"
     + "".join(f"  t{n}: {TRUE % (f', depends: [t{n - 1}]' if n else '')}\n" for n in range(20)),
     "flood": "name: flood\ntasks:\n  t: {name: t, config: !Subprocess {cmd: seq, args: ['1000000']}}\n",
+    "talk": "name: talk\ntasks:\n  t: {name: t, config: !Subprocess {cmd: sh, args: ['-c', "
+    "'for n in $(seq 300); do echo line $n of some length; sleep 0.1; done']}}\n",
     "wide": "name: wide\ntasks:\n" + "".join(f"  t{n}: {TRUE % ''}\n" for n in range(100)),
 }
 
@@ -207,6 +211,32 @@ def idle(pids: dict[str, int]) -> list[Row]:
     return rows
 
 
+def screen_rows(size: tuple[int, int]) -> list[Row]:
+    """The terminal UI: what it sends while nothing happens, while a run is watched, and while a log is followed."""
+    rows = []
+    what = f"ui, {size[0]} × {size[1]}"
+    workflows = {name: WORKFLOWS[name] for name in ("clock", "flood", "talk")}
+    with Cluster(workflows) as cluster, Screen(cluster.port, *size) as screen:
+        screen.wait_for("talk")
+        screen.settle()
+        before = cpu_s(screen.pid)
+        rows.append(Row(f"{what}: idle", "≤ 20 B/s", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        busy = (cpu_s(screen.pid) - before) / IDLE_S * 100
+        rows.append(Row(f"{what}: processor, idle", "≤ 1 %", "%", [busy], 0))
+        rows.append(Row(f"{what}: key → screen, 95th percentile", "≤ 50 ms", "ms", [screen.key_ms("2341" * 5)], 0))
+        screen.press("Gr")
+        screen.wait_for("RUNNING")
+        rows.append(Row(f"{what}: a run is watched", "", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        screen.press("l")
+        screen.wait_for("following")
+        rows.append(Row(f"{what}: ten log lines a second", "", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        with Principal(port=cluster.port) as client:
+            client.run_workflow("flood")
+        screen.press("\x1b2l")
+        rows.append(Row(f"{what}: a million log lines at once", "", "B/s", [screen.bytes_per_second(3)], 0))
+    return rows
+
+
 def main() -> None:
     """Measure and print."""
     cpu = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
@@ -215,6 +245,8 @@ def main() -> None:
         f"Python {platform.python_version()}"
     )
     print(f"bare loop: start `true` and wait for it: {spawn_ms(300):.3f} ms\n")
+    for row in chain.from_iterable(map(screen_rows, ((80, 24), (200, 60)))):
+        print(row.line(), flush=True)
     with Cluster(WORKFLOWS) as cluster, Principal(port=cluster.port, timeout_s=30) as client:
         for row in idle({"principal": cluster.principal.pid, "agent": cluster.agent.pid}):
             print(row.line(), flush=True)
