@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -424,6 +425,47 @@ def test_who_is_one_client(address: str, client: str) -> None:
 def test_any_head_is_a_request_or_refused(head: bytes) -> None:
     with suppress(Refused):
         assert read_head(head, "x").method.isupper()
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """A test that takes for ever fails."""
+
+    def fail(*_: Any) -> None:
+        pytest.fail("it takes for ever")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+BLANKS = b" " * http.MAX_HEAD
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        (b"A:" + BLANKS, ""),
+        (b"A:" + BLANKS + b"\x01", None),
+        (b"A:x" + BLANKS + b"y", "x" + BLANKS.decode() + "y"),
+        (b"A:x" + BLANKS + b"\x01", None),
+        (b"A: \t" * http.MAX_HEAD, "A: \t" * (http.MAX_HEAD - 2) + "A:"),
+        (b"A" * http.MAX_HEAD, None),
+        (b"A:\t x\t ", "x"),
+        (b"A: ", ""),
+    ],
+    ids=range(8),
+)
+def test_a_header_is_read_in_one_way(line: bytes, value: str | None) -> None:
+    head = b"GET / HTTP/1.1\r\n" + line
+    if value is None:
+        with pytest.raises(Refused):
+            read_head(head, "x")
+    else:
+        assert read_head(head, "x").headers == {"a": value}
 
 
 class Echo:
