@@ -41,9 +41,14 @@ AWAY_S = 5
 #: The headers in which a forge names the event; to a ping it wants an answer, and no more.
 EVENTS = ("x-github-event", "x-gitea-event")
 
+#: What is answered to a signature that is none.
 UNSIGNED = (
     "The signature is missing or wrong. It is the header X-Cdktr-Signature: sha256=<hex>, HMAC-SHA256 of "
     "<unix seconds>.<workflow id>.<body> with the shared secret; the header X-Cdktr-Timestamp holds the seconds"
+)
+UNSIGNED_FORGE = (
+    "The signature is missing or wrong. It is that of a forge: the header X-Hub-Signature-256: sha256=<hex>, "
+    "HMAC-SHA256 of the body with the shared secret"
 )
 
 
@@ -54,7 +59,7 @@ class Policy:
     secret: bytes = field(repr=False)
     #: Those that may be triggered; none means all.
     workflows: frozenset[str] = frozenset()
-    #: Whether the signature of a forge, such as GitHub or Gitea, is accepted, too.
+    #: Whether requests are signed as a forge does it, such as GitHub or Gitea, and in no other way.
     forge: bool = False
     #: What every trigger is given.
     params: Mapping[str, str] = field(default_factory=dict)
@@ -123,7 +128,8 @@ class Webhook:
         workflow_id = unquote(request.path.partition("?")[0].removeprefix(TRIGGER))
         signed = verify(policy.secret, request.headers, workflow_id, request.body, self._clock(), policy.forge)
         if signed is Signed.NOT:
-            return error(401, UNSIGNED, {"WWW-Authenticate": "Cdktr-Signature"}, "unsigned")
+            text = UNSIGNED_FORGE if policy.forge else UNSIGNED
+            return error(401, text, {"WWW-Authenticate": "Cdktr-Signature"}, "unsigned")
         if signed is Signed.LATE:
             text = (
                 f"The request was signed more than {signing.WINDOW_S // 60} minutes before or after now, by the clock "

@@ -506,8 +506,6 @@ def test_who_asks_too_often_is_told_when_to_come_back(ready: Cluster, tmp_path: 
 def test_only_some_workflows_and_the_signature_of_a_forge(ready: Cluster, tmp_path: Path) -> None:
     ready.write("pushed", TAKE)
     hook = Hook(ready, tmp_path / "secret", "--workflow", "pushed", "--github", "--param", "file=fixed")
-    assert hook.trigger("take")[0] == 403
-    assert hook.trigger("missing")[0] == 403
     body = b'{"ref": "refs/heads/main"}'
     value = subprocess.run(
         ["openssl", "dgst", "-sha256", "-hmac", SECRET, "-r"], input=body, capture_output=True, check=True
@@ -519,6 +517,12 @@ def test_only_some_workflows_and_the_signature_of_a_forge(ready: Cluster, tmp_pa
     # The name of the delivery is not signed: another makes it no other event.
     assert hook.ask("/trigger/pushed", body, headers | {"X-GitHub-Delivery": "2"})[0] == 200
     assert hook.ask("/trigger/pushed", body + b" ", headers)[0] == 401
+    assert [hook.ask(f"/trigger/{name}", body, headers)[0] for name in ("take", "missing")] == [403, 403]
+    # One of ours is none here, nor what it covers.
+    assert hook.trigger("pushed")[0] == 401
+    ours = signed("pushed", b"{}")
+    covered = f"{ours['X-Cdktr-Timestamp']}.pushed.{{}}".encode()
+    assert hook.ask("/trigger/pushed", covered, {"X-Hub-Signature-256": ours["X-Cdktr-Signature"]})[0] == 401
     assert taken(ready, "pushed") == ["fixed"]
     hook.daemon.stop()
 

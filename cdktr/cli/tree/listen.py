@@ -43,6 +43,7 @@ X-Cdktr-Timestamp holds the unix seconds, X-Cdktr-Signature sha256= and, in
 hex, HMAC-SHA256 of <seconds>.<workflow>.<body> with the secret. It is good for
 five minutes and makes one run, however often it is sent; one with a "key" is
 the same event as any other with that key. GET /health needs no signature.
+With --github it is the forge's signature that counts, and no other.
 
 The secret is in --secret-file or CDKTR_WEBHOOK_SECRET. There is no TLS: have
 a proxy in front for whatever is not this host."""
@@ -120,7 +121,7 @@ def _add_webhook(verbs: Any) -> None:
     )
     made.add_argument("--param", metavar="K=V", action="append", default=[], help=PARAM)
     made.add_argument(
-        "--github", action="store_true", help="accept the signatures of GitHub and Gitea, too (needs one --workflow)"
+        "--github", action="store_true", help="take the signatures of GitHub and Gitea, and no others (needs one --workflow)"
     )
     made.add_argument(
         "--rate",
