@@ -17,7 +17,8 @@ MORE = """\
 A script runs as `python SCRIPT.py ARGS…` would run it, and imports EventListener
 and Principal from cdktr; all that follows its name are its own arguments. When
 it ends without having started a listener, and defines one, that one is made
-without arguments and started.
+without arguments and started; but not beside threads or processes that it left
+running, which may start one.
 
 It ends with 0 at SIGTERM and Ctrl-C, with the code that it gives to sys.exit(),
 and with 1 when it raises, is no Python, or has nothing to start. Its log lines
@@ -121,7 +122,9 @@ def _add_webhook(verbs: Any) -> None:
     )
     made.add_argument("--param", metavar="K=V", action="append", default=[], help=PARAM)
     made.add_argument(
-        "--github", action="store_true", help="take the signatures of GitHub and Gitea, and no others (needs one --workflow)"
+        "--github",
+        action="store_true",
+        help="take the signatures of GitHub and Gitea, and no others (needs one --workflow)",
     )
     made.add_argument(
         "--rate",
