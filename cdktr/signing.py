@@ -43,6 +43,11 @@ def _sign(secret: bytes, text: bytes) -> str:
     return f"sha256={hmac.new(secret, text, sha256).hexdigest()}"
 
 
+def has_signature(headers: Mapping[str, str], forge: bool = False) -> bool:
+    """Whether a request has what looks like a signature of that kind; names of `headers` are in lower case."""
+    return bool(_SIGNATURE.fullmatch(headers.get(FORGE_SIGNATURE if forge else SIGNATURE, "")))
+
+
 def verify(
     secret: bytes, headers: Mapping[str, str], workflow_id: str, body: bytes, now_s: float, forge: bool = False
 ) -> Signed:

@@ -625,6 +625,47 @@ def test_what_the_principal_does(error: Exception, status: int, text: str) -> No
     assert health.value == {"status": "the principal is away"}
 
 
+def asked(hook: Webhook, request: Request) -> int:
+    """The status of the answer to a request, as a server gets it."""
+    return (hook.admit(request) or hook.answer(request)).status
+
+
+FLOOD = [
+    Request("c", "GET", "/health", {}),
+    Request("c", "GET", "/", {}),
+    Request("c", "PUT", "/trigger/etl", {}),
+    Request("c", "POST", "/trigger/etl", {}),
+    Request("c", "POST", "/trigger/etl", {"x-cdktr-signature": "x"}),
+    Request("c", "POST", "/trigger/etl", signed(body=b"another").headers),
+    signed(at=NOW - 3600),
+]
+
+
+@pytest.mark.parametrize("request_", FLOOD, ids=range(len(FLOOD)))
+def test_what_is_not_rightly_signed_uses_up_nothing_of_what_is(request_: Request) -> None:
+    hook = Webhook(Policy(SECRET, per_minute=3), Doors(), lambda: NOW, lambda: 0.0)
+    for number in range(3 * 10 + 5):
+        other = Request(f"c{number}", request_.method, request_.path, request_.headers)
+        asked(hook, other)
+    assert asked(hook, request_) == 429
+    assert [asked(hook, signed(at=NOW + number)) for number in range(4)] == [202, 202, 202, 429]
+    # Each workflow has its own, and a client that signs rightly is not thought less of.
+    assert asked(hook, signed("/trigger/other")) == 404
+
+
+def test_what_is_rightly_signed_uses_up_nothing_of_its_client() -> None:
+    hook = Webhook(Policy(SECRET, per_minute=3), Doors(), lambda: NOW, lambda: 0.0)
+    for number in range(9):
+        asked(hook, signed(at=NOW + number))
+    assert asked(hook, FLOOD[0]) == 200
+
+
+def test_what_has_no_signature_is_refused_before_its_body_is_read() -> None:
+    hook = Webhook(Policy(SECRET, per_minute=3), Doors(), lambda: NOW, lambda: 0.0)
+    found = [hook.admit(FLOOD[3]) for _ in range(4)]
+    assert [each and each.status for each in found] == [401, 401, 401, 429]
+
+
 def test_a_workflow_is_named_as_paths_name_things() -> None:
     doors = Doors()
     hook = Webhook(Policy(SECRET), doors, lambda: NOW)

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from cdktr.signing import WINDOW_S, Signed, sign, verify
+from cdktr.signing import WINDOW_S, Signed, has_signature, sign, verify
 
 SECRET = b"a secret of some length"
 NOW = 1_800_000_000
@@ -89,3 +89,11 @@ def test_what_one_of_ours_covers_is_no_event_of_a_forge_and_the_other_way_round(
     event = {"x-cdktr-timestamp": str(NOW), "x-cdktr-signature": FORGE["x-hub-signature-256"]}
     for forge in (False, True):
         assert verify(SECRET, event, "etl", BODY, NOW, forge) is Signed.NOT
+
+
+def test_what_looks_like_a_signature() -> None:
+    for headers in (ours(), ours(body=b"another")):
+        assert [has_signature(headers, forge) for forge in (False, True)] == [True, False]
+    assert [has_signature(FORGE, forge) for forge in (False, True)] == [False, True]
+    for value in ("", "sha256=", "0" * 64, "sha256=" + "é" * 64, ours()["x-cdktr-signature"] + "0"):
+        assert not has_signature({"x-cdktr-signature": value})

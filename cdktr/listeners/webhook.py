@@ -1,7 +1,12 @@
 """Signed requests over HTTP have workflows run: `POST /trigger/<workflow id>`; and `GET /health` tells how it is.
 
-Who does not hold the secret learns nothing: the signature is looked at before anything else in a request. A request
-that is sent again is the same event: its signature is the key of its trigger, so it makes no second run.
+Who does not hold the secret learns nothing of the workflows: of a trigger, the signature is looked at before anything
+that depends on them. A request that is sent again is the same event: its signature is the key of its trigger, so it
+makes no second run.
+
+Nor can such a one use up what others may ask. What is not rightly signed counts for its client, what is for its
+workflow. Whether a signature is right shows only once the body is here, so a client that has used up its share, and
+sends wrong ones, is still listened to: what that costs is bounded by the longest body and the number of connections.
 """
 
 import json
@@ -63,7 +68,7 @@ class Policy:
     forge: bool = False
     #: What every trigger is given.
     params: Mapping[str, str] = field(default_factory=dict)
-    #: Requests of one client.
+    #: Requests for one workflow that are rightly signed, and of one client that are not.
     per_minute: int = 60
     #: Bytes.
     max_body: int = 64 * 1024
@@ -101,21 +106,41 @@ class Webhook:
         self._door = door
         self._clock = clock
         self._monotonic = monotonic
-        self._rates = Rates(policy.per_minute)
+        self._unsigned = Rates(policy.per_minute)
+        self._signed = Rates(policy.per_minute)
         self._lock = threading.Lock()
 
     def admit(self, request: Request) -> Answer | None:
         """See `http.Site`."""
-        with self._lock:
-            wait_s = self._rates.take(request.client, self._monotonic())
-        if wait_s:
-            return error(429, "There were too many requests; wait", {"Retry-After": str(math.ceil(wait_s))})
         path = request.path.partition("?")[0]
+        is_trigger = path.startswith(TRIGGER) and path != TRIGGER
+        if is_trigger and request.method == "POST" and signing.has_signature(request.headers, self._policy.forge):
+            return None
+        if (late := self._too_often(self._unsigned, request.client)) is not None:
+            return late
         if path == HEALTH:
             return self._health() if request.method in ("GET", "HEAD") else _not_allowed("GET, HEAD")
-        if not path.startswith(TRIGGER) or path == TRIGGER:
+        if not is_trigger:
             return error(404, f"There is POST {TRIGGER}<workflow id>, and GET {HEALTH}")
-        return None if request.method == "POST" else _not_allowed("POST")
+        return self._refused(Signed.NOT) if request.method == "POST" else _not_allowed("POST")
+
+    def _too_often(self, rates: Rates, name: str) -> Answer | None:
+        """The answer to one request too many."""
+        with self._lock:
+            wait_s = rates.take(name, self._monotonic())
+        if not wait_s:
+            return None
+        return error(429, "There were too many requests; wait", {"Retry-After": str(math.ceil(wait_s))})
+
+    def _refused(self, signed: Signed) -> Answer:
+        """The answer to a signature that is not right."""
+        if signed is Signed.LATE:
+            text = (
+                f"The request was signed more than {signing.WINDOW_S // 60} minutes before or after now, by the clock "
+            )
+            return error(401, f"{text}here; sign it anew, and look at the clocks", note="signed at another time")
+        text = UNSIGNED_FORGE if self._policy.forge else UNSIGNED
+        return error(401, text, {"WWW-Authenticate": "Cdktr-Signature"}, "unsigned")
 
     def _health(self) -> Answer:
         if self._door.is_there():
@@ -127,14 +152,10 @@ class Webhook:
         policy = self._policy
         workflow_id = unquote(request.path.partition("?")[0].removeprefix(TRIGGER))
         signed = verify(policy.secret, request.headers, workflow_id, request.body, self._clock(), policy.forge)
-        if signed is Signed.NOT:
-            text = UNSIGNED_FORGE if policy.forge else UNSIGNED
-            return error(401, text, {"WWW-Authenticate": "Cdktr-Signature"}, "unsigned")
-        if signed is Signed.LATE:
-            text = (
-                f"The request was signed more than {signing.WINDOW_S // 60} minutes before or after now, by the clock "
-            )
-            return error(401, f"{text}here; sign it anew, and look at the clocks", note="signed at another time")
+        if signed in (Signed.NOT, Signed.LATE):
+            return self._too_often(self._unsigned, request.client) or self._refused(signed)
+        if (late := self._too_often(self._signed, workflow_id)) is not None:
+            return late
         if policy.workflows and workflow_id not in policy.workflows:
             return error(403, f"{workflow_id} may not be triggered here", note="not one of --workflow")
         if signed is Signed.FORGE:

@@ -359,6 +359,7 @@ def test_a_wrong_request(
 
 
 HEAD = b"POST /trigger/other HTTP/1.1\r\nHost: x\r\n"
+SIGNED = HEAD + b"X-Cdktr-Signature: sha256=" + b"0" * 64 + b"\r\n"
 
 
 @pytest.mark.parametrize(
@@ -372,13 +373,14 @@ HEAD = b"POST /trigger/other HTTP/1.1\r\nHost: x\r\n"
         (400, b"GET /health HTTP/1.1\r\nA : b\r\n\r\n"),
         (400, b"GET /health HTTP/1.1\r\nA: b\r\n c\r\n\r\n"),
         (400, b"GET /health HTTP/1.1\r\nA: \0\r\n\r\n"),
-        (400, HEAD + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx"),
-        (400, HEAD + b"Content-Length: +1\r\n\r\nx"),
-        (400, HEAD + b"Content-Length: -1\r\n\r\nx"),
-        (411, HEAD + b"\r\n"),
-        (411, HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"),
-        (413, HEAD + b"Content-Length: 2001\r\n\r\n"),
-        (413, HEAD + b"Content-Length: 999999999999\r\n\r\n" + b"x" * 500_000),
+        (400, SIGNED + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx"),
+        (400, SIGNED + b"Content-Length: +1\r\n\r\nx"),
+        (400, SIGNED + b"Content-Length: -1\r\n\r\nx"),
+        (401, HEAD + b"\r\n"),
+        (411, SIGNED + b"\r\n"),
+        (411, SIGNED + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"),
+        (413, SIGNED + b"Content-Length: 2001\r\n\r\n"),
+        (413, SIGNED + b"Content-Length: 999999999999\r\n\r\n" + b"x" * 500_000),
         (431, HEAD + b"A: b\r\n" * 70 + b"\r\n"),
         (431, HEAD + b"A: " + b"b" * 20_000 + b"\r\n\r\n"),
         (431, b"x" * 20_000),
@@ -495,11 +497,12 @@ def test_slow_clients_hold_up_nobody_and_those_beyond_are_turned_away(hook: Hook
 
 def test_who_asks_too_often_is_told_when_to_come_back(ready: Cluster, tmp_path: Path) -> None:
     hook = Hook(ready, tmp_path / "secret", "--rate", "3")
-    statuses = [hook.ask("/trigger/take")[0] for _ in range(3)]
-    status, _, headers = hook.trigger("take")
-    assert statuses == [401] * 3
-    assert status == 429
-    assert 1 <= int(headers["Retry-After"]) <= 20
+    at = time.time()
+    assert [hook.ask("/trigger/take")[0] for _ in range(4)] == [401] * 3 + [429]
+    # What is signed has not been used up by that.
+    answers = [hook.trigger("take", at=at + number) for number in range(4)]
+    assert [status for status, _, _ in answers] == [202] * 3 + [429]
+    assert 1 <= int(answers[-1][2]["Retry-After"]) <= 20
     hook.daemon.stop()
 
 

@@ -131,7 +131,7 @@ def _add_webhook(verbs: Any) -> None:
         metavar="N",
         type=count,
         default=60,
-        help="requests of one client a minute, ten times that of all (default: 60)",
+        help="signed requests for one workflow a minute, and others of one client; ten times that of all (default: 60)",
     )
     made.add_argument(
         "--max-body", metavar="BYTES", type=whole(2, 16 * 1024 * 1024, "a number of bytes"), default=64 * 1024,
