@@ -25,7 +25,7 @@ from cdktr.listeners.folder import FolderListener, Watch
 from cdktr.listeners.http import Answer, Refused, Request, Server, client_of, read_head
 from cdktr.listeners.notes import Noted, Notes
 from cdktr.listeners.scan import Look, counts
-from cdktr.listeners.webhook import Policy, Webhook, read_body
+from cdktr.listeners.webhook import Policy, Webhook, read_body, read_secret
 from cdktr.signing import sign
 
 # A look at a folder.
@@ -680,6 +680,12 @@ def test_any_body_is_read_or_refused(body: bytes) -> None:
         params, key = read_body(body)
         assert all(isinstance(value, str | int | float) for value in params.values())
         assert key is None or key.isprintable()
+
+
+def test_a_secret_that_is_no_text() -> None:
+    secret = b"a secret of \xff\xfe bytes"
+    assert read_secret(None, os.fsdecode(secret)) == secret
+    assert read_secret(None, "ein Geheimnis für zwei") == "ein Geheimnis für zwei".encode()
 
 
 def test_the_secret_is_not_shown() -> None:

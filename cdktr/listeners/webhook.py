@@ -223,7 +223,8 @@ def read_secret(file: str | None, setting: str) -> bytes:
     """The secret in a file, else that of the setting. Raises SettingError when there is none that can be used."""
     if file is None:
         if setting:
-            return setting.encode()
+            # An environment may hold bytes that are no text.
+            return setting.encode(errors="surrogateescape")
         raise SettingError("A webhook needs a secret: give --secret-file FILE, or set CDKTR_WEBHOOK_SECRET")
     try:
         with Path(file).open("rb") as opened:

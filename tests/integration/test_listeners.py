@@ -589,6 +589,9 @@ def listens(port: int) -> bool:
             "cannot be had: Cannot assign requested address",
         ),
         (["--secret-file", "{tmp}/good", "--bind", "no such host"], {}, 5, "cannot be had: "),
+        (["--secret-file", "{tmp}/good", "--bind", "\u00e9" * 70], {}, 2, " is no address"),
+        (["--secret-file", "{tmp}/good", "--bind", ""], {}, 2, "an address is missing; 0.0.0.0 is every one"),
+        (["--secret-file", "{tmp}/good", "--bind", " "], {}, 2, "an address is missing; 0.0.0.0 is every one"),
         (["--secret-file", "{tmp}/good", "--rate", "0"], {}, 2, "'0' is not a whole number from 1"),
     ],
 )

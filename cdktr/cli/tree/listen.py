@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cdktr.cli.arguments import add_client, add_noun, add_verb, count, port, seconds, whole
+from cdktr.cli.arguments import add_client, add_noun, add_verb, address, count, port, seconds, whole
 
 #: What stands for the file of a listener of one's own, in the help and in the tree.
 SCRIPT = "SCRIPT.py"
@@ -110,7 +110,9 @@ def _add_webhook(verbs: Any) -> None:
         "cdktr listen webhook --port 9000 --workflow deploy --github --secret-file github.secret"
     )
     made = add_verb(verbs, "webhook", verb, "run workflows for signed HTTP requests", WEBHOOK, examples)
-    made.add_argument("--bind", metavar="ADDRESS", default="127.0.0.1", help="address to bind (default: 127.0.0.1)")
+    made.add_argument(
+        "--bind", metavar="ADDRESS", type=address, default="127.0.0.1", help="address to bind (default: 127.0.0.1)"
+    )
     made.add_argument("--port", metavar="N", type=port, default=8080, help="its port; 0: any (default: 8080)")
     made.add_argument("--secret-file", metavar="FILE", help="holds the secret; nobody else may read it")
     made.add_argument(
