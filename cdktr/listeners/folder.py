@@ -208,11 +208,8 @@ class FolderListener(ReadyListener):
         for path in self._problems.keys() - found.problems.keys():
             log.info("%s can be looked at again, or is gone", self._full(path))
         self._problems = found.problems
-        news = self._arrivals.see(found.listing, self._now())
-        for path, place in news.folders.items():
+        for path, place in self._arrivals.see(found.listing, self._now()).items():
             self._notes.folder(path, place)
-        for version in news.renumbered:
-            self._notes.file(version)
         for path in sorted(self._arrivals.doubted - self._doubted):
             log.warning(
                 "%s is empty, and not the folder that it was: is something not mounted? Its files are not forgotten",

@@ -61,7 +61,7 @@ class Look:
             elif counts(entry.name, self._patterns) and entry.is_file():
                 about = entry.stat()
                 if is_text(path):
-                    self._files[path] = Version(path, about.st_size, about.st_mtime_ns, about.st_ino)
+                    self._files[path] = Version(path, about.st_size, about.st_mtime_ns)
                 else:
                     self.problems[path] = "its name is not UTF-8 and cannot be passed on; give it another"
         except FileNotFoundError:
