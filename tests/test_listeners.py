@@ -71,13 +71,40 @@ def test_what_is_there(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
     found = Look(str(tmp_path), [], recursive=True)
-    assert sorted(found.listing.files) == ["a", "link", "sub/b", "sub/deep/c"]
+    assert sorted(found.listing.files) == ["a", "sub/b", "sub/deep/c"]
     about = (tmp_path / "a").stat()
-    assert found.listing.files["link"] == Version("link", 5, about.st_mtime_ns)
+    assert found.listing.files["a"] == Version("a", 5, about.st_mtime_ns)
     assert sorted(found.listing.folders) == ["", "sub", "sub/deep"]
     assert found.listing.folders[""] == Place(tmp_path.stat().st_dev, tmp_path.stat().st_ino)
-    assert found.problems == {"round": os.strerror(errno.ELOOP)}
-    assert sorted(Look(str(tmp_path), [], recursive=False).listing.files) == ["a", "link"]
+    assert found.problems == {}
+    assert sorted(Look(str(tmp_path), [], recursive=False).listing.files) == ["a"]
+    # The folder itself may be named by a link.
+    (tmp_path / "sub" / "here").symlink_to(tmp_path / "sub" / "deep", target_is_directory=True)
+    assert sorted(Look(str(tmp_path / "sub" / "here"), [], recursive=True).listing.files) == ["c"]
+
+
+@pytest.mark.parametrize("swapped", ["sub", "sub/deep"])
+def test_a_folder_that_becomes_a_link_while_one_looks_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
+) -> None:
+    (tmp_path / "in" / "sub" / "deep").mkdir(parents=True)
+    (tmp_path / "secret" / "deep").mkdir(parents=True)
+    for name in ("in/a", "in/sub/deep/b", "secret/c", "secret/deep/d"):
+        (tmp_path / name).write_text("")
+    read = Look._read
+
+    def swap(self: Look, path: str) -> None:
+        if path == "sub/deep":
+            (tmp_path / "in" / swapped).rename(tmp_path / "was")
+            (tmp_path / "in" / swapped).symlink_to(tmp_path / "secret", target_is_directory=True)
+        read(self, path)
+
+    monkeypatch.setattr(Look, "_read", swap)
+    before = len(os.listdir("/proc/self/fd"))
+    found = Look(str(tmp_path / "in"), [], recursive=True)
+    assert list(found.listing.files) == ["a"]
+    assert found.problems == {"sub/deep": os.strerror(errno.ENOTDIR)}
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,10 +32,13 @@ FOLDER = """\
 A file counts once its size and time of change have stayed the same for
 --settle; each version of it makes one run, also across restarts: what has
 counted is noted in CDKTR_APP_DATA_DIRECTORY. Files that are there at the very
-first start do not count. Links to files count as what they lead to; links to
-folders are not followed. Hidden files, and .part, .tmp, .swp, ~, are left out
-unless a --pattern is about them. In the value of a --param, {path} is the
-file with its folder, {name} and {folder} are these alone."""
+first start do not count. Links do not count, and are not followed. Hidden
+files, and .part, .tmp, .swp, ~, are left out unless a --pattern is about them.
+In the value of a --param, {path} is the file with its folder, {name} and
+{folder} are these alone.
+
+A name is whatever its sender chose: in `sh -c` write "$file", in quotes, for the
+parameter file, and never ${{ params.file }}, which the shell would run."""
 
 WEBHOOK = """\
 POST /trigger/WORKFLOW runs it; the body is nothing, or JSON such as
@@ -45,6 +48,9 @@ hex, HMAC-SHA256 of <seconds>.<workflow>.<body> with the secret. It is good for
 five minutes and makes one run, however often it is sent; one with a "key" is
 the same event as any other with that key. GET /health needs no signature.
 With --github it is the forge's signature that counts, and no other.
+
+A value is whatever its sender chose: in `sh -c` write "$day", in quotes, for the
+parameter day, and never ${{ params.day }}, which the shell would run.
 
 The secret is in --secret-file or CDKTR_WEBHOOK_SECRET. There is no TLS: have
 a proxy in front for whatever is not this host."""
