@@ -7,13 +7,12 @@ uses, which returns the value or raises.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any
 
 from cdktr import protocol as p
 from cdktr.caller import Callers
 from cdktr.errors import CdktrError, NotFoundError, RefusedError, SettingError, StoreError, UnreachableError
-from cdktr.messages import Request, load
+from cdktr.messages import Request, load, unfit
 from cdktr.settings import Settings, addresses
 
 #: Milliseconds that one request rests at the principal at most; longer waits ask again.
@@ -54,10 +53,8 @@ def _not_sendable(workflow_id: object, params: object, key: object) -> str | Non
         what = f"The parameter {name!r} of {workflow_id}"
         if not isinstance(name, str):
             return f"{what} has a {type(name).__name__} as its name; expected text"
-        if not isinstance(value, str | int | float):
-            return f"{what} is a {type(value).__name__}; text, numbers, True and False can be given"
-        if isinstance(value, float) and not isfinite(value):
-            return f"{what} is {value}; expected a finite number"
+        if (wrong := unfit(value)) is not None:
+            return f"{what} is {wrong}"
     return None
 
 

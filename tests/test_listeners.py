@@ -739,6 +739,24 @@ def test_any_body_is_read_or_refused(body: bytes) -> None:
         assert key is None or key.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b"9" * 4000, "The parameter 'x' is a whole number of more than 64 bits"),
+        (b"-9223372036854775809", "The parameter 'x' is a whole number of more than 64 bits"),
+        (b'"\\ud800"', "The parameter 'x' is a text that is not Unicode"),
+        (b"[1]", "The parameter 'x' is a list; text, numbers, True and False can be given"),
+        (b"1e999", "The body must be nothing, or a JSON object"),
+        (b"-Infinity", "The body must be nothing, or a JSON object"),
+        (b"9" * 5000, "The body must be nothing, or a JSON object"),
+        (b'"\xff"', "The body must be nothing, or a JSON object"),
+    ],
+)
+def test_a_value_that_no_trigger_can_carry(value: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        read_body(b'{"params": {"x": %s}}' % value)
+
+
 def test_a_secret_that_is_no_text() -> None:
     secret = b"a secret of \xff\xfe bytes"
     assert read_secret(None, os.fsdecode(secret)) == secret

@@ -9,10 +9,10 @@ workflow. Whether a signature is right shows only once the body is here, so a cl
 sends wrong ones, is still listened to: what that costs is bounded by the longest body and the number of connections.
 """
 
-import json
 import logging
 import math
 import os
+import reprlib
 import stat
 import threading
 import time
@@ -25,9 +25,18 @@ from urllib.parse import unquote
 
 from cdktr import signing
 from cdktr.client import Principal
-from cdktr.errors import CdktrError, NotFoundError, RefusedError, SettingError, StartError, UnreachableError
+from cdktr.errors import (
+    CdktrError,
+    NotFoundError,
+    ProtocolError,
+    RefusedError,
+    SettingError,
+    StartError,
+    UnreachableError,
+)
 from cdktr.listeners.base import ReadyListener, Triggered
 from cdktr.listeners.http import Answer, Request, Server, error
+from cdktr.messages import load, unfit
 from cdktr.rate import Rates
 from cdktr.settings import SHORTEST_SECRET
 from cdktr.signing import Signed, verify
@@ -200,23 +209,22 @@ def read_body(body: bytes) -> tuple[dict[str, Any], str | None]:
     if not body:
         return {}, None
     try:
-        found = json.loads(body, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        found = load(body.decode(), "the body")
+    except (ProtocolError, UnicodeDecodeError):
         found = None
     if not isinstance(found, dict) or found.keys() - {"params", "key"}:
         raise ValueError(
             'The body must be nothing, or a JSON object such as {"params": {"day": "2026-01-31"}, "key": "7"}'
         )
     params, key = found.get("params", {}), found.get("key")
-    if not isinstance(params, dict) or not all(isinstance(value, str | int | float) for value in params.values()):
+    if not isinstance(params, dict):
         raise ValueError('"params" must be an object whose values are texts, numbers, true or false')
+    for name, value in params.items():
+        if (wrong := unfit(name) or unfit(value)) is not None:
+            raise ValueError(f"The parameter {reprlib.repr(name)} is {wrong}")
     if key is not None and not (isinstance(key, str) and 0 < len(key) <= LONGEST_KEY and key.isprintable()):
         raise ValueError(f'"key" must be a text of 1 to {LONGEST_KEY} characters that can be printed')
     return params, key
-
-
-def _refuse(_: str) -> None:
-    raise ValueError
 
 
 def read_secret(file: str | None, setting: str) -> bytes:
