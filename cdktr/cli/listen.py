@@ -41,7 +41,7 @@ class _NothingToStart(Exception):
 
 def script(arguments: Namespace) -> int:
     """Run a listener of the user's own, as `python SCRIPT.py ARGS…` would, until it ends or is told to stop."""
-    prepare(arguments)
+    prepare(arguments, for_script=True)
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         # What it prints is read while it runs, in the journal of a service too.
         sys.stdout.reconfigure(line_buffering=True)

@@ -204,6 +204,19 @@ def test_what_a_script_raises_is_told_as_its_own(new_cluster: NewCluster) -> Non
     assert str(Path(__file__).parents[2] / "cdktr") not in ended.stderr
 
 
+def test_a_script_that_sets_up_its_own_log_lines(new_cluster: NewCluster) -> None:
+    cluster = new_cluster()
+    (cluster.folder / "mine.py").write_text(
+        "import logging, sys\n"
+        "logging.basicConfig(format='%(levelname)s:%(message)s', stream=sys.stdout)\n"
+        "logging.getLogger('mine').warning('seen')\n"
+        "logging.getLogger('mine').info('not seen')\n"
+        "logging.getLogger('cdktr.x').warning('ours')\n" + LISTENER.format("A", LISTEN + "...")
+    )
+    ended = cluster.cli("listen", "mine.py")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "WARNING:seen\nWARNING:ours\n", "")
+
+
 def test_a_word_that_is_no_file(new_cluster: NewCluster) -> None:
     ended = new_cluster().cli("listen", "webhok")
     assert (ended.returncode, ended.stderr) == (

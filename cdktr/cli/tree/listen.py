@@ -22,8 +22,9 @@ running, which may start one.
 
 It ends with 0 at SIGTERM and Ctrl-C, with the code that it gives to sys.exit(),
 and with 1 when it raises, is no Python, or has nothing to start. Its log lines
-go to stderr. CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT say where the
-principal of a listener is that names none itself."""
+go to stderr, warnings and what is worse, unless it sets up `logging`.
+CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT say where the principal of a
+listener is that names none itself."""
 
 
 PARAM = "a parameter of every run; may be repeated"
