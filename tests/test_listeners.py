@@ -763,5 +763,19 @@ def test_a_secret_that_is_no_text() -> None:
     assert read_secret(None, "ein Geheimnis für zwei") == "ein Geheimnis für zwei".encode()
 
 
+@pytest.mark.parametrize(
+    ("mode", "is_good"), [(0o600, True), (0o400, True), (0o640, True), (0o660, False), (0o604, False)]
+)
+def test_who_may_read_the_secret(tmp_path: Path, mode: int, is_good: bool) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(SECRET)
+    file.chmod(mode)
+    if is_good:
+        assert read_secret(str(file), "") == SECRET
+    else:
+        with pytest.raises(SettingError, match="others than its owner and the readers of its group; `chmod o=,g-w "):
+            read_secret(str(file), "")
+
+
 def test_the_secret_is_not_shown() -> None:
     assert SECRET.decode() not in repr(Policy(SECRET))

@@ -184,7 +184,7 @@ class FolderListener(ReadyListener):
         self._see(found)
         if noted is None and not self._existing:
             count = self._arrivals.count_all()
-            log.info("%s there already do not count; with --existing they would", plural(count, "file"))
+            log.info("What is there already does not count (%s); with --existing it would", plural(count, "file"))
         try:
             self._notes.rewrite(self._arrivals.counted.values(), self._arrivals.folders)
         except OSError as error:

@@ -241,7 +241,10 @@ def read_secret(file: str | None, setting: str) -> bytes:
     except OSError as wrong:
         raise SettingError(f"--secret-file {file} cannot be read: {wrong.strerror}") from None
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
-        raise SettingError(f"--secret-file {file} can be read by others, or written; `chmod 600 {file}` mends it")
+        raise SettingError(
+            f"--secret-file {file} can be used by others than its owner and the readers of its group; "
+            f"`chmod o=,g-w {file}` mends it"
+        )
     if len(secret) < SHORTEST_SECRET:
         raise SettingError(
             f"--secret-file {file} holds {len(secret)} bytes; a secret has at least {SHORTEST_SECRET}, "

@@ -114,7 +114,7 @@ def test_each_version_of_a_file_makes_one_run_across_restarts(ready: Cluster, tm
     (folder / "sub").mkdir(parents=True)
     (folder / "old").write_text("was here before")
     listener = watch(ready, folder, "files", "--recursive")
-    assert "1 file there already" in listener.text
+    assert "What is there already does not count (1 file)" in listener.text
     (folder / "a").write_text("1")
     listener.wait_for("/a: ")
     # Written slowly: each piece comes before the last one has settled.
@@ -572,7 +572,8 @@ def listens(port: int) -> bool:
             2,
             "CDKTR_WEBHOOK_SECRET is **** in the environment; expected a text of",
         ),
-        (["--secret-file", "{tmp}/open"], {}, 2, "/open can be read by others, or written; `chmod 600 "),
+        (["--secret-file", "{tmp}/open"], {}, 2, "/open can be used by others than its owner and the readers"),
+        (["--secret-file", "{tmp}/group"], {}, 2, "of its group; `chmod o=,g-w "),
         (["--secret-file", "{tmp}/short"], {}, 2, "/short holds 5 bytes; a secret has at least 16"),
         (["--secret-file", "{tmp}/missing"], {}, 2, "/missing cannot be read: No such file"),
         (["--secret-file", "{tmp}"], {}, 2, " cannot be read: Is a directory"),
@@ -600,7 +601,12 @@ def listens(port: int) -> bool:
 def test_a_webhook_that_cannot_start(
     refused: Refused, tmp_path: Path, arguments: list[str], environment: dict[str, str], code: int, sentence: str
 ) -> None:
-    for name, mode, text in (("open", 0o644, SECRET), ("short", 0o600, "short"), ("good", 0o600, SECRET)):
+    for name, mode, text in (
+        ("open", 0o644, SECRET),
+        ("group", 0o660, SECRET),
+        ("short", 0o600, "short"),
+        ("good", 0o600, SECRET),
+    ):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(mode)
     with socket.create_server(("127.0.0.1", 0)) as busy:

@@ -121,7 +121,7 @@ def _add_webhook(verbs: Any) -> None:
         "--bind", metavar="ADDRESS", type=address, default="127.0.0.1", help="address to bind (default: 127.0.0.1)"
     )
     made.add_argument("--port", metavar="N", type=port, default=8080, help="its port; 0: any (default: 8080)")
-    made.add_argument("--secret-file", metavar="FILE", help="holds the secret; nobody else may read it")
+    made.add_argument("--secret-file", metavar="FILE", help="holds the secret; only its owner and group may read it")
     made.add_argument(
         "--workflow",
         metavar="W",
