@@ -25,8 +25,8 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         *("codec", "messages", "protocol", "frames", "pages", "batch", "crontab", "arrivals", "rate", "signing"),
     ),
     "2 edges": (
-        *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "client", "transport"),
-        *("proc", "executor", "uv", "spool", "roster", "berth"),
+        *("catalog", "disk", "journal", "lock", "process", "datafile", "database", "store", "caller", "client"),
+        *("transport", "proc", "executor", "uv", "spool", "roster", "berth"),
     ),
     "3 daemons": (
         *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "listener", "scheduler"),
@@ -48,6 +48,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "protocol": frozenset({"messages"}),
     "pages": frozenset({"protocol"}),
     "frames": frozenset({"messages"}),
+    "journal": frozenset({"disk"}),
     "datafile": frozenset({"lock"}),
     "database": frozenset({"datafile"}),
     "store": frozenset({"database"}),

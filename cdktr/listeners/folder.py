@@ -18,8 +18,8 @@ from typing import Any
 
 from cdktr.arrivals import Arrivals, Version
 from cdktr.client import Principal
+from cdktr.disk import sync_parents
 from cdktr.errors import CdktrError, SettingError, StartError, UnreachableError
-from cdktr.journal import sync_parents
 from cdktr.listeners.base import ReadyListener
 from cdktr.listeners.notes import Notes
 from cdktr.listeners.scan import Look, is_text
