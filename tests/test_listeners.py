@@ -3,12 +3,13 @@
 import errno
 import json
 import os
+import resource
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -592,6 +593,33 @@ def test_who_goes_away_is_missed_by_nobody_and_an_error_by_the_log(caplog: pytes
             half.shutdown(socket.SHUT_WR)
             assert half.recv(1000).startswith(b"HTTP/1.1 400 ")
     assert caplog.text.count("A request of 127.0.0.1 failed") == 1
+
+
+def test_without_room_for_a_connection_it_waits_for_some(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    server = Server("127.0.0.1", 0, Echo(), 100)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with closing(server.socket), socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (connection.fileno() + 1, hard))
+        fillers = []
+        try:
+            with suppress(OSError):
+                while True:
+                    fillers.append(os.dup(0))
+            for _ in range(3):
+                server.handle_request()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for each in fillers:
+                os.close(each)
+        assert pauses == [http.LOOK_S] * 3
+        assert caplog.text.count("No connection can be taken: Too many open files") == 1
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        server.handle_request()
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
 # What the webhook answers.
