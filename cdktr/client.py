@@ -13,7 +13,7 @@ from cdktr import protocol as p
 from cdktr.caller import Callers
 from cdktr.errors import CdktrError, NotFoundError, RefusedError, SettingError, StoreError, UnreachableError
 from cdktr.messages import Request, load, unfit
-from cdktr.settings import Settings, addresses
+from cdktr.settings import HOSTS, PORT, Settings, addresses
 
 #: Milliseconds that one request rests at the principal at most; longer waits ask again.
 REST_MS = 20_000
@@ -34,11 +34,14 @@ OnTrouble = Callable[[str | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a request: `payload` when `success`, else `error` in words."""
+    """What became of a request: `payload` when `success`, else `error` in words. It is true when it is a success."""
 
     success: bool
     error: str | None = None
     payload: Any = None
+
+    def __bool__(self) -> bool:
+        return self.success
 
 
 def _not_sendable(workflow_id: object, params: object, key: object) -> str | None:
@@ -70,8 +73,13 @@ class Principal:
     ) -> None:
         """`host` may be a list, as in `CDKTR_PRINCIPAL_HOST`: the one that answers is used, and found again elsewhere.
 
-        `on_away` is told True when the principal is waited for, and False when it is back.
+        `on_away` is told True when the principal is waited for, and False when it is back. Raises SettingError for what
+        is no host or no port.
         """
+        if not isinstance(host, str):
+            raise SettingError(f"The host of a principal is {host!r}; expected {HOSTS.expected}")
+        if not isinstance(port, int) or not 0 <= port <= 65535:
+            raise SettingError(f"The port of a principal is {port!r}; expected {PORT.expected}")
         self._callers = Callers(host, port)
         self._timeout_s = timeout_s
         self._on_away = on_away
