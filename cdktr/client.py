@@ -61,6 +61,15 @@ def _not_sendable(workflow_id: object, params: object, key: object) -> str | Non
     return None
 
 
+def _no_address(host: object, port: object) -> str | None:
+    """What is wrong with where a principal is said to be, but for what a list of hosts says."""
+    if not isinstance(host, str):
+        return f"The host of a principal is {host!r}; expected {HOSTS.expected}"
+    if not isinstance(port, int) or not 0 <= port <= 65535:
+        return f"The port of a principal is {port!r}; expected {PORT.expected}"
+    return None
+
+
 class Principal:
     """A principal. May be used by several threads at once: one that rests at the principal keeps no other waiting."""
 
@@ -76,10 +85,8 @@ class Principal:
         `on_away` is told True when the principal is waited for, and False when it is back. Raises SettingError for what
         is no host or no port.
         """
-        if not isinstance(host, str):
-            raise SettingError(f"The host of a principal is {host!r}; expected {HOSTS.expected}")
-        if not isinstance(port, int) or not 0 <= port <= 65535:
-            raise SettingError(f"The port of a principal is {port!r}; expected {PORT.expected}")
+        if (wrong := _no_address(host, port)) is not None:
+            raise SettingError(wrong)
         self._callers = Callers(host, port)
         self._timeout_s = timeout_s
         self._on_away = on_away
