@@ -77,7 +77,7 @@ def _run(path: Path, arguments: list[str]) -> None:
     started = _note_starts()
     exec(code, main.__dict__)
     children = _children()
-    left = () if started else (*_threads(), *children)
+    left: list[threading.Thread | BaseProcess] = [] if started else [*_threads(), *children]
     if left:
         # One of them may start a listener a little later, or where it cannot be seen from here.
         told = ", ".join(each.name for each in left)
@@ -87,8 +87,10 @@ def _run(path: Path, arguments: list[str]) -> None:
         if inspect.isawaitable(listening):
             asyncio.run(_awaited(listening))
     # Here and not at the end of the interpreter, where a signal would be a mess.
-    for each in (*_threads(), *_children()):
-        each.join()
+    for thread in _threads():
+        thread.join()
+    for child in _children():
+        child.join()
     if left and not started and not children:
         raise _NothingToStart(
             f"{path} has ended, and started no event listener; let its last line start the one it has"
