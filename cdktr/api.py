@@ -141,7 +141,7 @@ class Api:
 
     def run_task(self, request: p.RunTask) -> OnceDurable:
         """Trigger a run with default parameters."""
-        return OnceDurable(p.OK, self._coordinator.accept(request.workflow_id, {}, "manual", None))
+        return OnceDurable(p.OK, self._coordinator.accept(p.Trigger(request.workflow_id)))
 
     def register_agent(self, request: p.RegisterAgent) -> p.Reply:
         """Registration or heartbeat."""
@@ -223,9 +223,9 @@ class Api:
 
     def trigger(self, request: p.Trigger) -> OnceDurable:
         """Trigger a run and tell its id."""
-        key = None if request.key is None else name_of_event(request.key)
-        facts = (request.params, request.trigger, request.scheduled_ms, key)
-        accepted = self._coordinator.accept(request.workflow_id, *facts)
+        if request.key is not None:
+            name_of_event(request.key)
+        accepted = self._coordinator.accept(request)
         answer = {"workflow_instance_id": accepted.run_id}
         return OnceDurable(p.success(answer | {"repeated": True} if accepted.repeated else answer), accepted)
 

@@ -31,6 +31,9 @@ HEARTBEAT_TIMEOUT_MS = 10000
 #: Seconds that an address is tried alone before the next of a list is tried beside it.
 HEAD_START_S = 0.25
 
+#: Connections that may be idle: after many threads have asked at once, no more are kept.
+MOST_IDLE = 16
+
 
 def new_socket(context: zmq.Context[Any], kind: int, *, linger_ms: int = 0) -> zmq.Socket[bytes]:
     """A socket with limits where ZeroMQ has none."""
@@ -194,7 +197,7 @@ class Caller:
         told = ", ".join(f"{each} ({failed.get(each, 'no answer')})" for each in self._addresses)
         raise UnreachableError(
             f"No principal answers at {told}; start one with `cdktr start principal`, "
-            "or say where it is with --principal-host and --principal-port"
+            "or give the host and port where it is, as by CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT"
         )
 
     def _shake_hands(self, address: Address, timeout_s: float) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]] | None:
@@ -222,6 +225,7 @@ class Callers:
 
     def __init__(self, host: str, port: int) -> None:
         """As `Caller`. Raises SettingError for what is no host."""
+        addresses(host, port)  # before anything is made that would be left behind
         self._where = (host, port)
         self._is_closed = False
         #: What a parent process made: its connections are not touched, not even to close them.
@@ -265,6 +269,9 @@ class Callers:
         with self._lock:
             self._busy -= 1
             self._idle.append(caller)
+            if len(self._idle) > MOST_IDLE:
+                # The one that was not used for the longest time.
+                self._idle.pop(0).close_socket()
             if self._is_closed:
                 self._drop()
 

@@ -7,14 +7,13 @@ uses, which returns the value or raises.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any
 
 from cdktr import protocol as p
 from cdktr.caller import Callers
 from cdktr.errors import CdktrError, NotFoundError, RefusedError, SettingError, StoreError, UnreachableError
-from cdktr.messages import Request, load
-from cdktr.settings import Settings, addresses
+from cdktr.messages import Request, load, unfit
+from cdktr.settings import HOSTS, PORT, Settings, addresses
 
 #: Milliseconds that one request rests at the principal at most; longer waits ask again.
 REST_MS = 20_000
@@ -35,11 +34,14 @@ OnTrouble = Callable[[str | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a request: `payload` when `success`, else `error` in words."""
+    """What became of a request: `payload` when `success`, else `error` in words. It is true when it is a success."""
 
     success: bool
     error: str | None = None
     payload: Any = None
+
+    def __bool__(self) -> bool:
+        return self.success
 
 
 def _not_sendable(workflow_id: object, params: object, key: object) -> str | None:
@@ -54,10 +56,17 @@ def _not_sendable(workflow_id: object, params: object, key: object) -> str | Non
         what = f"The parameter {name!r} of {workflow_id}"
         if not isinstance(name, str):
             return f"{what} has a {type(name).__name__} as its name; expected text"
-        if not isinstance(value, str | int | float):
-            return f"{what} is a {type(value).__name__}; text, numbers, True and False can be given"
-        if isinstance(value, float) and not isfinite(value):
-            return f"{what} is {value}; expected a finite number"
+        if (wrong := unfit(value)) is not None:
+            return f"{what} is {wrong}"
+    return None
+
+
+def _no_address(host: object, port: object) -> str | None:
+    """What is wrong with where a principal is said to be, but for what a list of hosts says."""
+    if not isinstance(host, str):
+        return f"The host of a principal is {host!r}; expected {HOSTS.expected}"
+    if not isinstance(port, int) or not 0 <= port <= 65535:
+        return f"The port of a principal is {port!r}; expected {PORT.expected}"
     return None
 
 
@@ -73,8 +82,11 @@ class Principal:
     ) -> None:
         """`host` may be a list, as in `CDKTR_PRINCIPAL_HOST`: the one that answers is used, and found again elsewhere.
 
-        `on_away` is told True when the principal is waited for, and False when it is back.
+        `on_away` is told True when the principal is waited for, and False when it is back. Raises SettingError for what
+        is no host or no port.
         """
+        if (wrong := _no_address(host, port)) is not None:
+            raise SettingError(wrong)
         self._callers = Callers(host, port)
         self._timeout_s = timeout_s
         self._on_away = on_away

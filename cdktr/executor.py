@@ -17,6 +17,7 @@ from typing import Any
 
 from cdktr.errors import CdktrError
 from cdktr.proc import children, environment, group_exists, has_marker, kill, reaped
+from cdktr.settings import SECRET_VARIABLES
 from cdktr.text import LineSplitter, format_duration
 
 #: Bytes read from a pipe at once: what a pipe holds.
@@ -81,10 +82,11 @@ class CannotStart(CdktrError):
 
 
 def base_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The agent's environment as its user set it: without what the frozen binary's loader added."""
+    """The agent's environment as its user set it, without our secrets and what the frozen binary's loader added."""
     found = dict(os.environ if environ is None else environ)
     frozen = any(name.startswith(_LOADER_PREFIXES) for name in found)
-    env = {name: value for name, value in found.items() if not name.startswith(_LOADER_PREFIXES)}
+    left_out = {name for name in found if name.startswith(_LOADER_PREFIXES)} | SECRET_VARIABLES
+    env = {name: value for name, value in found.items() if name not in left_out}
     if frozen:
         for name in _LOADER_PATHS:
             env.pop(name, None)

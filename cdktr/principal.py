@@ -25,7 +25,7 @@ from cdktr.lock import take_lock
 from cdktr.logs import LogHub
 from cdktr.pair import AgentProcess
 from cdktr.process import on_stop
-from cdktr.protocol import Reply
+from cdktr.protocol import Reply, Trigger
 from cdktr.recent import Recent
 from cdktr.records import FINAL_STATUSES, RunStatus
 from cdktr.scheduler import Scheduler
@@ -213,7 +213,8 @@ class Principal:
         async def trigger(
             workflow_id: str, params: Mapping[str, Any], key: str | None, scheduled_ms: int | None
         ) -> None:
-            run_id = await self._coordinator.trigger(workflow_id, params, "schedule", scheduled_ms, key)
+            request = Trigger(workflow_id, dict(params), "schedule", scheduled_ms, key)
+            run_id = await self._coordinator.trigger(request)
             if run_id is not None:
                 log.info("Run %s of %s triggered by its schedule", run_id, workflow_id)
 

@@ -210,6 +210,10 @@ class Settings:
         return self.default_zmq_timeout_ms / 1000
 
 
+#: The variables that hold a secret: not to be handed on to a task, which any of its processes may show.
+SECRET_VARIABLES = frozenset(PREFIX + f.name.upper() for f in fields(Settings) if f.metadata["secret"])
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One setting as `cdktr config list` shows it; a secret's values are masked."""

@@ -26,8 +26,8 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         *("arrivals", "rate", "signing", "systemd"),
     ),
     "2 edges": (
-        *("catalog", "journal", "lock", "process", "recent", "datafile", "database", "store", "caller", "client"),
-        *("transport", "proc", "executor", "uv", "components", "spool", "roster", "berth"),
+        *("catalog", "disk", "journal", "lock", "process", "recent", "datafile", "database", "store", "caller"),
+        *("client", "transport", "proc", "executor", "uv", "components", "spool", "roster", "berth"),
     ),
     "3 daemons": (
         *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "listener", "scheduler"),
@@ -53,6 +53,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "protocol": frozenset({"messages"}),
     "pages": frozenset({"protocol"}),
     "frames": frozenset({"messages"}),
+    "journal": frozenset({"disk"}),
     "datafile": frozenset({"lock"}),
     "database": frozenset({"datafile"}),
     "store": frozenset({"database"}),

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import zmq
 
-from cdktr.caller import Caller, Callers
+from cdktr.caller import MOST_IDLE, Caller, Callers
 from cdktr.errors import CdktrError, UnreachableError
 from tests.test_transport import PATIENCE_S, Desk, free_port, until
 
@@ -157,6 +157,18 @@ def test_many_threads_get_each_its_own_answer() -> None:
         assert 1 <= len(callers._idle) <= threads
         callers.close()
         assert callers._idle == []
+
+
+def test_no_more_idle_connections_are_kept_than_are_of_use() -> None:
+    with answering(lambda frames: b"reply") as port, contextlib.closing(Callers("127.0.0.1", port)) as callers:
+        # As when as many threads ask at once.
+        held = [callers._borrow() for _ in range(MOST_IDLE + 4)]
+        assert {each.call(b"hello", PATIENCE_S) for each in held} == {b"reply"}
+        for each in held:
+            callers._give_back(each)
+        assert callers._idle == held[-MOST_IDLE:]
+        assert [each._raw for each in held[:-MOST_IDLE]] == [None] * 4
+        assert callers.call(b"hello", PATIENCE_S) == b"reply"
 
 
 def test_what_is_closed_ends_with_the_last_call_that_was_under_way() -> None:

@@ -121,6 +121,29 @@ def test_the_original_methods_return_results(principal: Principal, script: Scrip
     assert script.asked[-1] == p.QueryLogs("5", "0", "w", "", "true")
 
 
+def test_a_result_is_true_when_it_is_a_success() -> None:
+    assert Result(True)
+    assert not Result(False, "No.", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "said"),
+    [
+        (None, 5561, "The host of a principal is None; expected a host, or several with commas"),
+        (b"localhost", 5561, "The host of a principal is b'localhost'; expected a host"),
+        ("local host", 5561, "'local host' does not say where a principal is; expected a host"),
+        ("", 5561, "'' does not say where a principal is; expected a host"),
+        ("localhost", "x", "The port of a principal is 'x'; expected a port number from 0 to 65535"),
+        ("localhost", "5561", "The port of a principal is '5561'; expected a port number"),
+        ("localhost", None, "The port of a principal is None; expected a port number"),
+        ("localhost", 65536, "The port of a principal is 65536; expected a port number"),
+    ],
+)
+def test_what_is_no_address_is_told_at_once(host: Any, port: Any, said: str) -> None:
+    with pytest.raises(errors.SettingError, match=said):
+        Principal(host, port)
+
+
 def test_pages_go_on_until_one_is_not_full(principal: Principal, script: Script) -> None:
     script.answers = [page(1, 2), page(5), page(9, full=False)]
     assert sequences(principal.pages(p.ListLogs(limit=2, level="INFO"))) == [[1, 2], [5], [9]]

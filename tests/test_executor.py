@@ -5,12 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from cdktr import executor as executor_module
 from cdktr.executor import CannotStart, Command, Executor, Exited, base_environment
+from cdktr.settings import Settings
 from cdktr.text import CUT_MARK
 
 LIMIT = 65536
@@ -202,6 +204,12 @@ def test_nothing_of_the_loader_reaches_a_task() -> None:
     del frozen["LD_LIBRARY_PATH_ORIG"]
     assert base_environment(frozen) == {"A": "1"}
     assert base_environment({"LD_LIBRARY_PATH": "/own"}) == {"LD_LIBRARY_PATH": "/own"}
+
+
+def test_no_secret_reaches_a_task() -> None:
+    secrets = {f"CDKTR_{f.name.upper()}": "a secret of some length" for f in fields(Settings) if f.metadata["secret"]}
+    assert secrets
+    assert base_environment({"A": "1", "CDKTR_LOG_LEVEL": "INFO", **secrets}) == {"A": "1", "CDKTR_LOG_LEVEL": "INFO"}
 
 
 def test_cancelled_while_it_clears_up_it_still_clears_up() -> None:

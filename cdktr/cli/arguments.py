@@ -127,6 +127,17 @@ port = whole(0, 65535, "a port number")
 count = whole(1, 10_000, "a whole number")
 
 
+def address(text: str) -> str:
+    """Reads an address to bind: nothing would be every one that there is."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an address is missing; 0.0.0.0 is every one of this host")
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address") from None
+    return text
+
+
 def seconds(text: str) -> float:
     """Reads a duration."""
     from cdktr.errors import SettingError

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from functools import wraps
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cdktr.cli import Exit
 from cdktr.cli.arguments import nearest
@@ -23,7 +24,15 @@ from cdktr.errors import CdktrError
 from cdktr.listener import EventListener
 from cdktr.process import stop_signals
 
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+log = logging.getLogger(__name__)
+
 Listener = EventListener[Any]
+
+#: Seconds that the processes of a script have for their end.
+STOP_S = 10.0
 
 
 class _NothingToStart(Exception):
@@ -32,7 +41,7 @@ class _NothingToStart(Exception):
 
 def script(arguments: Namespace) -> int:
     """Run a listener of the user's own, as `python SCRIPT.py ARGS…` would, until it ends or is told to stop."""
-    prepare(arguments)
+    prepare(arguments, for_script=True)
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         # What it prints is read while it runs, in the journal of a service too.
         sys.stdout.reconfigure(line_buffering=True)
@@ -42,7 +51,6 @@ def script(arguments: Namespace) -> int:
             signal.signal(number, _end)
     try:
         _run(Path(arguments.script), arguments.arguments)
-        _await_threads()
     except _NothingToStart as error:
         say(f"cdktr: {error}")
         return _left(Exit.ENDED_BADLY)
@@ -68,10 +76,25 @@ def _run(path: Path, arguments: list[str]) -> None:
     main = _as_main(path, arguments)
     started = _note_starts()
     exec(code, main.__dict__)
-    if not started:
+    children = _children()
+    left: list[threading.Thread | BaseProcess] = [] if started else [*_threads(), *children]
+    if left:
+        # One of them may start a listener a little later, or where it cannot be seen from here.
+        told = ", ".join(each.name for each in left)
+        log.info("%s has ended, and what it began goes on (%s); no listener is made beside it", path, told)
+    elif not started:
         listening = _made(path, vars(main)).start_listening()
         if inspect.isawaitable(listening):
             asyncio.run(_awaited(listening))
+    # Here and not at the end of the interpreter, where a signal would be a mess.
+    for thread in _threads():
+        thread.join()
+    for child in _children():
+        child.join()
+    if left and not started and not children:
+        raise _NothingToStart(
+            f"{path} has ended, and started no event listener; let its last line start the one it has"
+        )
 
 
 async def _awaited(listening: Any) -> None:
@@ -150,15 +173,15 @@ def _made(path: Path, names: Mapping[str, Any]) -> Listener:
     return kind()
 
 
-def _others() -> list[threading.Thread]:
+def _threads() -> list[threading.Thread]:
     """The threads that keep a program alive, but for this one."""
     return [each for each in threading.enumerate() if not each.daemon and each is not threading.current_thread()]
 
 
-def _await_threads() -> None:
-    # Here and not at the end of the interpreter, where a signal would be a mess.
-    for each in _others():
-        each.join()
+def _children() -> "list[BaseProcess]":
+    """The processes that a script has made by `multiprocessing`, and that keep it alive."""
+    loaded = sys.modules.get("multiprocessing")
+    return [] if loaded is None else [each for each in loaded.active_children() if not each.daemon]
 
 
 def _code_of(end: SystemExit) -> int:
@@ -170,8 +193,13 @@ def _code_of(end: SystemExit) -> int:
 
 
 def _left(code: int) -> int:
-    """The exit code again, unless threads that the script left behind would keep it alive: then it ends here."""
-    if _others():
+    """The exit code again. What the script left running is ended; where that would keep it alive, it ends here."""
+    children = _children()
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.join(STOP_S)
+    if _threads() or _children():
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()

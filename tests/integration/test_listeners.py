@@ -115,7 +115,7 @@ def test_each_version_of_a_file_makes_one_run_across_restarts(ready: Cluster, tm
     (folder / "sub").mkdir(parents=True)
     (folder / "old").write_text("was here before")
     listener = watch(ready, folder, "files", "--recursive")
-    assert "1 file there already" in listener.text
+    assert "What is there already does not count (1 file)" in listener.text
     (folder / "a").write_text("1")
     listener.wait_for("/a: ")
     # Written slowly: each piece comes before the last one has settled.
@@ -344,7 +344,9 @@ def test_a_right_request_makes_a_run_and_a_repeated_one_none(hook: Hook, ready: 
         (400, "other", b"[" * 1500, {}, "The body must be nothing, or a JSON object"),
         (400, "other", b'{"parms": {}}', {}, "The body must be nothing, or a JSON object"),
         (400, "other", b'{"params": {"file": NaN}}', {}, "The body must be nothing, or a JSON object"),
-        (400, "other", b'{"params": {"file": null}}', {}, '"params" must be an object'),
+        (400, "other", b'{"params": {"file": 1e999}}', {}, "The body must be nothing, or a JSON object"),
+        (400, "other", b'{"params": {"file": null}}', {}, "The parameter 'file' is a NoneType; text, numbers"),
+        (400, "other", b'{"params": []}', {}, '"params" must be an object'),
         (400, "other", b'{"key": ""}', {}, '"key" must be'),
         (400, "other", b"", {"Idempotency-Key": "7"}, 'give it in the body, as "key"'),
         (404, "missing", b"", {}, "missing"),
@@ -361,6 +363,7 @@ def test_a_wrong_request(
 
 
 HEAD = b"POST /trigger/other HTTP/1.1\r\nHost: x\r\n"
+SIGNED = HEAD + b"X-Cdktr-Signature: sha256=" + b"0" * 64 + b"\r\n"
 
 
 @pytest.mark.parametrize(
@@ -374,13 +377,14 @@ HEAD = b"POST /trigger/other HTTP/1.1\r\nHost: x\r\n"
         (400, b"GET /health HTTP/1.1\r\nA : b\r\n\r\n"),
         (400, b"GET /health HTTP/1.1\r\nA: b\r\n c\r\n\r\n"),
         (400, b"GET /health HTTP/1.1\r\nA: \0\r\n\r\n"),
-        (400, HEAD + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx"),
-        (400, HEAD + b"Content-Length: +1\r\n\r\nx"),
-        (400, HEAD + b"Content-Length: -1\r\n\r\nx"),
-        (411, HEAD + b"\r\n"),
-        (411, HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"),
-        (413, HEAD + b"Content-Length: 2001\r\n\r\n"),
-        (413, HEAD + b"Content-Length: 999999999999\r\n\r\n" + b"x" * 500_000),
+        (400, SIGNED + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx"),
+        (400, SIGNED + b"Content-Length: +1\r\n\r\nx"),
+        (400, SIGNED + b"Content-Length: -1\r\n\r\nx"),
+        (401, HEAD + b"\r\n"),
+        (411, SIGNED + b"\r\n"),
+        (411, SIGNED + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"),
+        (413, SIGNED + b"Content-Length: 2001\r\n\r\n"),
+        (413, SIGNED + b"Content-Length: 999999999999\r\n\r\n" + b"x" * 500_000),
         (431, HEAD + b"A: b\r\n" * 70 + b"\r\n"),
         (431, HEAD + b"A: " + b"b" * 20_000 + b"\r\n\r\n"),
         (431, b"x" * 20_000),
@@ -506,11 +510,12 @@ def is_served(hook: Hook) -> bool:
 
 def test_who_asks_too_often_is_told_when_to_come_back(ready: Cluster, tmp_path: Path) -> None:
     hook = Hook(ready, tmp_path / "secret", "--rate", "3")
-    statuses = [hook.ask("/trigger/take")[0] for _ in range(3)]
-    status, _, headers = hook.trigger("take")
-    assert statuses == [401] * 3
-    assert status == 429
-    assert 1 <= int(headers["Retry-After"]) <= 20
+    at = time.time()
+    assert [hook.ask("/trigger/take")[0] for _ in range(4)] == [401] * 3 + [429]
+    # What is signed has not been used up by that.
+    answers = [hook.trigger("take", at=at + number) for number in range(4)]
+    assert [status for status, _, _ in answers] == [202] * 3 + [429]
+    assert 1 <= int(answers[-1][2]["Retry-After"]) <= 20
     hook.daemon.stop()
 
 
@@ -518,8 +523,6 @@ def test_who_asks_too_often_is_told_when_to_come_back(ready: Cluster, tmp_path: 
 def test_only_some_workflows_and_the_signature_of_a_forge(ready: Cluster, tmp_path: Path) -> None:
     ready.write("pushed", TAKE)
     hook = Hook(ready, tmp_path / "secret", "--workflow", "pushed", "--github", "--param", "file=fixed")
-    assert hook.trigger("take")[0] == 403
-    assert hook.trigger("missing")[0] == 403
     body = b'{"ref": "refs/heads/main"}'
     value = subprocess.run(
         ["openssl", "dgst", "-sha256", "-hmac", SECRET, "-r"], input=body, capture_output=True, check=True
@@ -531,6 +534,12 @@ def test_only_some_workflows_and_the_signature_of_a_forge(ready: Cluster, tmp_pa
     # The name of the delivery is not signed: another makes it no other event.
     assert hook.ask("/trigger/pushed", body, headers | {"X-GitHub-Delivery": "2"})[0] == 200
     assert hook.ask("/trigger/pushed", body + b" ", headers)[0] == 401
+    assert [hook.ask(f"/trigger/{name}", body, headers)[0] for name in ("take", "missing")] == [403, 403]
+    # One of ours is none here, nor what it covers.
+    assert hook.trigger("pushed")[0] == 401
+    ours = signed("pushed", b"{}")
+    covered = f"{ours['X-Cdktr-Timestamp']}.pushed.{{}}".encode()
+    assert hook.ask("/trigger/pushed", covered, {"X-Hub-Signature-256": ours["X-Cdktr-Signature"]})[0] == 401
     assert taken(ready, "pushed") == ["fixed"]
     hook.daemon.stop()
 
@@ -575,7 +584,8 @@ def listens(port: int) -> bool:
             2,
             "CDKTR_WEBHOOK_SECRET is **** in the environment; expected a text of",
         ),
-        (["--secret-file", "{tmp}/open"], {}, 2, "/open can be read by others, or written; `chmod 600 "),
+        (["--secret-file", "{tmp}/open"], {}, 2, "/open can be used by others than its owner and the readers"),
+        (["--secret-file", "{tmp}/group"], {}, 2, "of its group; `chmod o=,g-w "),
         (["--secret-file", "{tmp}/short"], {}, 2, "/short holds 5 bytes; a secret has at least 16"),
         (["--secret-file", "{tmp}/missing"], {}, 2, "/missing cannot be read: No such file"),
         (["--secret-file", "{tmp}"], {}, 2, " cannot be read: Is a directory"),
@@ -594,13 +604,21 @@ def listens(port: int) -> bool:
             "cannot be had: Cannot assign requested address",
         ),
         (["--secret-file", "{tmp}/good", "--bind", "no such host"], {}, 5, "cannot be had: "),
+        (["--secret-file", "{tmp}/good", "--bind", "\u00e9" * 70], {}, 2, " is no address"),
+        (["--secret-file", "{tmp}/good", "--bind", ""], {}, 2, "an address is missing; 0.0.0.0 is every one"),
+        (["--secret-file", "{tmp}/good", "--bind", " "], {}, 2, "an address is missing; 0.0.0.0 is every one"),
         (["--secret-file", "{tmp}/good", "--rate", "0"], {}, 2, "'0' is not a whole number from 1"),
     ],
 )
 def test_a_webhook_that_cannot_start(
     refused: Refused, tmp_path: Path, arguments: list[str], environment: dict[str, str], code: int, sentence: str
 ) -> None:
-    for name, mode, text in (("open", 0o644, SECRET), ("short", 0o600, "short"), ("good", 0o600, SECRET)):
+    for name, mode, text in (
+        ("open", 0o644, SECRET),
+        ("group", 0o660, SECRET),
+        ("short", 0o600, "short"),
+        ("good", 0o600, SECRET),
+    ):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(mode)
     with socket.create_server(("127.0.0.1", 0)) as busy:
