@@ -93,7 +93,10 @@ def test_schedules(fields: str, expression: str) -> None:
     ("fields", "why"),
     [
         ("@reboot", "@reboot: cdktr has no such schedule"),
-        ("@Daily", "cron knows no '@Daily'; it has @annually"),
+        ("@Daily", "cron knows no '@Daily'; did you mean @daily?"),
+        ("@weely", "cron knows no '@weely'; did you mean @weekly?"),
+        ("@rebot", "cron knows no '@rebot'; did you mean @reboot?"),
+        ("@never", "cron knows no '@never'; it has @annually"),
         ("5/20 * * * *", "in the minute field '5/20', cron does not know '5/20'; expected 0 to 59"),
         ("60 * * * *", "60 is out of range"),
         ("* * * * Monday", "did you mean MON?"),
@@ -295,20 +298,33 @@ def test_variables(line: str, name: str, value: str) -> None:
     assert task_of(one(f"{line}\n* * * * * true")).env[name] == value
 
 
-@pytest.mark.parametrize("line", ['A="x" y', 'A="x', "export A=b", "A B=c", "=b", "nonsense", "5 * * * *", "* * * *"])
+@pytest.mark.parametrize("line", ['A="x" y', 'A="x', "export A=b", "A B=c", "=b", "nonsense", "* * * *", "a b c d e"])
 def test_what_is_neither_a_variable_nor_an_entry(line: str) -> None:
     text = f"\n{line}\n"
     assert read(text)[0] == []
-    assert lost(text) == [f"2: is neither a variable nor an entry, and is not carried over: {line}"]
+    assert lost(text) == [f"2: this line is neither a variable nor an entry, and is not carried over: {line}"]
+
+
+@pytest.mark.parametrize("line", ["5 * * * *", "@daily", "@reboot"])
+def test_an_entry_without_a_command(line: str) -> None:
+    assert lost(f"{line}  \n") == [f"1: the command is missing after `{line}`, so there is nothing to carry over"]
+    [missing] = lost(line, SYSTEM)
+    assert missing.startswith(f"1: the user and the command are missing after `{line}`")
+    assert lost(f"{line} root", SYSTEM)[0].startswith(f"1: the command is missing after `{line} root`")
+
+
+def test_a_line_that_is_too_long_to_show_is_cut() -> None:
+    assert len(lost("x" * 5000)[0]) < 200
 
 
 def test_a_variable_holds_for_the_entries_after_it() -> None:
     jobs, remarks = read("@daily a\nA=1\n@daily b\nA=2\nPATH=/x\n@daily c\n")
     assert [dict(job.env) for job in jobs] == [
-        {"PATH": "/usr/bin:/bin"},
-        {"PATH": "/usr/bin:/bin", "A": "1"},
-        {"A": "2", "PATH": "/x"},
+        {"PATH": "/usr/bin:/bin", "SHELL": "/bin/sh"},
+        {"PATH": "/usr/bin:/bin", "SHELL": "/bin/sh", "A": "1"},
+        {"A": "2", "PATH": "/x", "SHELL": "/bin/sh"},
     ]
+    assert one("SHELL=/bin/bash\n@daily a").env["SHELL"] == "/bin/bash"
     assert remarks == []
 
 
@@ -325,14 +341,14 @@ def test_home_is_where_a_job_starts() -> None:
 def test_variables_that_are_for_cron() -> None:
     text = "MAILTO=ann\nLOGNAME=x\nMAILTO=bob\nRANDOM_DELAY=45\n@daily a\n@daily mail $MAILTO\n"
     jobs, _ = read(text)
-    assert [sorted(job.env) for job in jobs] == [["PATH"], ["MAILTO", "PATH"]]
+    assert [sorted(job.env) for job in jobs] == [["PATH", "SHELL"], ["MAILTO", "PATH", "SHELL"]]
     assert [message.partition(":")[2].partition(":")[0] for message in lost(text)] == [" MAILTO=ann", " RANDOM_DELAY"]
     assert lost('MAILTO=""\nMAILTO=\nRANDOM_DELAY=\n@daily a') == []
 
 
 def test_names_that_no_task_can_have() -> None:
     text = "CDKTR_X=1\nA-B=2\nC=3\n@daily a"
-    assert sorted(one(text).env) == ["C", "PATH"]
+    assert sorted(one(text).env) == ["C", "PATH", "SHELL"]
     assert [message[:2] for message in lost(text)] == ["1:", "2:"]
 
 
@@ -428,7 +444,8 @@ def test_a_column_of_users() -> None:
     messages = lost(text, SYSTEM)
     assert "2: cron runs it as www-data, as line 3 too; here it will run as the agent's user" in messages[0]
     assert [message.partition(",")[0] for message in messages[3:]] == [
-        f"{n}: is neither a variable nor an entry with a user" for n in (5, 6)
+        "5: the user and the command are missing after `@daily`",
+        "6: the command is missing after `@daily root`",
     ]
     assert notes("@daily root a\n") == ["0: seems to name a user before each command; if so, import it with --system"]
     assert notes("@daily root a\n@daily b\n") == notes(text, SYSTEM) == []
@@ -447,7 +464,7 @@ def test_bytes_of_all_kinds() -> None:
     jobs, _ = read(text)
     assert [job.argv[-1] for job in jobs] == ["a", "b", "nul\0", "c"]
     assert jobs[1].description == ("caf�",)
-    assert [message[:20] for message in lost(text)] == ["4: is not UTF-8 text", "5: is not UTF-8 text"]
+    assert [message[:21] for message in lost(text)] == ["4: this line is not U", "5: this line is not U"]
     files, remarks = plan(jobs, {})
     assert [file.stem for file in files] == ["a", "b", "c"]
     assert "as no workflow can hold it: an item of 'args' holds the control character" in remarks[0].message
@@ -468,6 +485,7 @@ def test_a_file_reads_well() -> None:
         "timezone: Europe/Berlin\n"
         "env:\n"
         '  PATH: "/usr/bin:/bin"\n'
+        '  SHELL: "/bin/sh"\n'
         "tasks:\n"
         "  backup:\n"
         '    name: "Nightly backup"\n'

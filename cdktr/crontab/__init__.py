@@ -18,6 +18,9 @@ __all__ = ["Job", "Remark", "Source", "read_crontab"]
 DEFAULT_SHELL = "/bin/sh"
 DEFAULT_PATH = "/usr/bin:/bin"
 
+#: Characters of a line that are shown.
+MAX_SHOWN = 100
+
 #: Shells that have the here-documents and the `case` of sh.
 _LIKE_SH = re.compile(r"(.*/)?(sh|[bd]?ash|m?ksh(93)?|zsh)")
 
@@ -169,7 +172,7 @@ class _Reader:
         try:
             text = line.decode()
         except UnicodeDecodeError:
-            self.lose(number, "is not UTF-8 text, and is not carried over; `iconv -t UTF-8` makes it so")
+            self.lose(number, "this line is not UTF-8 text, and is not carried over; `iconv -t UTF-8` makes it so")
             return
         if variable := _VARIABLE.fullmatch(text):
             name, value = ("".join(one or "" for one in variable.groups()[i : i + 3]) for i in (0, 3))
@@ -224,8 +227,7 @@ class _Reader:
             split = _WITH_USER.fullmatch(rest)
             user, rest = (split[1], split[2] or "") if split else (user, "")
         if match is None or not rest:
-            what = "a variable nor an entry" + (" with a user" if self.source.has_users else "")
-            self.lose(number, f"is neither {what}, and is not carried over: {plain(text)}")
+            self.lose(number, _not_an_entry(text, self.source.has_users))
             return
         zone = self._env.get("CRON_TZ") or self.source.timezone
         found = self._times(number, match[1], zone)
@@ -273,7 +275,7 @@ class _Reader:
         return found
 
     def _env_of(self, command: str) -> dict[str, str]:
-        env = {"PATH": DEFAULT_PATH, **self._env}
+        env = {"PATH": DEFAULT_PATH, "SHELL": DEFAULT_SHELL, **self._env}
         return {name: value for name, value in env.items() if name not in _FOR_CRON or name in command}
 
     def _folder(self, number: int, user: str) -> str | None:
@@ -283,6 +285,17 @@ class _Reader:
         if home is None:
             self.lose(number, f"the home folder of {user} is not known here; set the task's `working_directory`")
         return home
+
+
+def _not_an_entry(text: str, has_users: bool) -> str:
+    """What is wrong with a line that is neither a variable nor an entry."""
+    shown = plain(text)
+    shown = shown if len(shown) <= MAX_SHOWN else shown[: MAX_SHOWN - 1] + "…"
+    if not _is_entry(f"{text.rstrip()} x"):
+        return f"this line is neither a variable nor an entry, and is not carried over: {shown}"
+    is_without_user = has_users and not _is_entry(text)
+    missing = "the user and the command are" if is_without_user else "the command is"
+    return f"{missing} missing after `{shown}`, so there is nothing to carry over"
 
 
 def _lines(numbers: list[int]) -> str:

@@ -46,7 +46,7 @@ def plan(jobs: Iterable[Job], there: Mapping[str, str]) -> tuple[list[File], lis
         try:
             files.append(File(job, stem, workflow_text(job, stem), texts.get(stem)))
         except WorkflowProblems as error:
-            message = f"is not carried over, as no workflow can hold it: {error.problems[0].message}"
+            message = f"this entry is not carried over, as no workflow can hold it: {error.problems[0].message}"
             remarks.append(Remark(job.origin, job.line, message, is_lost=True))
     return files, remarks
 

@@ -27,7 +27,7 @@ GREETING = "  good morning "
 # Nightly backup of the shop
 # keeps seven days
 30 2 * * mon-fri  /usr/local/bin/backup.sh --full > /dev/null 2>&1
-*/15 * * * *      cat > input && echo "$GREETING|$PATH|$HOME|$(pwd)|$0|9\\%" && tr a-z A-Z < input%dear all,%5\\% more
+*/15 * * * *      cat > input && echo "$GREETING|$PATH|$HOME|$(pwd)|$0|$SHELL|9\\%" && tr a-z A-Z < input%dear all,%5\\% more
 #0 5 * * * /usr/local/bin/old
 @reboot           /usr/local/bin/warm-up
 @weekly           echo '${{{{ github }}}}' | tee out
@@ -99,7 +99,7 @@ def test_from_ones_own_crontab_to_runs(host: Host, new_cluster: NewCluster) -> N
     }
     assert told["cron.backup"]["description"] == "Nightly backup of the shop\nkeeps seven days"
     assert said(cluster, "cron.cat") == [
-        f"  good morning |/usr/local/bin:/usr/bin:/bin|{home}|{home}|/bin/sh|9%",
+        f"  good morning |/usr/local/bin:/usr/bin:/bin|{home}|{home}|/bin/sh|/bin/sh|9%",
         "DEAR ALL,",
         "5% MORE",
     ]
