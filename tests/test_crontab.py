@@ -459,15 +459,28 @@ def test_what_is_no_crontab() -> None:
     assert read("5 4 sun * * a")[0][0].cron is None
 
 
+def test_what_is_no_text() -> None:
+    """A program, a file after a power cut, text of another encoding: one sentence, however many lines it has."""
+    for data in (b"\x7fELF\n" + b"@daily a\0\n" * 500, b"@daily a\n\0\0\0\0", b"\x80\x81\xff x\n" * 500):
+        jobs, remarks = read(data)
+        assert jobs == []
+        [remark] = remarks
+        assert str(remark).startswith("the crontab of ann is no text in UTF-8, and was not read: ")
+        assert remark.is_lost
+    assert "NUL in line 3" in lost(b"a\nb\nc\0")[0]
+
+
 def test_bytes_of_all_kinds() -> None:
-    text = b"\xef\xbb\xbf@daily a\r\n# caf\xe9\n@daily b\n@daily caf\xe9\nA=\xe9\n@daily nul\0\n@daily c"
+    text = b"\xef\xbb\xbf@daily a\r\n# caf\xe9\n@daily b\n@daily caf\xe9\nA=\xe9\n@daily bell\x07\n@daily c"
     jobs, _ = read(text)
-    assert [job.argv[-1] for job in jobs] == ["a", "b", "nul\0", "c"]
+    assert [job.argv[-1] for job in jobs] == ["a", "b", "bell\x07", "c"]
     assert jobs[1].description == ("caf�",)
     assert [message[:21] for message in lost(text)] == ["4: this line is not U", "5: this line is not U"]
     files, remarks = plan(jobs, {})
-    assert [file.stem for file in files] == ["a", "b", "c"]
-    assert "as no workflow can hold it: an item of 'args' holds the control character" in remarks[0].message
+    assert [file.stem for file in files] == ["a", "b", "bell", "c"]
+    assert remarks == []
+    [remark] = plan([one("SHELL=\n@daily a")], {})[1]
+    assert remark.message.startswith("this entry is not carried over, as no workflow can hold it: ")
 
 
 def test_what_is_left_running_is_told() -> None:
@@ -536,7 +549,7 @@ LINE = st.one_of(
         TEXT,
     ),
     TEXT.map(lambda text: f"# {text}".encode()),
-    st.binary(max_size=40),
+    st.binary(max_size=40).map(lambda data: data.replace(b"\0", b"\1")),
 )
 
 

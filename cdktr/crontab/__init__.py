@@ -21,6 +21,9 @@ DEFAULT_PATH = "/usr/bin:/bin"
 #: Characters of a line that are shown.
 MAX_SHOWN = 100
 
+#: One in as many characters of a text may not be UTF-8.
+MAX_NO_TEXT = 3
+
 #: Shells that have the here-documents and the `case` of sh.
 _LIKE_SH = re.compile(r"(.*/)?(sh|[bd]?ash|m?ksh(93)?|zsh)")
 
@@ -106,6 +109,9 @@ def read_crontab(data: bytes, source: Source) -> tuple[list[Job], list[Remark]]:
     if data.startswith(b"#!"):
         reader.lose(0, "is a script and no crontab; call it from a workflow: cmd: run-parts, args: [its folder]")
         return [], reader.remarks
+    if why := _why_no_text(data):
+        reader.lose(0, f"is no text in UTF-8, and was not read: {why}")
+        return [], reader.remarks
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if any(line.endswith(b"\r") for line in lines):
         reader.note(0, "has line ends of Windows, which were left out")
@@ -118,6 +124,17 @@ def read_crontab(data: bytes, source: Source) -> tuple[list[Job], list[Remark]]:
         reader.read(number, text)
     reader.close()
     return reader.jobs, sorted(reader.remarks, key=lambda remark: remark.line)
+
+
+def _why_no_text(data: bytes) -> str:
+    """Empty for text, in which there may be lines that are none."""
+    before, nul, _ = data.partition(b"\0")
+    if nul:
+        line = before.count(b"\n") + 1
+        return f"NUL in line {line}"
+    text = data.decode(errors="replace")
+    is_other = text.count("\ufffd") * MAX_NO_TEXT > len(text)
+    return "much of it is something else; `iconv -t UTF-8` reads other encodings" if is_other else ""
 
 
 def _is_anacrontab(origin: str, lines: list[bytes]) -> bool:

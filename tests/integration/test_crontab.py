@@ -27,7 +27,7 @@ GREETING = "  good morning "
 # Nightly backup of the shop
 # keeps seven days
 30 2 * * mon-fri  /usr/local/bin/backup.sh --full > /dev/null 2>&1
-*/15 * * * *      cat > input && echo "$GREETING|$PATH|$HOME|$(pwd)|$0|$SHELL|9\\%" && tr a-z A-Z < input%dear all,%5\\% more
+*/15 * * * * cat > input && echo "$GREETING|$PATH|$HOME|$(pwd)|$0|$SHELL|9\\%"; tr a-z A-Z < input%dear all,%5\\% more
 #0 5 * * * /usr/local/bin/old
 @reboot           /usr/local/bin/warm-up
 @weekly           echo '${{{{ github }}}}' | tee out
