@@ -16,7 +16,7 @@ from cdktr.catalog import validate_paths
 from cdktr.cli import imports, main
 from cdktr.cli.imports import host_zone
 from cdktr.cron import Schedule
-from cdktr.crontab import Job, Remark, Source, read_crontab
+from cdktr.crontab import Job, Kind, Remark, Source, read_crontab
 from cdktr.crontab.fields import times
 from cdktr.crontab.names import MAX_NAME, description_of, id_of, name_of
 from cdktr.crontab.written import plan, workflow_text
@@ -38,12 +38,20 @@ def one(text: str | bytes, source: Source = ANN) -> Job:
     return job
 
 
+def told(kind: Kind, text: str | bytes, source: Source) -> list[str]:
+    return [f"{remark.line}: {remark.message}" for remark in read(text, source)[1] if remark.kind == kind]
+
+
 def lost(text: str | bytes, source: Source = ANN) -> list[str]:
-    return [f"{remark.line}: {remark.message}" for remark in read(text, source)[1] if remark.is_lost]
+    return told(Kind.LOST, text, source)
+
+
+def differs(text: str | bytes, source: Source = ANN) -> list[str]:
+    return told(Kind.DIFFERS, text, source)
 
 
 def notes(text: str | bytes, source: Source = ANN) -> list[str]:
-    return [f"{remark.line}: {remark.message}" for remark in read(text, source)[1] if not remark.is_lost]
+    return told(Kind.NOTE, text, source)
 
 
 def task_of(job: Job) -> Task:
@@ -333,7 +341,8 @@ def test_home_is_where_a_job_starts() -> None:
     assert [job.working_directory for job in jobs] == ["/home/ann", "/srv/it"]
     assert jobs[1].env["HOME"] == "/srv/it"
     assert remarks == []
-    assert lost("@daily a", replace(ANN, user="x")) == [
+    assert lost("@daily a", replace(ANN, user="x")) == []
+    assert differs("@daily a", replace(ANN, user="x")) == [
         "1: the home folder of x is not known here; set the task's `working_directory`"
     ]
 
@@ -342,14 +351,20 @@ def test_variables_that_are_for_cron() -> None:
     text = "MAILTO=ann\nLOGNAME=x\nMAILTO=bob\nRANDOM_DELAY=45\n@daily a\n@daily mail $MAILTO\n"
     jobs, _ = read(text)
     assert [sorted(job.env) for job in jobs] == [["PATH", "SHELL"], ["MAILTO", "PATH", "SHELL"]]
-    assert [message.partition(":")[2].partition(":")[0] for message in lost(text)] == [" MAILTO=ann", " RANDOM_DELAY"]
-    assert lost('MAILTO=""\nMAILTO=\nRANDOM_DELAY=\n@daily a') == []
+    assert [message.partition(":")[2].partition(":")[0] for message in differs(text)] == [
+        " MAILTO=ann",
+        " RANDOM_DELAY",
+    ]
+    assert "the task `tell` in docs/from-cron.md mails when a job fails" in differs(text)[0]
+    assert read('MAILTO=""\nMAILTO=\nRANDOM_DELAY=\n@daily a')[1] == []
+    assert lost(text) == []
 
 
 def test_names_that_no_task_can_have() -> None:
     text = "CDKTR_X=1\nA-B=2\nC=3\n@daily a"
     assert sorted(one(text).env) == ["C", "PATH", "SHELL"]
-    assert [message[:2] for message in lost(text)] == ["1:", "2:"]
+    assert [message[:2] for message in differs(text)] == ["1:", "2:"]
+    assert lost(text) == []
 
 
 def test_zones() -> None:
@@ -441,14 +456,15 @@ def test_a_column_of_users() -> None:
     jobs, _ = read(text, SYSTEM)
     assert [job.argv[-1] for job in jobs] == ["cd / && run", "echo a", "b", "c"]
     assert [job.working_directory for job in jobs] == ["/root", "/var/www", "/var/www", None]
-    messages = lost(text, SYSTEM)
-    assert "2: cron runs it as www-data, as line 3 too; here it will run as the agent's user" in messages[0]
-    assert [message.partition(",")[0] for message in messages[3:]] == [
+    others = differs(text, SYSTEM)
+    assert "2: cron runs it as www-data, as line 3 too; here it will run as the agent's user" in others[0]
+    assert [message[:8] for message in others[1:]] == ["4: the h", "4: cron "]
+    assert [message.partition(",")[0] for message in lost(text, SYSTEM)] == [
         "5: the user and the command are missing after `@daily`",
         "6: the command is missing after `@daily root`",
     ]
-    assert notes("@daily root a\n") == ["0: seems to name a user before each command; if so, import it with --system"]
-    assert notes("@daily root a\n@daily b\n") == notes(text, SYSTEM) == []
+    assert differs("@daily root a\n") == ["0: seems to name a user before each command; if so, import it with --system"]
+    assert differs("@daily root a\n@daily b\n") == notes(text, SYSTEM) == []
 
 
 def test_what_is_no_crontab() -> None:
@@ -466,7 +482,7 @@ def test_what_is_no_text() -> None:
         assert jobs == []
         [remark] = remarks
         assert str(remark).startswith("the crontab of ann is no text in UTF-8, and was not read: ")
-        assert remark.is_lost
+        assert remark.kind == Kind.LOST
     assert "NUL in line 3" in lost(b"a\nb\nc\0")[0]
 
 
@@ -484,8 +500,8 @@ def test_bytes_of_all_kinds() -> None:
 
 
 def test_what_is_left_running_is_told() -> None:
-    assert "leaves a process running" in lost("@daily server &  ")[0]
-    assert lost("@daily a && b\n@daily a \\&\n@daily a >& b\n") == []
+    assert "leaves a process running" in differs("@daily server &  ")[0]
+    assert differs("@daily a && b\n@daily a \\&\n@daily a >& b\n") == []
 
 
 def test_a_file_reads_well() -> None:
@@ -614,8 +630,8 @@ def test_a_host_that_does_not_say_its_zone(
     monkeypatch.setattr(imports, "host_zone", lambda: None)
     (tmp_path / "table").write_text("0 2 * * * a\n")
     words = ["import", "crontab", str(tmp_path / "table"), "--into", str(tmp_path / "made")]
-    assert main(words) == 1
-    assert "this host does not say in which zone it is, so schedules are in UTC" in capsys.readouterr().out
+    assert main(words) == 0
+    assert "Differs:\n  this host does not say in which zone it is, so schedules are in UTC" in capsys.readouterr().out
     assert "timezone: UTC\n" in (tmp_path / "made" / "a.yml").read_text().replace('"', "")
     assert main([*words[:-1], str(tmp_path / "again"), "--timezone", "Asia/Tokyo"]) == 0
     assert "Schedules are in Asia/Tokyo.\n" in capsys.readouterr().out

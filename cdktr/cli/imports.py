@@ -14,7 +14,7 @@ from cdktr.catalog import SUFFIXES
 from cdktr.cli import Exit
 from cdktr.cli.common import say, settings_of, show, show_json, write_new
 from cdktr.cron import Schedule
-from cdktr.crontab import Job, Remark, Source, read_crontab
+from cdktr.crontab import Job, Kind, Remark, Source, read_crontab
 from cdktr.crontab.written import File, plan
 from cdktr.errors import DefinitionError, SettingError, StartError
 from cdktr.text import plural, table
@@ -28,6 +28,11 @@ DEBIAN = Path("/etc/debian_version")
 #: Files in it are named for the users whose they are.
 SPOOL = Path("/var/spool/cron")
 
+HEADINGS = {Kind.LOST: "Not carried over:", Kind.DIFFERS: "Differs:", Kind.NOTE: "To know:"}
+
+#: Remarks of a kind that are shown.
+MAX_TOLD = 20
+
 
 def crontab(arguments: Namespace) -> int:
     """Make workflow files of the entries of crontabs. What is there already stays as it is."""
@@ -39,14 +44,14 @@ def crontab(arguments: Namespace) -> int:
     whose = "" if arguments.timezone or zone is None else ", as this host is; --timezone gives another"
     if zone is None:
         zone, away = "UTC", "does not say in which zone it is, so schedules are in UTC; --timezone gives another"
-        remarks.append(Remark("this host", 0, away, is_lost=True))
+        remarks.append(Remark("this host", 0, away, Kind.DIFFERS))
     _check(zone)
     for source, data in _sources(arguments, zone):
         if source.has_users and arguments.system is None:
             users = "is read with a user before each command, as it is in /etc; --no-system reads it without"
             remarks.append(Remark(source.origin, 0, users))
-        if isinstance(data, str):
-            remarks.append(Remark(source.origin, 0, data, is_lost=True))
+        if isinstance(data, Remark):
+            remarks.append(data)
             continue
         more_jobs, more_remarks = read_crontab(data, source)
         jobs += more_jobs
@@ -61,17 +66,20 @@ def crontab(arguments: Namespace) -> int:
         if arguments.dry_run:
             _show_texts(into, files)
         _tell(into, workflows, f"Schedules are in {zone}{whose}.", files, remarks, arguments.dry_run)
-    return Exit.ENDED_BADLY if not files or any(remark.is_lost for remark in remarks) else Exit.DONE
+    return Exit.ENDED_BADLY if not files or any(remark.kind == Kind.LOST for remark in remarks) else Exit.DONE
 
 
 # What is read
 
 
-def _sources(arguments: Namespace, zone: str) -> Iterator[tuple[Source, bytes | str]]:
-    """Every crontab that is asked for, or a sentence on why it cannot be read."""
+def _sources(arguments: Namespace, zone: str) -> Iterator[tuple[Source, bytes | Remark]]:
+    """Every crontab that is asked for, or why it was not read."""
     name = arguments.file
     if name is None:
-        yield Source(f"the crontab of {_me()}", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home), _own()
+        yield (
+            Source(f"the crontab of {_me()}", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home),
+            _own(f"the crontab of {_me()}"),
+        )
         return
     if name == "-":
         yield Source("standard input", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home), _input()
@@ -84,14 +92,15 @@ def _sources(arguments: Namespace, zone: str) -> Iterator[tuple[Source, bytes | 
             continue
         source = _source(path, zone, arguments.system)
         if path != given and not _READ_BY_CRON.fullmatch(path.name):
-            yield source, "was passed over, as cron does with such a name; name the file itself to import it"
+            passed = "was passed over, as cron does with such a name; name the file itself to import it"
+            yield source, Remark(source.origin, 0, passed)
             continue
         try:
             yield source, path.read_bytes()
         except OSError as error:
             if path == given:
                 raise
-            yield source, f"cannot be read: {error.strerror}"
+            yield source, _unreadable(source.origin, error.strerror)
 
 
 def _source(path: Path, zone: str, has_users: bool | None) -> Source:
@@ -101,7 +110,7 @@ def _source(path: Path, zone: str, has_users: bool | None) -> Source:
     return Source(str(whole), user, zone, in_etc if has_users is None else has_users, DEBIAN.exists(), _home)
 
 
-def _own() -> bytes | str:
+def _own(origin: str) -> bytes | Remark:
     try:
         done = subprocess.run(["crontab", "-l"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except OSError as error:
@@ -109,7 +118,11 @@ def _own() -> bytes | str:
             f"Cannot run `crontab -l`: {error.strerror}; name a file, as in `cdktr import crontab /etc/crontab`"
         ) from error
     said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
-    return f"cannot be read: {said}" if done.returncode else done.stdout
+    return _unreadable(origin, said) if done.returncode else done.stdout
+
+
+def _unreadable(origin: str, why: str | None) -> Remark:
+    return Remark(origin, 0, f"cannot be read: {why}", Kind.LOST)
 
 
 def _input() -> bytes:
@@ -218,9 +231,10 @@ def _tell(
         parts.append([f"There already in {into}, and left as {'they are' if old[1:] else 'it is'}:", *names])
     if not new:
         parts.append(["Nothing was changed." if old else "There is no entry to import. Nothing was changed."])
-    for heading, is_lost in (("Not carried over:", True), ("To know:", False)):
-        if told := [remark for remark in remarks if remark.is_lost == is_lost]:
-            parts.append([heading, *(f"  {remark}" for remark in told)])
+    for kind, heading in HEADINGS.items():
+        if told := [remark for remark in remarks if remark.kind == kind]:
+            more = [f"  and {len(told) - MAX_TOLD} more; --json tells all"] if len(told) > MAX_TOLD else []
+            parts.append([heading, *(f"  {remark}" for remark in told[:MAX_TOLD]), *more])
     if new and not is_dry:
         both = "and take the entries out of the crontab, or both will run them."
         parts.append(["Next:", f"  cdktr validate {into}", f"  {both}"])
@@ -263,7 +277,6 @@ def _facts(
             for file in files
         ],
         "remarks": [
-            {"origin": each.origin, "line": each.line, "message": each.message, "is_lost": each.is_lost}
-            for each in remarks
+            {"origin": each.origin, "line": each.line, "message": each.message, "kind": each.kind} for each in remarks
         ],
     }

@@ -7,12 +7,13 @@ holds for the entries after it, or an entry; what is neither is told, as all els
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from cdktr.crontab.fields import Times, day_names, day_test, times
 from cdktr.crontab.names import description_of, id_of, name_of, plain
 from cdktr.errors import DefinitionError
 
-__all__ = ["Job", "Remark", "Source", "read_crontab"]
+__all__ = ["Job", "Kind", "Remark", "Source", "read_crontab"]
 
 #: What cron gives to jobs whose crontab does not say otherwise.
 DEFAULT_SHELL = "/bin/sh"
@@ -70,6 +71,16 @@ class Source:
     home: Callable[[str], str | None] = lambda _: None
 
 
+class Kind(StrEnum):
+    """What a remark is worth."""
+
+    #: An entry, or its schedule, is in no workflow.
+    LOST = "lost"
+    #: A workflow does otherwise than cron did.
+    DIFFERS = "differs"
+    NOTE = "note"
+
+
 @dataclass(frozen=True, slots=True)
 class Remark:
     """Something to know about a crontab. Line 0 stands for all of it."""
@@ -77,8 +88,7 @@ class Remark:
     origin: str
     line: int
     message: str
-    #: The workflows lack something that the crontab has.
-    is_lost: bool = False
+    kind: Kind = Kind.NOTE
 
     def __str__(self) -> str:
         return f"{self.origin}:{self.line}: {self.message}" if self.line else f"{self.origin} {self.message}"
@@ -174,8 +184,11 @@ class _Reader:
     def note(self, line: int, message: str) -> None:
         self.remarks.append(Remark(self.source.origin, line, message))
 
+    def differ(self, line: int, message: str) -> None:
+        self.remarks.append(Remark(self.source.origin, line, message, Kind.DIFFERS))
+
     def lose(self, line: int, message: str) -> None:
-        self.remarks.append(Remark(self.source.origin, line, message, is_lost=True))
+        self.remarks.append(Remark(self.source.origin, line, message, Kind.LOST))
 
     def read(self, number: int, line: bytes) -> None:
         """One line of the crontab."""
@@ -204,13 +217,13 @@ class _Reader:
         for user, lines in self._others.items():
             what = f"cron runs it as {user}" + (f", as {_lines(lines[1:])} too" if lines[1:] else "")
             how = f"an agent that {user} starts, or `sudo -n -u {user}` in the command, does as cron did"
-            self.lose(lines[0], f"{what}; here it will run as the agent's user: {how}")
+            self.differ(lines[0], f"{what}; here it will run as the agent's user: {how}")
         if (
             self._first
             and not self.source.has_users
             and all(self.source.home(word) is not None for word in self._first)
         ):
-            self.note(0, "seems to name a user before each command; if so, import it with --system")
+            self.differ(0, "seems to name a user before each command; if so, import it with --system")
 
     def _read_comment(self, number: int, text: str) -> None:
         if _is_entry(text):
@@ -221,7 +234,7 @@ class _Reader:
 
     def _read_variable(self, number: int, name: str, value: str) -> None:
         if not _NAME.fullmatch(name) or name.startswith("CDKTR_"):
-            self.lose(number, f"the variable {plain(name)!r} is not carried over: no task can have one of that name")
+            self.differ(number, f"the variable {plain(name)!r} is not carried over: no task can have one of that name")
             return
         if name != _NEVER:
             self._env[name] = value
@@ -230,10 +243,10 @@ class _Reader:
         self._said.add(name)
         if name == "MAILTO":
             history = "what a run prints is in its history, `cdktr logs query` shows it"
-            more = "a task with `run_if: any_failed` can tell somebody"
-            self.lose(number, f"MAILTO={plain(value)}: no mail is sent; {history}, and {more}")
+            more = "the task `tell` in docs/from-cron.md mails when a job fails"
+            self.differ(number, f"MAILTO={plain(value)}: no mail is sent; {history}, and {more}")
         elif name == "RANDOM_DELAY":
-            self.lose(number, "RANDOM_DELAY: runs begin at their minute; `sleep` in a command delays it")
+            self.differ(number, "RANDOM_DELAY: runs begin at their minute; `sleep` in a command delays it")
         elif name == "TZ":
             self.note(number, "TZ is for the commands alone, as cron has it; --timezone is for the schedules")
 
@@ -254,7 +267,7 @@ class _Reader:
             self.note(number, f"Debian's cron makes one backslash of two, others leave both; here there are {made} now")
         self._first.add(command.split()[0] if command.split() else "")
         if _BACKGROUND.search(command):
-            self.lose(number, "leaves a process running with `&`; cdktr ends that with the task: take the `&` away")
+            self.differ(number, "leaves a process running with `&`; cdktr ends that with the task: take the `&` away")
         shell = self._env.get("SHELL", DEFAULT_SHELL)
         before = [day_test(found.weekdays, zone)] if found and found.weekdays is not None else []
         self.jobs.append(
@@ -300,7 +313,7 @@ class _Reader:
             self._others.setdefault(user, []).append(number)
         home = self._env.get("HOME") or self.source.home(user)
         if home is None:
-            self.lose(number, f"the home folder of {user} is not known here; set the task's `working_directory`")
+            self.differ(number, f"the home folder of {user} is not known here; set the task's `working_directory`")
         return home
 
 

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, count
 
-from cdktr.crontab import Job, Remark
+from cdktr.crontab import Job, Kind, Remark
 from cdktr.parse import WorkflowProblems, parse_workflow
 
 #: Characters: a longer command is a block of its own.
@@ -47,7 +47,7 @@ def plan(jobs: Iterable[Job], there: Mapping[str, str]) -> tuple[list[File], lis
             files.append(File(job, stem, workflow_text(job, stem), texts.get(stem)))
         except WorkflowProblems as error:
             message = f"this entry is not carried over, as no workflow can hold it: {error.problems[0].message}"
-            remarks.append(Remark(job.origin, job.line, message, is_lost=True))
+            remarks.append(Remark(job.origin, job.line, message, Kind.LOST))
     return files, remarks
 
 

@@ -85,8 +85,9 @@ def test_from_ones_own_crontab_to_runs(host: Host, new_cluster: NewCluster) -> N
     cluster = new_cluster()
     done = host.run("--into", str(cluster.workflows / "cron"), "--timezone", "Europe/Berlin")
     assert (done.returncode, done.stderr[:32]) == (1, "cdktr: the principal reads workf")
-    assert f"the crontab of {getpass.getuser()}:4: MAILTO=ops@example.com: no mail is sent" in done.stdout
-    assert ":14: @reboot: cdktr has no such schedule" in done.stdout
+    origin = f"the crontab of {getpass.getuser()}"
+    assert f"\n\nDiffers:\n  {origin}:4: MAILTO=ops@example.com: no mail is sent" in done.stdout
+    assert f"\n\nNot carried over:\n  {origin}:14: @reboot: cdktr has no such schedule" in done.stdout
     assert cluster.cli("validate").returncode == 0
     cluster.start_principal("--no-scheduler")
     cluster.start_agent()
@@ -166,7 +167,7 @@ def test_for_programs(host: Host) -> None:
         "cron": "@daily",
         "timezone": "UTC",
     }
-    assert [(each["line"], each["is_lost"]) for each in facts["remarks"]] == [(2, True), (3, True)]
+    assert [(each["line"], each["kind"]) for each in facts["remarks"]] == [(2, "lost"), (3, "lost")]
     assert (
         json.loads(host.run("-", "--json", "--into", "workflows/x", stdin="@daily a\n").stdout)["files"][0][
             "workflow_id"
@@ -180,6 +181,25 @@ def test_a_file_is_the_same_by_whatever_path(host: Host) -> None:
     assert host.run("table").returncode == 0
     for again in ("./table", str(host.table)):
         assert host.run(again).stdout.endswith("left as it is:\n  a.yml\n\nNothing was changed.\n")
+
+
+def test_jobs_that_were_made_are_no_failure(host: Host) -> None:
+    """However many remarks there are of a kind, and none of them is hidden from programs."""
+    host.table.write_text("MAILTO=ops\n" + "".join(f"@daily job-{n} &\n" for n in range(30)))
+    done = host.run("--timezone", "UTC")
+    assert done.returncode == 0
+    assert "Not carried over" not in done.stdout
+    told = done.stdout.partition("\nDiffers:\n")[2].split("\n\n")[0].split("\n")
+    assert len(told) == 21
+    assert told[-1] == "  and 11 more; --json tells all"
+    assert len(json.loads(host.run("--json").stdout)["remarks"]) == 31
+
+
+def test_a_program_is_no_crontab(host: Host) -> None:
+    done = host.run(sys.executable)
+    assert done.returncode == 1
+    assert len(done.stdout.split("\n")) < 8
+    assert " is no text in UTF-8, and was not read: NUL in line 1" in done.stdout
 
 
 def test_a_folder_of_crontabs(host: Host) -> None:
