@@ -230,9 +230,7 @@ def test_two_backslashes() -> None:
     """As the two crons were seen to do it: Debian's, and cronie."""
     text = r"* * * * * printf '\%s|' 'a\\b' 'c\\\b' 'e\f' 'g\\\\h' 'c\\\%d'; cat%\\"
     assert output_of(one(text)).decode() == r"a\\b|c\\\b|e\f|g\\\\h|c\\%d|" + "\\\\\n"
-    assert output_of(one(text, replace(ANN, joins_backslashes=True))).decode() == (
-        r"a\b|c\\b|e\f|g\\h|c\%d|" + "\\\\\n"
-    )
+    assert output_of(one(text, replace(ANN, is_debian=True))).decode() == (r"a\b|c\\b|e\f|g\\h|c\%d|" + "\\\\\n")
     assert notes(text)[0].endswith("here there are two now")
     assert notes(r"@daily a\b%\\") == []
 
@@ -375,6 +373,18 @@ def test_zones() -> None:
     assert all(job.env["TZ"] == "Asia/Tokyo" for job in jobs)
     assert ["The timezone 'Nowhere' is not known" in message for message in lost(text)] == [True]
     assert notes(text) == ["1: TZ is for the commands alone, as cron has it; --timezone is for the schedules"]
+
+
+def test_the_cron_of_debian_has_no_zones() -> None:
+    debian = replace(ANN, is_debian=True)
+    text = "CRON_TZ=America/New_York\n0 9 */2 * 1 a\nCRON_TZ=Nowhere\n@daily b\nCRON_TZ=Europe/Berlin\n@daily c\n"
+    jobs, _ = read(text, debian)
+    assert [job.timezone for job in jobs] == ["Europe/Berlin"] * 3
+    assert "TZ=Europe/Berlin date" in jobs[0].argv[-1]
+    assert lost(text, debian) == differs(text, debian) == []
+    advice = "Debian's cron does not heed it, and the schedules are in Europe/Berlin; --timezone gives another"
+    found = [note for note in notes(text, debian) if "CRON_TZ" in note]
+    assert found == [f"1: CRON_TZ=America/New_York: {advice}", f"3: CRON_TZ=Nowhere: {advice}"]
 
 
 # Comments, names, ids.
@@ -635,3 +645,30 @@ def test_a_host_that_does_not_say_its_zone(
     assert "timezone: UTC\n" in (tmp_path / "made" / "a.yml").read_text().replace('"', "")
     assert main([*words[:-1], str(tmp_path / "again"), "--timezone", "Asia/Tokyo"]) == 0
     assert "Schedules are in Asia/Tokyo.\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("is_debian", [True, False])
+def test_the_zones_of_the_schedules_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_debian: bool
+) -> None:
+    monkeypatch.setattr(imports, "DEBIAN", tmp_path if is_debian else tmp_path / "none")
+    monkeypatch.setattr(imports, "host_zone", lambda: "Europe/Berlin")
+
+    def told(text: str) -> str:
+        (tmp_path / "table").write_text(text)
+        assert main(["import", "crontab", str(tmp_path / "table"), "--into", str(tmp_path / "made"), "--dry-run"]) == 0
+        return capsys.readouterr().out.partition("Would make ")[2]
+
+    whole = "\nSchedules are in Europe/Berlin, as this host is; --timezone gives another.\n"
+    assert whole in told("@daily a\n")
+    both = told("@daily a\nCRON_TZ=Asia/Tokyo\n@daily b\n")
+    alone = told("CRON_TZ=Asia/Tokyo\n@daily b\n")
+    if is_debian:
+        assert whole in both
+        assert whole in alone
+        assert "  b.yml  daily at 00:00  b\n" in both
+    else:
+        assert "  a.yml  daily at 00:00               a\n  b.yml  daily at 00:00 (Asia/Tokyo)  b\n" in both
+        assert "\nSchedules are in Europe/Berlin, as this host is; --timezone gives another. " in both
+        assert "Where RUNS names a zone, CRON_TZ gives it.\n" in both
+        assert "\nSchedules are in Asia/Tokyo, as CRON_TZ says.\n" in alone

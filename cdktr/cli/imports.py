@@ -65,7 +65,7 @@ def crontab(arguments: Namespace) -> int:
     else:
         if arguments.dry_run:
             _show_texts(into, files)
-        _tell(into, workflows, f"Schedules are in {zone}{whose}.", files, remarks, arguments.dry_run)
+        _tell(into, workflows, zone, whose, files, remarks, arguments.dry_run)
     return Exit.ENDED_BADLY if not files or any(remark.kind == Kind.LOST for remark in remarks) else Exit.DONE
 
 
@@ -218,14 +218,16 @@ def _status(file: File, is_dry: bool) -> str:
 
 
 def _tell(
-    into: Path, workflows: Path, zone: str, files: Sequence[File], remarks: Sequence[Remark], is_dry: bool
+    into: Path, workflows: Path, zone: str, whose: str, files: Sequence[File], remarks: Sequence[Remark], is_dry: bool
 ) -> None:
     new, old = [file for file in files if file.there is None], [file for file in files if file.there is not None]
     parts: list[list[str]] = []
     if new:
-        rows = [(f"  {file.stem}.yml", _when(file.job), file.job.name) for file in new]
+        rows = [(f"  {file.stem}.yml", _when(file.job, zone), file.job.name) for file in new]
         made = f"{'Would make' if is_dry else 'Made'} {plural(len(new), 'file')} in {into}:"
-        parts += [made, *table(("  FILE", "RUNS", "NAME"), rows).split("\n")], [zone]
+        parts.append([made, *table(("  FILE", "RUNS", "NAME"), rows).split("\n")])
+        if zones := _zones(new, zone, whose):
+            parts.append([zones])
     if old:
         names = [f"  {file.stem}.yml{' (it differs by now)' * (file.there != file.text)}" for file in old]
         parts.append([f"There already in {into}, and left as {'they are' if old[1:] else 'it is'}:", *names])
@@ -251,8 +253,21 @@ def _id(path: Path, workflows: Path) -> str | None:
         return None
 
 
-def _when(job: Job) -> str:
-    return "only when asked for" if job.cron is None else Schedule.parse(job.cron, job.timezone).in_words
+def _when(job: Job, zone: str) -> str:
+    if job.cron is None:
+        return "only when asked for"
+    words = Schedule.parse(job.cron, job.timezone).in_words
+    return words if job.timezone == zone else f"{words} ({job.timezone})"
+
+
+def _zones(files: Sequence[File], zone: str, whose: str) -> str:
+    """In which zones their schedules are, and why; empty when there are none."""
+    found = {file.job.timezone for file in files if file.job.cron is not None}
+    others = sorted(found - {zone})
+    if found == set(others):
+        return f"Schedules are in {' and '.join(others)}, as CRON_TZ says." if others else ""
+    said = f"Schedules are in {zone}{whose}."
+    return f"{said} Where RUNS names a zone, CRON_TZ gives it." if others else said
 
 
 def _facts(

@@ -65,8 +65,8 @@ class Source:
     timezone: str
     #: Each entry names its user, as in /etc/crontab.
     has_users: bool = False
-    #: Two backslashes in a command are one, as they are to the cron of Debian and to no other.
-    joins_backslashes: bool = False
+    #: Its cron is Debian's, which as no other makes one of two backslashes in a command, and does not heed CRON_TZ.
+    is_debian: bool = False
     #: The home folder of a user; None for one that this host does not know.
     home: Callable[[str], str | None] = lambda _: None
 
@@ -238,6 +238,9 @@ class _Reader:
             return
         if name != _NEVER:
             self._env[name] = value
+        if name == "CRON_TZ" and self.source.is_debian and value not in ("", self.source.timezone):
+            zones = f"the schedules are in {self.source.timezone}; --timezone gives another"
+            self.note(number, f"CRON_TZ={plain(value)}: Debian's cron does not heed it, and {zones}")
         if name in self._said or not value:
             return
         self._said.add(name)
@@ -259,11 +262,11 @@ class _Reader:
         if match is None or not rest:
             self.lose(number, _not_an_entry(text, self.source.has_users))
             return
-        zone = self._env.get("CRON_TZ") or self.source.timezone
+        zone = (not self.source.is_debian and self._env.get("CRON_TZ")) or self.source.timezone
         found = self._times(number, match[1], zone)
-        command, given = _split(rest, self.source.joins_backslashes)
-        if command != _split(rest, not self.source.joins_backslashes)[0]:
-            made = "one" if self.source.joins_backslashes else "two"
+        command, given = _split(rest, self.source.is_debian)
+        if command != _split(rest, not self.source.is_debian)[0]:
+            made = "one" if self.source.is_debian else "two"
             self.note(number, f"Debian's cron makes one backslash of two, others leave both; here there are {made} now")
         self._first.add(command.split()[0] if command.split() else "")
         if _BACKGROUND.search(command):
