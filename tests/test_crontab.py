@@ -18,6 +18,7 @@ from cdktr.cli.imports import host_zone
 from cdktr.cron import Schedule
 from cdktr.crontab import Job, Kind, Remark, Source, read_crontab
 from cdktr.crontab.fields import times
+from cdktr.crontab.known import Made, made_of
 from cdktr.crontab.names import MAX_NAME, description_of, id_of, name_of
 from cdktr.crontab.written import plan, workflow_text
 from cdktr.errors import DefinitionError
@@ -502,10 +503,10 @@ def test_bytes_of_all_kinds() -> None:
     assert [job.argv[-1] for job in jobs] == ["a", "b", "bell\x07", "c"]
     assert jobs[1].description == ("caf�",)
     assert [message[:21] for message in lost(text)] == ["4: this line is not U", "5: this line is not U"]
-    files, remarks = plan(jobs, {})
+    files, remarks = plan(jobs)
     assert [file.stem for file in files] == ["a", "b", "bell", "c"]
     assert remarks == []
-    [remark] = plan([one("SHELL=\n@daily a")], {})[1]
+    [remark] = plan([one("SHELL=\n@daily a")])[1]
     assert remark.message.startswith("this entry is not carried over, as no workflow can hold it: ")
 
 
@@ -554,16 +555,70 @@ def test_any_text_is_written_so_that_it_is_read_again(text: str) -> None:
 
 def test_names_of_files_are_unique_and_found_again() -> None:
     jobs, _ = read("@daily /a/x.sh\n@hourly /b/x.sh\n@daily y\n@daily y\n@daily null\n@daily 007\n")
-    files, _ = plan(jobs, {"X": "name: mine"})
+    files, _ = plan(jobs, taken=["x"])
     stems = [file.stem for file in files]
     assert stems == ["x-2", "x-3", "y", "y-2", "null", "007"]
-    there = {file.stem: file.text for file in files} | {"X": "name: mine"}
+    there = {f"{file.stem}.yml": file.text for file in files}
     # Lines above were added since, and a file was edited.
     moved, _ = read("# new\n@weekly z\n@daily /a/x.sh\n@hourly /b/x.sh\n@daily y\n@daily y\n@daily null\n@daily 007\n")
-    again, _ = plan(moved, {**there, "x-2": there["x-2"] + "# mine\n"})
-    assert [(file.stem, file.there is None) for file in again] == [("z", True), *((stem, False) for stem in stems)]
+    again, _ = plan(moved, made({**there, "x-2.yml": there["x-2.yml"] + "# mine\n"}), ["x"])
+    paths = [(file.made.path, file.is_edited) if file.made else None for file in again]
+    assert paths == [None, ("x-2.yml", True), *((f"{stem}.yml", False) for stem in stems[1:])]
     changed, _ = read("@monthly /a/x.sh\n")
-    assert [(file.stem, file.there) for file in plan(changed, there)[0]] == [("x-4", None)]
+    assert [(file.stem, file.made) for file in plan(changed, made(there), ["x", "x-2", "x-3"])[0]] == [("x-4", None)]
+
+
+def made(files: Mapping[str, str]) -> list[Made]:
+    return [each for path, text in files.items() for each in made_of(path, text)]
+
+
+def before(text: str, source: Source = ANN) -> dict[str, str]:
+    """The files of an earlier import, renamed and edited by a person."""
+    files, _ = plan(read(text, source)[0])
+    return {f"mine/{file.stem}-0.yml": f"# Mine.\r\n{file.text}timeout: 5m\n" for file in files}
+
+
+@pytest.mark.parametrize(
+    ("origin", "again", "is_same"),
+    [
+        ("the crontab of ann", "the crontab of ann", True),
+        ("the crontab of ann", "the crontab of bob", False),
+        ("/a/table", "/b/table", False),
+        ("/a/table", "standard input", True),
+        ("standard input", "the crontab of ann", True),
+        ("/a\nb/t, x", "/a\nb/t, x", True),
+    ],
+)
+def test_an_entry_is_known_by_its_origin_and_its_line(origin: str, again: str, is_same: bool) -> None:
+    text = "@daily a, line 5: b\t'\x85'\n"
+    files, remarks = plan(
+        read("# new\n" + text, replace(ANN, origin=again))[0], made(before(text, replace(ANN, origin=origin)))
+    )
+    assert [file.made is not None for file in files] == [is_same]
+    told = [] if is_same else [f"{again}:2: the same entry is in mine/a-0.yml, made from {origin}; both run"]
+    assert [str(remark) for remark in remarks] == told
+    assert {remark.kind for remark in remarks} <= {Kind.NOTE}
+
+
+def test_files_of_entries_that_changed_are_told() -> None:
+    there = before("@daily a\n@daily b\n@daily c\n") | before("@daily x\n", SYSTEM)
+    files, remarks = plan(read("@hourly a\n@daily c\n")[0], made(there))
+    assert [file.made and file.made.path for file in files] == [None, "mine/c-0.yml"]
+    advice = "was made; if the line was only changed, remove that file, or both run"
+    assert [str(remark) for remark in remarks] == [
+        f"the crontab of ann no longer has the line from which mine/{name}-0.yml {advice}" for name in "ab"
+    ]
+    # Whoever took everything out has come to the end of it.
+    assert plan([], made(there)) == ([], [])
+    # A copy of a file is no file of a line that is gone.
+    assert plan(read("@daily c\n")[0], made({"a.yml": there["mine/c-0.yml"], "b.yml": there["mine/c-0.yml"]}))[1] == []
+
+
+def test_entries_alike_are_known_in_their_order() -> None:
+    text = "A=1\n@daily y\nA=2\n@daily y\n"
+    files, _ = plan(read(text)[0])
+    again, _ = plan(read(text)[0], made({"z.yml": files[0].text, "a.yml": files[1].text}))
+    assert [(file.made and file.made.path, file.is_edited) for file in again] == [("z.yml", False), ("a.yml", False)]
 
 
 LINE = st.one_of(
@@ -586,7 +641,7 @@ LINE = st.one_of(
 def test_every_file_of_any_crontab_is_in_order(lines: list[bytes], source: Source) -> None:
     data = b"\n".join(lines)
     jobs, told = read_crontab(data, source)
-    files, more = plan(jobs, {})
+    files, more = plan(jobs)
     assert len(files) + len(more) == len(jobs)
     assert len({file.stem for file in files}) == len(files)
     for file in files:
@@ -598,14 +653,15 @@ def test_every_file_of_any_crontab_is_in_order(lines: list[bytes], source: Sourc
         assert (task.config.cmd, *task.config.args) == file.job.argv
         assert {name: task.env[name] for name in file.job.env} == file.job.env
         assert task.env.keys() - file.job.env.keys() == workflow.params.keys()
-    again, _ = plan(jobs, {file.stem: file.text for file in files})
-    assert [file.there for file in again] == [file.text for file in files]
+    again, _ = plan(jobs, made({file.stem: file.text for file in files}))
+    assert [file.made and file.made.path for file in again] == [file.stem for file in files]
+    assert not any(file.is_edited for file in again)
     assert all(str(remark) for remark in [*told, *more])
 
 
 def test_what_is_written_is_in_order_on_the_disk_too(tmp_path: Path) -> None:
     jobs, _ = read("@daily y\n@daily null\n@daily 007\n0 0 1-7 * */7 a%b\n@daily echo '${{ x }}'\n")
-    files, _ = plan(jobs, {})
+    files, _ = plan(jobs)
     for file in files:
         (tmp_path / f"{file.stem}.yml").write_text(file.text)
     assert validate_paths([tmp_path]) == (5, [])

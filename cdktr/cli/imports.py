@@ -10,11 +10,12 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cdktr.catalog import SUFFIXES
+from cdktr.catalog import SUFFIXES, workflow_texts
 from cdktr.cli import Exit
 from cdktr.cli.common import say, settings_of, show, show_json, write_new
 from cdktr.cron import Schedule
 from cdktr.crontab import Job, Kind, Remark, Source, read_crontab
+from cdktr.crontab.known import STDIN, Made, made_of, visible
 from cdktr.crontab.written import File, plan
 from cdktr.errors import DefinitionError, SettingError, StartError
 from cdktr.text import plural, table
@@ -56,10 +57,10 @@ def crontab(arguments: Namespace) -> int:
         more_jobs, more_remarks = read_crontab(data, source)
         jobs += more_jobs
         remarks += more_remarks
-    files, unwritten = plan(jobs, _there(into))
-    remarks += unwritten
+    files, more_remarks = plan(jobs, _made(workflows, into), _taken(into))
+    remarks += more_remarks
     if not arguments.dry_run:
-        _write(into, [file for file in files if file.there is None], _mode(arguments.file))
+        _write(into, [file for file in files if file.made is None], _mode(arguments.file))
     if arguments.json:
         show_json(_facts(into, workflows, zone, files, remarks, arguments.dry_run))
     else:
@@ -76,13 +77,11 @@ def _sources(arguments: Namespace, zone: str) -> Iterator[tuple[Source, bytes | 
     """Every crontab that is asked for, or why it was not read."""
     name = arguments.file
     if name is None:
-        yield (
-            Source(f"the crontab of {_me()}", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home),
-            _own(f"the crontab of {_me()}"),
-        )
+        source = Source(_origin(_me()), _me(), zone, bool(arguments.system), DEBIAN.exists(), _home)
+        yield source, _own(source.origin)
         return
     if name == "-":
-        yield Source("standard input", _me(), zone, bool(arguments.system), DEBIAN.exists(), _home), _input()
+        yield Source(STDIN, _me(), zone, bool(arguments.system), DEBIAN.exists(), _home), _input()
         return
     given = Path(name)
     if not given.exists():
@@ -104,10 +103,18 @@ def _sources(arguments: Namespace, zone: str) -> Iterator[tuple[Source, bytes | 
 
 
 def _source(path: Path, zone: str, has_users: bool | None) -> Source:
-    whole = path.absolute()
-    user = path.name if SPOOL in whole.parents and _home(path.name) is not None else _me()
-    in_etc = Path("/etc") in whole.parents
-    return Source(str(whole), user, zone, in_etc if has_users is None else has_users, DEBIAN.exists(), _home)
+    real = path.resolve()
+    # Either may be a link: what cron reads, or where it reads.
+    folders = {*real.parents, *Path(os.path.abspath(path)).parents}
+    is_of_user = SPOOL in folders and _home(path.name) is not None
+    user = path.name if is_of_user else _me()
+    origin = _origin(user) if is_of_user else str(real) if path.is_file() else STDIN
+    in_etc = Path("/etc") in folders
+    return Source(origin, user, zone, in_etc if has_users is None else has_users, DEBIAN.exists(), _home)
+
+
+def _origin(user: str) -> str:
+    return f"the crontab of {user}"
 
 
 def _own(origin: str) -> bytes | Remark:
@@ -166,18 +173,19 @@ def host_zone(etc: Path = Path("/etc")) -> str | None:
     return name.removeprefix("posix/").removeprefix("right/") or None
 
 
-def _there(into: Path) -> dict[str, str]:
-    """What the workflow files of the folder hold, by their names without suffix."""
-    files = [path for path in into.iterdir() if path.suffix in SUFFIXES] if into.is_dir() else []
-    return {path.stem: _text(path) for path in files}
+def _made(*folders: Path) -> list[Made]:
+    """What imports made before, below these folders, of which one may be in another."""
+    texts: dict[Path, tuple[Path, str]] = {}
+    for folder in folders:
+        for path, text in workflow_texts(folder):
+            texts.setdefault(path.resolve(), (path, text))
+    return [made for path, text in texts.values() for made in made_of(str(path), text)]
 
 
-def _text(path: Path) -> str:
-    """Nothing for a file that cannot be read: its name is taken all the same."""
-    try:
-        return path.read_text("utf-8", errors="replace")
-    except OSError:
-        return ""
+def _taken(into: Path) -> set[str]:
+    """The names of the folder that a workflow file has, also one that cannot be read."""
+    names = into.iterdir() if into.is_dir() else ()
+    return {path.stem.lower() for path in names if path.suffix.lower() in SUFFIXES}
 
 
 # What is written and told
@@ -207,20 +215,24 @@ def _write(into: Path, files: Sequence[File], mode: int) -> None:
 
 def _show_texts(into: Path, files: Sequence[File]) -> None:
     for file in files:
-        if file.there is None:
-            show([f"--- {into / file.stem}.yml", *file.text.split("\n")])
+        if file.made is None:
+            show([f"--- {_path(into, file)}", *file.text.split("\n")])
 
 
 def _status(file: File, is_dry: bool) -> str:
-    if file.there is None:
+    if file.made is None:
         return "new" if is_dry else "made"
-    return "there" if file.there == file.text else "there, and different"
+    return "there, and different" if file.is_edited else "there"
+
+
+def _path(into: Path, file: File) -> str:
+    return file.made.path if file.made else str(into / f"{file.stem}.yml")
 
 
 def _tell(
     into: Path, workflows: Path, zone: str, whose: str, files: Sequence[File], remarks: Sequence[Remark], is_dry: bool
 ) -> None:
-    new, old = [file for file in files if file.there is None], [file for file in files if file.there is not None]
+    new, old = [file for file in files if file.made is None], [file for file in files if file.made is not None]
     parts: list[list[str]] = []
     if new:
         rows = [(f"  {file.stem}.yml", _when(file.job, zone), file.job.name) for file in new]
@@ -229,8 +241,8 @@ def _tell(
         if zones := _zones(new, zone, whose):
             parts.append([zones])
     if old:
-        names = [f"  {file.stem}.yml{' (it differs by now)' * (file.there != file.text)}" for file in old]
-        parts.append([f"There already in {into}, and left as {'they are' if old[1:] else 'it is'}:", *names])
+        names = [f"  {_path(into, file)}{_since(file)}" for file in old]
+        parts.append([f"There already, and left as {'they are' if old[1:] else 'it is'}:", *names])
     if not new:
         parts.append(["Nothing was changed." if old else "There is no entry to import. Nothing was changed."])
     for kind, heading in HEADINGS.items():
@@ -243,6 +255,13 @@ def _tell(
     show("\n\n".join("\n".join(part) for part in parts).split("\n"))
     if new and _id(into / "x.yml", workflows) is None:
         say(f"cdktr: the principal reads {workflows}, and so not these files; see CDKTR_WORKFLOW_DIR")
+
+
+def _since(file: File) -> str:
+    """How a file that is there is not as this import would make it."""
+    other = [f"made from {file.made.origin}"] if file.made and file.made.origin != visible(file.job.origin) else []
+    said = "; ".join([*other, *["it differs by now"] * file.is_edited])
+    return f" ({said})" if said else ""
 
 
 def _id(path: Path, workflows: Path) -> str | None:
@@ -280,8 +299,8 @@ def _facts(
         "dry_run": is_dry,
         "files": [
             {
-                "path": str(into / f"{file.stem}.yml"),
-                "workflow_id": _id(into / f"{file.stem}.yml", workflows),
+                "path": _path(into, file),
+                "workflow_id": _id(Path(_path(into, file)), workflows),
                 "status": _status(file, is_dry),
                 "origin": file.job.origin,
                 "line": file.job.line,

@@ -135,7 +135,7 @@ def test_a_second_import_changes_nothing(host: Host) -> None:
     second = host.run("--timezone", "UTC")
     assert second.returncode == 0
     assert second.stdout == (
-        "There already in workflows/cron, and left as they are:\n  a.yml\n  b.yml (it differs by now)\n\n"
+        "There already, and left as they are:\n  workflows/cron/a.yml\n  workflows/cron/b.yml (it differs by now)\n\n"
         "Nothing was changed.\n"
     )
     host.table.write_text("# moved\n@daily a\n@hourly b\n@daily a\n")
@@ -176,11 +176,41 @@ def test_for_programs(host: Host) -> None:
     )
 
 
-def test_a_file_is_the_same_by_whatever_path(host: Host) -> None:
+def test_a_job_is_made_once_by_whatever_path_and_name(host: Host) -> None:
     host.table.write_text("@daily a\n")
+    (host.folder / "link").symlink_to("table")
     assert host.run("table").returncode == 0
-    for again in ("./table", str(host.table)):
-        assert host.run(again).stdout.endswith("left as it is:\n  a.yml\n\nNothing was changed.\n")
+    (host.cron / "a.yml").rename(host.cron.parent / "nightly.yaml")
+    spellings = (("./table",), ("workflows/../table",), ("link",), (str(host.table), "--into", "elsewhere"))
+    for again in spellings:
+        told = "There already, and left as it is:\n  workflows/nightly.yaml\n\nNothing was changed.\n"
+        assert host.run(*again).stdout == told
+    assert host.run("table", "--json").stdout.count('"workflow_id": "nightly"') == 1
+    (host.cron.parent / "nightly.yaml").rename(host.folder / "mine.yml")
+    assert "Made 1 file in elsewhere/sub:" in host.run("table", "--into", "elsewhere/sub").stdout
+    told = host.run("table", "--into", "elsewhere").stdout
+    assert told.startswith("There already, and left as it is:\n  elsewhere/sub/a.yml\n")
+
+
+def test_ones_own_crontab_is_the_same_from_a_pipe(host: Host) -> None:
+    host.table.write_text("@daily a\n")
+    me = getpass.getuser()
+    assert host.run().returncode == 0
+    piped = host.run("-", stdin="@daily a\n").stdout
+    assert f"  workflows/cron/a.yml (made from the crontab of {me})\n\nNothing was changed.\n" in piped
+    read, write = os.pipe()
+    os.write(write, b"@daily a\n")
+    os.close(write)
+    assert subprocess.run(
+        [sys.executable, str(ROOT / "cdktr.py"), "import", "crontab", "/dev/stdin"],
+        cwd=host.folder, stdin=read, capture_output=True, text=True, timeout=PATIENCE_S,
+    ).stdout == piped  # fmt: skip
+    os.close(read)
+    host.table.write_text("@hourly a\n")
+    told = host.run().stdout
+    assert "Made 1 file in workflows/cron:\n  FILE     RUNS        NAME\n  a-2.yml  every hour  a\n" in told
+    gone = "no longer has the line from which workflows/cron/a.yml was made; if the line was only changed, remove"
+    assert f"To know:\n  the crontab of {me} {gone}" in told
 
 
 def test_jobs_that_were_made_are_no_failure(host: Host) -> None:
