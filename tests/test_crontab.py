@@ -126,7 +126,8 @@ def test_what_has_no_schedule_keeps_its_command(fields: str, why: str) -> None:
     assert argv_of(job)[-1] == "keep me"
     [message] = lost(text)
     assert why in message
-    assert "`cdktr task run` starts it" in message
+    assert "he workflow has no schedule, and `cdktr task run` starts it" in message
+    assert "?;" not in message
     assert "cron:" not in workflow_text(job, "it")
 
 
@@ -320,8 +321,12 @@ def test_an_entry_without_a_command(line: str) -> None:
     assert lost(f"{line} root", SYSTEM)[0].startswith(f"1: the command is missing after `{line} root`")
 
 
-def test_a_line_that_is_too_long_to_show_is_cut() -> None:
+def test_what_is_too_long_to_show_is_cut() -> None:
     assert len(lost("x" * 5000)[0]) < 200
+    [mail, name] = differs(f"MAILTO={'x' * 5000}\n{'A-' * 5000}=1\n")
+    assert len(mail) < 300
+    assert len(name) < 200
+    assert notes("#@daily x\n" * 500)[0].endswith(": lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 490 more")
 
 
 def test_a_variable_holds_for_the_entries_after_it() -> None:
@@ -511,7 +516,7 @@ def test_bytes_of_all_kinds() -> None:
 
 
 def test_what_is_left_running_is_told() -> None:
-    assert "leaves a process running" in differs("@daily server &  ")[0]
+    assert "1: the command leaves a process running" in differs("@daily server &  ")[0]
     assert differs("@daily a && b\n@daily a \\&\n@daily a >& b\n") == []
 
 
@@ -610,6 +615,8 @@ def test_files_of_entries_that_changed_are_told() -> None:
     ]
     # Whoever took everything out has come to the end of it.
     assert plan([], made(there)) == ([], [])
+    # What has no schedule does not run twice.
+    assert plan(read("@reboot x\n")[0], made(before("@reboot x\n", replace(ANN, origin="/a"))))[1] == []
     # A copy of a file is no file of a line that is gone.
     assert plan(read("@daily c\n")[0], made({"a.yml": there["mine/c-0.yml"], "b.yml": there["mine/c-0.yml"]}))[1] == []
 
@@ -701,6 +708,16 @@ def test_a_host_that_does_not_say_its_zone(
     assert "timezone: UTC\n" in (tmp_path / "made" / "a.yml").read_text().replace('"', "")
     assert main([*words[:-1], str(tmp_path / "again"), "--timezone", "Asia/Tokyo"]) == 0
     assert "Schedules are in Asia/Tokyo.\n" in capsys.readouterr().out
+
+
+def test_the_file_of_a_user_is_the_crontab_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "SPOOL", tmp_path / "spool")
+    (tmp_path / "spool" / "crontabs").mkdir(parents=True)
+    table = tmp_path / "spool" / "crontabs" / imports._me()
+    table.write_text("@daily a\n")
+    assert main(["import", "crontab", str(table), "--into", str(tmp_path / "made"), "--timezone", "UTC"]) == 0
+    head = (tmp_path / "made" / "a.yml").read_text().partition("\n")[0]
+    assert head == f"# From the crontab of {imports._me()}, line 1: @daily a"
 
 
 @pytest.mark.parametrize("is_debian", [True, False])

@@ -19,8 +19,9 @@ __all__ = ["Job", "Kind", "Remark", "Source", "read_crontab"]
 DEFAULT_SHELL = "/bin/sh"
 DEFAULT_PATH = "/usr/bin:/bin"
 
-#: Characters of a line that are shown.
+#: Characters of a line, and numbers of lines, that are shown.
 MAX_SHOWN = 100
+MAX_LINES = 10
 
 #: One in as many characters of a text may not be UTF-8.
 MAX_NO_TEXT = 3
@@ -234,20 +235,20 @@ class _Reader:
 
     def _read_variable(self, number: int, name: str, value: str) -> None:
         if not _NAME.fullmatch(name) or name.startswith("CDKTR_"):
-            self.differ(number, f"the variable {plain(name)!r} is not carried over: no task can have one of that name")
+            self.differ(number, f"the variable {_shown(name)!r} is not carried over: no task can have one of that name")
             return
         if name != _NEVER:
             self._env[name] = value
         if name == "CRON_TZ" and self.source.is_debian and value not in ("", self.source.timezone):
             zones = f"the schedules are in {self.source.timezone}; --timezone gives another"
-            self.note(number, f"CRON_TZ={plain(value)}: Debian's cron does not heed it, and {zones}")
+            self.note(number, f"CRON_TZ={_shown(value)}: Debian's cron does not heed it, and {zones}")
         if name in self._said or not value:
             return
         self._said.add(name)
         if name == "MAILTO":
             history = "what a run prints is in its history, `cdktr logs query` shows it"
             more = "the task `tell` in docs/from-cron.md mails when a job fails"
-            self.differ(number, f"MAILTO={plain(value)}: no mail is sent; {history}, and {more}")
+            self.differ(number, f"MAILTO={_shown(value)}: no mail is sent; {history}, and {more}")
         elif name == "RANDOM_DELAY":
             self.differ(number, "RANDOM_DELAY: runs begin at their minute; `sleep` in a command delays it")
         elif name == "TZ":
@@ -270,7 +271,10 @@ class _Reader:
             self.note(number, f"Debian's cron makes one backslash of two, others leave both; here there are {made} now")
         self._first.add(command.split()[0] if command.split() else "")
         if _BACKGROUND.search(command):
-            self.differ(number, "leaves a process running with `&`; cdktr ends that with the task: take the `&` away")
+            self.differ(
+                number,
+                "the command leaves a process running with `&`; cdktr ends that with the task: take the `&` away",
+            )
         shell = self._env.get("SHELL", DEFAULT_SHELL)
         before = [day_test(found.weekdays, zone)] if found and found.weekdays is not None else []
         self.jobs.append(
@@ -298,12 +302,13 @@ class _Reader:
         try:
             found = times(text, zone)
         except DefinitionError as error:
-            self.lose(number, f"{error}; {by_hand}")
+            question = str(error).endswith("?")
+            self.lose(number, f"{error} {by_hand.capitalize()}" if question else f"{error}; {by_hand}")
             return None
         if found.chosen:
             self.note(number, f"cron chooses a time at random; {found.chosen} was chosen now, and stays")
         if found.weekdays is not None:
-            days = f"runs on those of its days of the month that are {day_names(found.weekdays)}"
+            days = f"the entry runs on those of its days of the month that are {day_names(found.weekdays)}"
             self.note(number, f"{days}; as a schedule cannot say that, the command begins with a test of the weekday")
         return found
 
@@ -322,8 +327,7 @@ class _Reader:
 
 def _not_an_entry(text: str, has_users: bool) -> str:
     """What is wrong with a line that is neither a variable nor an entry."""
-    shown = plain(text)
-    shown = shown if len(shown) <= MAX_SHOWN else shown[: MAX_SHOWN - 1] + "…"
+    shown = _shown(text)
     if not _is_entry(f"{text.rstrip()} x"):
         return f"this line is neither a variable nor an entry, and is not carried over: {shown}"
     is_without_user = has_users and not _is_entry(text)
@@ -331,8 +335,14 @@ def _not_an_entry(text: str, has_users: bool) -> str:
     return f"{missing} missing after `{shown}`, so there is nothing to carry over"
 
 
+def _shown(text: str) -> str:
+    text = plain(text)
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+
+
 def _lines(numbers: list[int]) -> str:
-    return f"line{'s' if numbers[1:] else ''} {', '.join(map(str, numbers))}"
+    more = f" and {len(numbers) - MAX_LINES} more" if len(numbers) > MAX_LINES else ""
+    return f"line{'s' if numbers[1:] else ''} {', '.join(map(str, numbers[:MAX_LINES]))}{more}"
 
 
 def _split(text: str, joins: bool) -> tuple[str, str]:

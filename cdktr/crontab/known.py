@@ -60,7 +60,7 @@ def remarks_on(jobs: Sequence[Job], made: Sequence[Made], found: Sequence[Made |
     alike = _by_entry(made)
     for job, own in zip(jobs, found, strict=True):
         twin = next((each for each in alike.get(_entry(job), []) if not _has_origin(job, each)), None)
-        if own is None and twin is not None:
+        if own is None and twin is not None and job.cron is not None:
             same = f"the same entry is in {twin.path}, made from {twin.origin}; both run"
             remarks.append(Remark(job.origin, job.line, same))
     entries: dict[str, set[str]] = {}
