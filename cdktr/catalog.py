@@ -11,6 +11,7 @@ import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -155,6 +156,14 @@ def validate_paths(paths: Iterable[Path]) -> tuple[int, list[Problem]]:
             count += 1
             problems += _validate_file(path)
     return count, problems
+
+
+def workflow_texts(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Every workflow file below a folder and what it holds, whether that is in order or not; what cannot be read is
+    left out."""
+    for path in sorted(_Scan(folder).stamps):
+        with suppress(OSError):
+            yield folder / path, _content(folder / path).decode("utf-8", "replace")
 
 
 def _validate_file(path: Path) -> Iterable[Problem]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cdktr.catalog import Catalog, Changes, validate_paths
+from cdktr.catalog import Catalog, Changes, validate_paths, workflow_texts
 from cdktr.parse import MAX_BYTES, parse_workflow
 from cdktr.workflow import Workflow
 
@@ -371,3 +371,22 @@ def test_a_revision_differs_when_something_changed(tmp_path: Path, catalog: Cata
     replace(tmp_path / "a.yml", GOOD.format("Another"))
     assert look()
     assert not look()
+
+
+def test_the_texts_of_all_files(tmp_path: Path) -> None:
+    """Good or not, in folders that are linked too, each once; what cannot be read is left out."""
+    folder = tmp_path / "flows"
+    write(folder / "b.yml", "b: [")
+    write(folder / "sub" / "a.YAML", "a")
+    write(folder / "note.txt", "no")
+    write(tmp_path / "other" / "c.yml", "c")
+    (folder / "link").symlink_to(tmp_path / "other")
+    (folder / "loop").symlink_to(folder)
+    os.mkfifo(folder / "pipe.yml")
+    (folder / "none.yml").symlink_to("nowhere")
+    assert list(workflow_texts(folder)) == [
+        (folder / "b.yml", "b: ["),
+        (folder / "link" / "c.yml", "c"),
+        (folder / "sub" / "a.YAML", "a"),
+    ]
+    assert list(workflow_texts(tmp_path / "none")) == []
