@@ -140,8 +140,9 @@ def _missing(error: BaseException) -> errors.StartError | None:
     library = error.name if isinstance(error, ModuleNotFoundError) else None
     if library not in EXTRAS:
         return None
-    extra = f"pip install 'cdktr[{EXTRAS[library]}]'"
-    return errors.StartError(f"This command needs {library}, which is not installed here; {extra} brings it")
+    extra = f"pip install '.[{EXTRAS[library]}]'"
+    what = f"This command needs {library}, which is not installed here"
+    return errors.StartError(f"{what}; {extra} in the source tree of cdktr brings it")
 
 
 def _sentence(error: BaseException) -> str:
