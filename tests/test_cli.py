@@ -228,6 +228,11 @@ def test_a_wrong_file_of_parameters(text: str, sentence: str, tmp_path: Path) ->
     assert sentence in str(caught.value)
 
 
+def test_a_parameter_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.SettingError, match=r"^--param a is given twice, as 'b' and as 'c'; give it once$"):
+        run.read_params(None, ["a=b", "d=", "a=c"])
+
+
 @pytest.mark.parametrize("pair", ["a", "=b", ""])
 def test_a_wrong_parameter_shows_a_right_one(pair: str) -> None:
     with pytest.raises(errors.SettingError, match="expected something like --param day=2026-01-31"):

@@ -42,12 +42,15 @@ def run(arguments: Namespace) -> int:
 def read_params(file: str | None, pairs: Sequence[str]) -> dict[str, Any]:
     """The parameters of --params-file, with those of --param over them. Raises SettingError."""
     params = _from_file(file) if file is not None else {}
+    given: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise SettingError(f"--param {pair!r} is not K=V; expected something like --param day=2026-01-31")
-        params[name] = value
-    return params
+        if name in given:
+            raise SettingError(f"--param {name} is given twice, as {given[name]!r} and as {value!r}; give it once")
+        given[name] = value
+    return params | given
 
 
 def _from_file(file: str) -> dict[str, Any]:
