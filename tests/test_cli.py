@@ -632,6 +632,24 @@ def test_a_folder_without_workflow_files_is_an_error(tmp_path: Path, capsys: pyt
     assert f"no workflow files in {tmp_path}" in capsys.readouterr().out
 
 
+def test_what_is_not_there_cannot_be_validated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["validate"]) == 1
+    sentence = "there is no folder workflows here; change into the project, or name a folder or a file"
+    assert capsys.readouterr() == ("", f"{sentence}\n")
+    assert main(["validate", "--json"]) == 1
+    assert sentence in capsys.readouterr().out
+    shutil.copy(init.where() / "hello.yml", tmp_path / "good.yml")
+    assert main(["validate", "nosuch.yml", "good.yml"]) == 1
+    said = capsys.readouterr()
+    assert said == ("", "there is no file or folder nosuch.yml here\n1 file checked, all in order.\n")
+    (tmp_path / "link.yml").symlink_to("nowhere")
+    assert main(["validate", "link.yml"]) == 1
+    assert "link.yml: cannot be read: No such file or directory; check" in capsys.readouterr().out
+
+
 # The examples.
 
 
