@@ -663,6 +663,8 @@ def test_init_writes_what_lies_in_the_tree(tmp_path: Path, capsys: pytest.Captur
     assert made == {name: (init.where() / name).read_bytes() for name in init.FIRST}
     assert f"Made {tmp_path}/new/workflows/examples/health.yml.\n" in capsys.readouterr().out
     assert main(["validate", str(tmp_path / "new/workflows")]) == 0
+    assert main(["init", str(tmp_path / "a b/c d")]) == 0
+    assert f"\n  cd '{tmp_path}/a b/c d'\n" in capsys.readouterr().out
     for name in init.FIRST:
         assert "python3" not in made[name].decode()
         assert "examples/scripts" not in made[name].decode()
