@@ -19,6 +19,7 @@ from typing import Any
 
 from cdktr import __version__
 from cdktr.berth import Berth, take_berth
+from cdktr.caller import why_away
 from cdktr.codec import assignment_from_json
 from cdktr.driver import Driver
 from cdktr.errors import NotFoundError, ProtocolError, RefusedError, UnreachableError
@@ -33,6 +34,7 @@ from cdktr.records import RunStatus, RunUpdate
 from cdktr.roster import Roster
 from cdktr.settings import Settings
 from cdktr.spool import Spool
+from cdktr.text import format_duration
 from cdktr.transport import Requester
 from cdktr.uv import find_uv
 from cdktr.workflow import Assignment
@@ -47,6 +49,10 @@ REST_MS = 20_000
 
 #: Seconds before the next attempt after the principal refused or was away.
 PAUSE_S = 0.5
+
+#: Seconds between two lines on a principal that is waited for at the start; and to find out why it does not answer.
+REMIND_S = 60.0
+WHY_S = 1.0
 
 #: Seconds that a stopping agent waits for a principal that is away to take what is left; a second signal ends that.
 DELIVER_S = 600.0
@@ -69,6 +75,7 @@ class Agent:
         self._settings = settings
         self._data_folder = Path(settings.app_data_directory)
         self._berth = take_berth(self._data_folder, self.id, f"{self.id}/{secrets.token_hex(4)}")
+        self._where = (host, port)
         self._requester = Requester(host, port)
         self._address = self._requester.address
         self._roster = Roster(self._berth.roster_path)
@@ -187,6 +194,8 @@ class Agent:
 
     async def _register(self) -> None:
         attempts = self._settings.retry_attempts + 1
+        limit = format_duration(attempts * self._settings.timeout_s)
+        began = told = time.monotonic()
         for attempt in range(1, attempts + 1):
             try:
                 async with asyncio.timeout(self._settings.timeout_s):
@@ -196,12 +205,21 @@ class Agent:
                 self._is_registered = True
                 return
             except (UnreachableError, TimeoutError):
+                now = time.monotonic()
                 if attempt == 1:
-                    log.warning("No principal answers at %s; trying %d times", self._address, attempts)
+                    log.warning("No principal answers at %s; waiting for it, at most %s", await self._why_away(), limit)
+                elif now - told >= REMIND_S:
+                    told = now
+                    waited = format_duration(now - began)
+                    log.warning("Still no principal at %s after %s of %s", await self._why_away(), waited, limit)
         raise UnreachableError(
-            f"No principal answered at {self._address} in {attempts} attempts; start one with `cdktr start principal`, "
-            "or set CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT"
+            f"No principal answered at {await self._why_away()} in {attempts} attempts; start one with "
+            "`cdktr start principal`, or set CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT"
         )
+
+    async def _why_away(self) -> str:
+        """Where there is no principal, and why as far as a connection of its own tells: ZeroMQ does not."""
+        return await asyncio.get_running_loop().run_in_executor(None, why_away, *self._where, WHY_S)
 
     async def _ask(self, request: Structured, extra_s: float = 0) -> Any:
         """The value of a SUCCESS reply. Raises UnreachableError, RefusedError."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -180,15 +181,25 @@ def test_an_error_inside_the_agent_ends_one_run_only(monkeypatch: pytest.MonkeyP
     play(story)
 
 
-def test_without_a_principal_it_gives_up_and_says_so() -> None:
+def test_without_a_principal_it_says_why_and_for_how_long_it_waits_and_gives_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
         base = dataclasses.replace(load(environ={}).settings, **SETTINGS)
-        settings = dataclasses.replace(base, retry_attempts=1, default_zmq_timeout_ms=50)
+        settings = dataclasses.replace(base, retry_attempts=2, default_zmq_timeout_ms=50)
         agent = Agent(settings, "127.0.0.1", 1)
-        with pytest.raises(UnreachableError, match=r"No principal answered at 127.0.0.1:1 in 2 attempts"):
+        why = r"127\.0\.0\.1:1 \(Connection refused\)"
+        with pytest.raises(UnreachableError, match=rf"No principal answered at {why} in 3 attempts; start one with"):
             await agent.run()
 
+    monkeypatch.setattr(agent_module, "REMIND_S", 0.0)
     asyncio.run(main())
+    first, *again = (record.message for record in caplog.records)
+    assert first == "No principal answers at 127.0.0.1:1 (Connection refused); waiting for it, at most 0.2s"
+    assert len(again) == 2
+    assert re.fullmatch(
+        r"Still no principal at 127\.0\.0\.1:1 \(Connection refused\) after \d+\.\ds of 0\.2s", again[0]
+    )
 
 
 def berths(data_folder: Path) -> list[Path]:
