@@ -19,7 +19,6 @@ from typing import Any
 
 from cdktr import __version__
 from cdktr.berth import Berth, take_berth
-from cdktr.caller import why_away
 from cdktr.codec import assignment_from_json
 from cdktr.driver import Driver
 from cdktr.errors import NotFoundError, ProtocolError, RefusedError, UnreachableError
@@ -50,9 +49,8 @@ REST_MS = 20_000
 #: Seconds before the next attempt after the principal refused or was away.
 PAUSE_S = 0.5
 
-#: Seconds between two lines on a principal that is waited for at the start; and to find out why it does not answer.
+#: Seconds between two lines on a principal that is waited for at the start.
 REMIND_S = 60.0
-WHY_S = 1.0
 
 #: Seconds that a stopping agent waits for a principal that is away to take what is left; a second signal ends that.
 DELIVER_S = 600.0
@@ -75,7 +73,6 @@ class Agent:
         self._settings = settings
         self._data_folder = Path(settings.app_data_directory)
         self._berth = take_berth(self._data_folder, self.id, f"{self.id}/{secrets.token_hex(4)}")
-        self._where = (host, port)
         self._requester = Requester(host, port)
         self._address = self._requester.address
         self._roster = Roster(self._berth.roster_path)
@@ -134,8 +131,8 @@ class Agent:
         """Now, so that nobody learns it at night. uv itself is not started for that."""
         try:
             log.info("uv: %s", find_uv(None, self._env))
-        except NotFoundError as error:
-            log.info("!UvPython tasks without a uv_path of their own will fail here: %s", error)
+        except NotFoundError:
+            log.info("There is no uv here: !UvPython tasks without a uv_path will fail, and tell where it was sought")
 
     async def _work(self) -> None:
         self._tell_uv()
@@ -148,7 +145,8 @@ class Agent:
                 self._fetching = group.create_task(self._fetch(group))
                 group.create_task(self._end_when_drained())
         except* _Stopped:
-            log.info("Agent %s stopped", self.id)
+            if self._parent is None:  # else its principal says so, in the same log
+                log.info("Agent %s stopped", self.id)
 
     async def _inherit(self, group: asyncio.TaskGroup) -> None:
         """Settle what dead agents left, now and whenever another dies."""
@@ -184,10 +182,12 @@ class Agent:
     def stop(self) -> None:
         """First: take nothing new and end when all is done. Again: end the tasks."""
         if not self._draining.is_set():
-            log.info("Stopping: %d runs go on to their end; a second signal ends them", len(self._drivers))
+            if self._drivers:
+                log.info("Stopping: %d runs go on to their end; a second signal ends them", len(self._drivers))
             self._drain()
             return
-        log.warning("Ending %d runs", len(self._drivers))
+        if self._drivers:
+            log.warning("Ending %d runs", len(self._drivers))
         self._hurried.set()
         for driver in list(self._drivers.values()):
             driver.end(RunStatus.CRASHED, f"agent {self.id} was stopped while the run was under way")
@@ -207,19 +207,16 @@ class Agent:
             except (UnreachableError, TimeoutError):
                 now = time.monotonic()
                 if attempt == 1:
-                    log.warning("No principal answers at %s; waiting for it, at most %s", await self._why_away(), limit)
+                    why = await self._requester.why_away()
+                    log.warning("No principal answers at %s; waiting for it, at most %s", why, limit)
                 elif now - told >= REMIND_S:
                     told = now
-                    waited = format_duration(now - began)
-                    log.warning("Still no principal at %s after %s of %s", await self._why_away(), waited, limit)
+                    facts = (await self._requester.why_away(), format_duration(now - began), limit)
+                    log.warning("Still no principal at %s after %s of %s", *facts)
         raise UnreachableError(
-            f"No principal answered at {await self._why_away()} in {attempts} attempts; start one with "
+            f"No principal answered at {await self._requester.why_away()} in {attempts} attempts; start one with "
             "`cdktr start principal`, or set CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT"
         )
-
-    async def _why_away(self) -> str:
-        """Where there is no principal, and why as far as a connection of its own tells: ZeroMQ does not."""
-        return await asyncio.get_running_loop().run_in_executor(None, why_away, *self._where, WHY_S)
 
     async def _ask(self, request: Structured, extra_s: float = 0) -> Any:
         """The value of a SUCCESS reply. Raises UnreachableError, RefusedError."""
@@ -384,6 +381,9 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             emptied = group.create_task(self._outbox.emptied())
             hurried = group.create_task(self._hurried.wait())
+            if not (await asyncio.wait({emptied, hurried}, timeout=HURRY_S, return_when=asyncio.FIRST_COMPLETED))[0]:
+                limit = format_duration(DELIVER_S)
+                log.warning("What ran is still to be delivered; waiting, at most %s or until a second signal", limit)
             await asyncio.wait({emptied, hurried}, timeout=DELIVER_S, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({emptied}, timeout=HURRY_S)
             hurried.cancel()

@@ -134,10 +134,10 @@ class _Knock:
         return not error
 
 
-def why_away(host: str, port: int, timeout_s: float) -> str:
+def why_away(where: Sequence[Address], timeout_s: float) -> str:
     """The addresses of a principal that does not answer, each with the reason: `10.0.0.7:5561 (Connection refused)`."""
     told = []
-    for address in addresses(host, port):
+    for address in where:
         knock = _Knock()
         taken = knock.first([address], time.monotonic() + timeout_s) is not None
         told.append(f"{address} ({SILENT if taken else knock.failed.get(address, NO_ANSWER)})")

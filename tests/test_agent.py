@@ -218,8 +218,10 @@ def test_it_has_a_folder_while_it_lives_and_leaves_none_behind(data_folder: Path
     assert berths(data_folder) == []
 
 
-def test_what_cannot_be_delivered_is_kept_for_the_next(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_module, "DELIVER_S", 0.05)
+def test_what_cannot_be_delivered_is_kept_for_the_next(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(agent_module, "DELIVER_S", 0.1)
     monkeypatch.setattr(agent_module, "HURRY_S", 0.05)
 
     class Deaf(Script):
@@ -234,6 +236,8 @@ def test_what_cannot_be_delivered_is_kept_for_the_next(data_folder: Path, monkey
             await asyncio.sleep(0.01)
 
     play(first, script_of=Deaf)
+    waits = "What ran is still to be delivered; waiting, at most 0.1s or until a second signal"
+    assert waits in [record.message for record in caplog.records]
     [left] = berths(data_folder)
 
     async def second(script: Script, agent: Agent) -> None:

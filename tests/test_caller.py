@@ -16,6 +16,7 @@ import zmq
 
 from cdktr.caller import SILENT, Caller, Callers, why_away
 from cdktr.errors import CdktrError, UnreachableError
+from cdktr.settings import Address
 from tests.test_transport import PATIENCE_S, Desk, free_port, until
 
 
@@ -103,7 +104,7 @@ def test_who_takes_a_connection_and_is_silent_is_there(new_caller: NewCaller) ->
             caller.call(b"hello", 0.1)
         assert "start one" not in str(caught.value)
         refused = rf"127\.0\.0\.1:{nobody} \(Connection refused\)"
-        both = why_away(f"127.0.0.1:{port},127.0.0.1:{nobody}", 5561, PATIENCE_S)
+        both = why_away([Address("127.0.0.1", port), Address("127.0.0.1", nobody)], PATIENCE_S)
         assert re.fullmatch(f"{told}, {refused}", both)
 
 

@@ -400,16 +400,23 @@ def test_a_pair_starts_says_so_and_stops(new_cluster: NewCluster) -> None:
     assert re.match(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ \[INFO\] {line[0]} on 127.0.0.1:{cluster.port}$", line.string)
     assert warning in cluster.cli("agent", "list").stderr
     assert os.stat(cluster.folder / "data" / "app.db").st_mode & 0o077 == 0
+    before = len(pair.lines)
     assert pair.stop() == 0
+    said = [line.partition("] ")[2] for line in pair.lines[before:]]
+    assert [re.sub(r"^Agent \S+", "Agent", line) for line in said] == ["Stopping", "Agent stopped", "Principal stopped"]
 
 
 def test_an_agent_stops_cleanly(new_cluster: NewCluster) -> None:
     cluster = new_cluster()
     cluster.write("hello", HELLO)
-    cluster.start_principal()
+    principal = cluster.start_principal()
     agent = cluster.start_agent()
     assert cluster.cli("task", "run", "hello", "--wait").returncode == 0
+    # A hurried user.
+    agent.signal(signal.SIGTERM)
     assert agent.stop() == 0
+    assert re.search(r"INFO\] Agent \S+ stopped$", agent.lines[-1])
+    assert " 0 runs" not in agent.text + principal.text
 
 
 def refused(daemon: Daemon, code: int, *sentences: str) -> None:
