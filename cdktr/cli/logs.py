@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cdktr.cli import Exit
-from cdktr.cli.common import TroubleTeller, connect, say
+from cdktr.cli.common import TroubleTeller, WaitTeller, connect, say
 from cdktr.cli.names import check_run, check_workflow, task_name
 from cdktr.client import REST_MS, Principal
 from cdktr.errors import SettingError
@@ -109,7 +109,8 @@ def tail(arguments: Namespace) -> int:
             _explain_nothing(principal, arguments)
         if not arguments.no_follow and page["more"]:
             request = ListLogs(**filters, after=page["next"], limit=PAGE, wait_ms=REST_MS)
-            for lines in principal.follow(request, tell):
+            is_queued = WaitTeller(principal, arguments.run) if arguments.run else lambda: False
+            for lines in principal.follow(request, tell, is_queued):
                 write(lines)
     return Exit.DONE
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cdktr.cli import Exit
-from cdktr.cli.common import TroubleTeller, connect, is_terminal, say, show_json
+from cdktr.cli.common import TroubleTeller, WaitTeller, connect, is_terminal, say, show_json
 from cdktr.cli.logs import PAGE, writer
 from cdktr.cli.names import refuse_workflow
 from cdktr.cli.show import outcome
@@ -29,11 +29,14 @@ def run(arguments: Namespace) -> int:
             return Exit.DONE
         if not arguments.json:
             print(run_id, flush=True)
-        tell = TroubleTeller()
+        tell, is_queued = TroubleTeller(), WaitTeller(principal, run_id)
         try:
             if arguments.follow:
-                _follow(principal, run_id, arguments.json, tell)
-            return _end(principal, run_id, arguments.json, tell)
+                request = ListLogs(workflow_instance_id=run_id, limit=PAGE, wait_ms=REST_MS)
+                write = writer(arguments.json)
+                for lines in principal.follow(request, tell, is_queued):
+                    write(lines)
+            return _end(principal.await_run(run_id, tell, is_queued), principal, arguments.json, tell)
         except KeyboardInterrupt:
             say(f"The run goes on: `cdktr logs tail --run {run_id}`, `cdktr task show --run {run_id}`")
             raise
@@ -98,17 +101,10 @@ def _tell(run_id: str, as_json: bool) -> None:
         say(f"Accepted. Its output: `cdktr logs tail --run {run_id}`, later `cdktr logs query --run {run_id}`")
 
 
-def _follow(principal: Principal, run_id: str, as_json: bool, tell: TroubleTeller) -> None:
-    write = writer(as_json)
-    for lines in principal.follow(ListLogs(workflow_instance_id=run_id, limit=PAGE, wait_ms=REST_MS), tell):
-        write(lines)
-
-
-def _end(principal: Principal, run_id: str, as_json: bool, tell: TroubleTeller) -> int:
-    """Wait for the end, tell it; the exit code says it too."""
-    summary = principal.await_run(run_id, tell)
+def _end(summary: dict[str, Any], principal: Principal, as_json: bool, tell: TroubleTeller) -> int:
+    """Tell how the run has ended; the exit code says it too."""
     try:
-        tasks = principal.ask_patiently(ListTaskRuns(run_id))
+        tasks = principal.ask_patiently(ListTaskRuns(summary["workflow_instance_id"]))
     except StoreError as error:
         # How the run ended is known all the same.
         tell(str(error))

@@ -358,13 +358,21 @@ def test_status_says_why_a_run_waits(new_cluster: NewCluster) -> None:
     assert done.returncode == 0
     assert "scheduler  off" in done.stdout
     assert f"warning: 1 run waits ({first} of slow): there is no agent; `cdktr start agent`" in done.stderr
-    cluster.start_agent("--max-concurrent", "1")
+    waits = f"^cdktr: {first} is still queued: there is no agent; `cdktr start agent` starts one$"
     daemon = cluster.spawn("logs", "tail", "--run", first)
+    daemon.wait_for(waits)
+    cluster.start_agent("--max-concurrent", "1")
     daemon.wait_for("begun")
+    for flag in ("--wait", "--follow"):
+        other = cluster.spawn("task", "run", "slow", "--param", f"until={end}", flag)
+        other.wait_for(r"^cdktr: \S+ is still queued: no agent has a free slot; ")
+        other.signal(signal.SIGINT)
+        assert other.wait() == 130
     second = run_id_of(cluster.cli("task", "run", "slow", "--param", f"until={end}"))
-    assert f"1 run waits ({second} of slow): no agent has a free slot" in cluster.cli("status").stderr
+    assert f"{second} of slow): no agent has a free slot" in cluster.cli("status").stderr
     end.touch()
     assert daemon.wait() == 0
+    assert sum("is still queued" in line for line in daemon.lines) == 1
 
 
 def test_following_outlives_a_restart_of_the_principal(new_cluster: NewCluster) -> None:
