@@ -205,12 +205,19 @@ class Principal:
                 return summary
             rest_ms = LOOK_MS if rest_ms == LOOK_MS and is_queued() else REST_MS
 
-    def pages(self, request: p.ListLogs, limit: int | None = None) -> Iterator[list[dict[str, Any]]]:
-        """The log lines there are, at most `limit` of them, a page of `request.limit` at a time."""
+    def pages(
+        self, request: p.ListLogs, limit: int | None = None, on_trouble: OnTrouble | None = None
+    ) -> Iterator[list[dict[str, Any]]]:
+        """The log lines there are, at most `limit` of them, a page of `request.limit` at a time.
+
+        `on_trouble` as for `await_run`.
+        """
         left = limit
         while left is None or left > 0:
             size = request.limit if left is None else min(request.limit, left)
             page = self.ask(replace(request, limit=size), QUERY_S)
+            if on_trouble is not None:
+                on_trouble(page.get("trouble"))
             if page["lines"]:
                 yield page["lines"]
             if not page["full"]:

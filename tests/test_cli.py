@@ -463,6 +463,15 @@ def test_the_table_of_workflows() -> None:
     )
 
 
+def test_no_next_run_is_promised_while_the_scheduler_is_off() -> None:
+    for columns in (None, 80):
+        plain, etl = show.workflows_table([workflow(), ETL], {}, NOW, columns, False)[1:]
+        assert "scheduler off" not in plain
+        assert re.search(r"  daily at 02:00  scheduler off  never +ETL$", etl)
+    shown = "\n".join(show.workflow_lines(ETL, None, NOW, 80, True, False))
+    assert "\n  schedule    daily at 02:00\n  next run    scheduler off; the principal has --no-scheduler\n" in shown
+
+
 @pytest.mark.usefixtures("local_zone")
 def test_a_workflow_is_shown() -> None:
     assert show.workflow_lines(ETL, None, NOW, 80, True) == lines(

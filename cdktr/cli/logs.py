@@ -48,7 +48,7 @@ def _write_pages(principal: Principal, request: ListLogs, limit: int | None, wri
     """Print the lines, at most `limit`, and tell if there are more; how many there were."""
     count = 0
     # One more than wanted tells whether there are more.
-    for lines in principal.pages(request, None if limit is None else limit + 1):
+    for lines in principal.pages(request, None if limit is None else limit + 1, TroubleTeller()):
         write(lines if limit is None else lines[: limit - count])
         count += len(lines)
     if limit is not None and count > limit:

@@ -28,6 +28,9 @@ GRAPH_COLUMNS = 60
 #: Of a schedule in words, where columns are short; `cdktr task show` has all of it.
 SCHEDULE_COLUMNS = 24
 
+#: In the place of the next run, where nothing runs by its schedule.
+OFF = "scheduler off"
+
 #: Bytes that agents have to tell from which it is worth telling: a moment's output is always under way.
 SPOOLED = 2**20
 
@@ -53,7 +56,11 @@ def _fitted(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int) ->
 
 
 def workflows_table(
-    workflows: Sequence[Workflow], latest: Mapping[str, Any], now: datetime, columns: int | None = None
+    workflows: Sequence[Workflow],
+    latest: Mapping[str, Any],
+    now: datetime,
+    columns: int | None = None,
+    scheduled: bool = True,
 ) -> list[str]:
     """One row a workflow; shorter where there are not so many columns. None: no terminal sets an end."""
     head = ("ID", "SCHEDULE", "NEXT RUN", "LAST RUN", "NAME")
@@ -65,7 +72,7 @@ def workflows_table(
             (
                 workflow.id,
                 *(fit([schedule], SCHEDULE_COLUMNS) if short else [schedule]),
-                (due_short if short else due_text)(due[workflow.id], now),
+                (due_short if short else due_text)(due[workflow.id], now) if scheduled or not workflow.cron else OFF,
                 latest_text(latest.get(workflow.id), now, short),
                 workflow.name,
             )
@@ -195,15 +202,21 @@ def why_waiting(state: Mapping[str, Any]) -> str:
 
 
 def workflow_lines(
-    workflow: Workflow, latest: Mapping[str, Any] | None, now: datetime, columns: int, boxes: bool
+    workflow: Workflow,
+    latest: Mapping[str, Any] | None,
+    now: datetime,
+    columns: int,
+    boxes: bool,
+    scheduled: bool = True,
 ) -> list[str]:
     """A definition: its facts, its graph, its tasks."""
+    due = due_text(next_run(workflow, now), now) if scheduled else f"{OFF}; the principal has --no-scheduler"
     facts = [
         ("name", workflow.name),
         ("about", workflow.description),
         ("file", workflow.path),
         ("schedule", schedule_in_words(workflow) or "none"),
-        ("next run", due_text(next_run(workflow, now), now) if workflow.cron else None),
+        ("next run", due if workflow.cron else None),
         ("catch up", "the latest missed time is run" if workflow.catch_up is CatchUp.LATEST else None),
         ("last run", _latest_with_id(latest, now)),
         ("parameters", _params_text(workflow) or None),

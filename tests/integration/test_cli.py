@@ -349,8 +349,12 @@ def test_status_and_agents(ready: Cluster) -> None:
 
 def test_status_says_why_a_run_waits(new_cluster: NewCluster) -> None:
     cluster = new_cluster()
-    cluster.write("slow", SLOW)
+    cluster.write("slow", SLOW + 'cron: "@daily"\n')
     cluster.start_principal("--no-scheduler")
+    assert re.search("^slow .*  scheduler off  never", cluster.cli("task", "list").stdout, re.MULTILINE)
+    assert "next run    scheduler off; " in cluster.cli("task", "show", "slow").stdout
+    listed = json.loads(cluster.cli("task", "list", "--json").stdout)
+    assert (listed["scheduler"], listed["workflows"][0]["next_run"]) == (False, None)
     end = cluster.folder / "end"
     first = run_id_of(cluster.cli("task", "run", "slow", "--param", f"until={end}"))
     assert cluster.cli("agent", "list").stderr == "There is no agent; `cdktr start agent` starts one.\n"
