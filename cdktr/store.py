@@ -27,7 +27,8 @@ SELECT workflow_id, workflow_instance_id, arg_max(status, sequence) AS status, m
        max(trigger) AS trigger, max(params) AS params
 FROM workflow_run_status
 WHERE ($workflow IS NULL OR workflow_id = $workflow) AND ($run IS NULL OR workflow_instance_id = $run)
-GROUP BY ALL HAVING $status IS NULL OR arg_max(status, sequence) = $status
+GROUP BY ALL HAVING ($status IS NULL OR arg_max(status, sequence) = $status)
+    AND ($start IS NULL OR coalesce(ended_ms >= $start, true)) AND ($end IS NULL OR queued_ms < $end)
 ORDER BY min(sequence) DESC LIMIT $limit OFFSET $offset
 """
 
@@ -228,10 +229,12 @@ class Store:
         status: str | None = None,
         limit: int = 50,
         offset: int = 0,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Runs, newest first, with their latest status and times."""
+        """Runs, newest first, with their latest status and times; those that were queued or under way in the window."""
         names = {"workflow": workflow_id, "run": run_id, "status": status, "limit": limit, "offset": offset}
-        return self._objects(_RUNS, names)
+        return self._objects(_RUNS, names | {"start": start_ms, "end": end_ms})
 
     def tasks(self, run_id: str) -> list[dict[str, Any]]:
         """The tasks of a run with their latest status, in the order in which they were first heard of."""

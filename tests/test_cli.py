@@ -1,5 +1,7 @@
 """The parts of the command line that need no principal: arguments, exit codes, errors, and everything that is drawn."""
 
+import contextlib
+import json
 import re
 import resource
 import shutil
@@ -17,7 +19,23 @@ import pytest
 
 import cdktr.cli
 from cdktr import __version__, cli, errors
-from cdktr.cli import MEANINGS, Exit, arguments, common, graph, init, logs, main, names, project, run, show, times, tree
+from cdktr.cli import (
+    MEANINGS,
+    Exit,
+    arguments,
+    common,
+    graph,
+    init,
+    logs,
+    look,
+    main,
+    names,
+    project,
+    run,
+    show,
+    times,
+    tree,
+)
 from cdktr.cli.common import TroubleTeller
 from cdktr.cli.start import Formatter
 from cdktr.messages import Structured
@@ -264,19 +282,21 @@ def test_a_wrong_moment(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "start", "end"),
+    ("flags", "back_s", "start", "end"),
     [
-        ({}, NOW_MS - 24 * HOUR_MS, None),
-        ({"run": "r"}, None, None),
-        ({"run": "r", "last": "1h"}, NOW_MS - HOUR_MS, None),
-        ({"last": "1h"}, NOW_MS - HOUR_MS, None),
-        ({"since": "2h", "until": "1h"}, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
-        ({"last": "1h", "until": "1h"}, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
+        ({}, 60.0, NOW_MS - 60_000, None),
+        ({}, None, None, None),
+        ({"until": "1h"}, None, None, NOW_MS - HOUR_MS),
+        ({"until": "1h"}, 60.0, NOW_MS - HOUR_MS - 60_000, NOW_MS - HOUR_MS),
+        ({"last": "1h"}, None, NOW_MS - HOUR_MS, None),
+        ({"last": "1h"}, 60.0, NOW_MS - HOUR_MS, None),
+        ({"since": "2h", "until": "1h"}, 60.0, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
+        ({"last": "1h", "until": "1h"}, 60.0, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
     ],
 )
-def test_the_window_of_a_query(flags: dict[str, str], start: int | None, end: int | None) -> None:
-    given = {"since": None, "until": None, "last": None, "run": None} | flags
-    assert logs.window(Namespace(**given), NOW) == (start, end)
+def test_the_window_of_a_query(flags: dict[str, str], back_s: float | None, start: int | None, end: int | None) -> None:
+    given = {"since": None, "until": None, "last": None} | flags
+    assert logs.window(Namespace(**given), NOW, back_s) == (start, end)
 
 
 def test_what_was_meant() -> None:
@@ -309,6 +329,24 @@ def test_a_task_is_found_by_its_id_or_its_name() -> None:
     assert names.task_name(both, None, "gone") == "gone"
     with pytest.raises(errors.SettingError, match="give --workflow too"):
         names.task_name(both, None, "t")
+
+
+def test_an_older_principal_that_knows_no_times_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ignores what it does not know, and answers with the newest runs."""
+    hour = 3_600_000
+    now_ms = int(time.time() * 1000)
+    answer = [RUN | {"queued_ms": now_ms - age, "ended_ms": now_ms - age + 60_000} for age in (hour, 30 * hour)]
+    principal = Answers({"LSRUNS": answer, "STATUS": {}})
+    monkeypatch.setattr(look, "connect", lambda _: contextlib.nullcontext(principal))
+    assert main(["task", "history", "--last", "1d", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == answer[:1]
+    sentence = "cdktr: this principal is older and knows no times: only its newest 2 runs were looked at\n"
+    assert said.err == sentence
+    assert main(["task", "history", "--last", "2d"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 # Times and tables.

@@ -26,7 +26,7 @@ Write = Callable[[Iterable[Mapping[str, Any]]], None]
 
 def query(arguments: Namespace) -> int:
     """Print the lines that match."""
-    start_ms, end_ms = window(arguments, datetime.now(UTC))
+    start_ms, end_ms = window(arguments, datetime.now(UTC), None if arguments.run else DEFAULT_WINDOW_S)
     write = writer(arguments.json, arguments.verbose)
     with connect(arguments) as principal:
         request = ListLogs(
@@ -56,15 +56,14 @@ def _write_pages(principal: Principal, request: ListLogs, limit: int | None, wri
     return count
 
 
-def window(arguments: Namespace, now: datetime) -> tuple[int | None, int | None]:
-    """The start and end that the flags ask for, in milliseconds."""
+def window(arguments: Namespace, now: datetime, back_s: float | None) -> tuple[int | None, int | None]:
+    """The start and end that the flags ask for, in milliseconds; `back_s` is what --last is without them."""
     end = None if arguments.until is None else moment(arguments.until, now)
     if arguments.since is not None:
         return moment(arguments.since, now), end
-    if arguments.last is None and arguments.run is not None:
-        return None, end
-    back = DEFAULT_WINDOW_S if arguments.last is None else parse_duration(arguments.last)
-    return (end or _ms(now)) - round(back * 1000), end
+    if arguments.last is not None:
+        back_s = parse_duration(arguments.last)
+    return None if back_s is None else (end or _ms(now)) - round(back_s * 1000), end
 
 
 def moment(text: str, now: datetime) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cdktr.cli import Exit
 from cdktr.cli.common import TroubleTeller, connect, is_terminal, say, show, show_json
+from cdktr.cli.logs import window
 from cdktr.cli.names import check_run, check_workflow, find_workflow, problem_line
 from cdktr.cli.show import history_table, run_lines, workflow_lines, workflows_table
 from cdktr.cli.times import next_run, schedule_in_words
@@ -128,8 +129,12 @@ def _canvas() -> tuple[int, bool]:
 def history(arguments: Namespace) -> int:
     """List runs."""
     filters: Mapping[str, Any] = {"workflow_id": arguments.workflow, "status": arguments.status}
+    start, end = window(arguments, datetime.now(UTC), None)
     with connect(arguments) as principal:
-        found = principal.ask(ListRuns(**filters, limit=arguments.limit))
+        answer = principal.ask(ListRuns(**filters, limit=arguments.limit, start_ms=start, end_ms=end))
+        found = [run for run in answer if _is_within(run, start, end)]
+        if len(found) < len(answer):
+            say(f"cdktr: this principal is older and knows no times: only its newest {len(answer)} runs were looked at")
         if not found and arguments.workflow:
             check_workflow(principal, arguments.workflow)
         _state(principal)
@@ -140,6 +145,12 @@ def history(arguments: Namespace) -> int:
     else:
         say("No run matches.")
     return Exit.DONE
+
+
+def _is_within(run: Mapping[str, Any], start_ms: int | None, end_ms: int | None) -> bool:
+    """Whether it was queued or under way then, as far as is known."""
+    is_late_enough = start_ms is None or run["ended_ms"] is None or run["ended_ms"] >= start_ms
+    return is_late_enough and (end_ms is None or run["queued_ms"] is None or run["queued_ms"] < end_ms)
 
 
 def reload(arguments: Namespace) -> int:

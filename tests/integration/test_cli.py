@@ -237,9 +237,10 @@ def test_task_history(ready: Cluster) -> None:
     assert head.split() == "RUN WORKFLOW STATUS STARTED TOOK AGENT TRIGGER DETAIL".split()
     assert row.split()[:3] == [run_id, "etl.failing", "FAILED"]
     assert " manual" in row
-    [found] = json.loads(ready.cli("task", "history", "--limit", "1", "--json", "etl.failing").stdout)
+    [found] = json.loads(ready.cli("task", "history", "--limit", "1", "--json", "--last", "1h", "etl.failing").stdout)
     assert found["workflow_instance_id"] == run_id
-    assert ready.cli("task", "history", "--status", "CANCELLED").stderr == "No run matches.\n"
+    for nothing in (("--status", "CANCELLED"), ("--until", "2000-01-01"), ("--since", "2999-01-01T00:00Z")):
+        assert ready.cli("task", "history", *nothing).stderr == "No run matches.\n"
 
 
 def test_task_reload_tells_what_changed(ready: Cluster) -> None:
