@@ -32,10 +32,10 @@ GROUP BY ALL HAVING ($status IS NULL OR arg_max(status, sequence) = $status)
 ORDER BY min(sequence) DESC LIMIT $limit OFFSET $offset
 """
 
-# Whoever reported on the tasks of a CRASHED run is gone: what it left open ended with the run.
+# Whoever reported on the tasks of a CRASHED run is gone: what it left open ended with the run, and for its reason.
 _TASKS = f"""
 WITH run AS (
-    SELECT arg_max(status, sequence) AS verdict, max(timestamp_ms) AS at_ms
+    SELECT arg_max(status, sequence) AS verdict, max(timestamp_ms) AS at_ms, arg_max(detail, sequence) AS why
     FROM workflow_run_status WHERE workflow_instance_id = $run
 ), task AS (
     SELECT task_id, task_instance_id, arg_max(status, sequence) AS last,
@@ -47,7 +47,8 @@ WITH run AS (
 ), seen AS (SELECT *, coalesce(verdict = 'CRASHED', false) AND last NOT IN ({_FINAL}) AS is_left FROM task, run)
 SELECT task_id, task_instance_id,
        CASE WHEN NOT is_left THEN last WHEN last = 'RUNNING' THEN 'CRASHED' ELSE 'CANCELLED' END AS status,
-       started_ms, CASE WHEN is_left THEN at_ms ELSE ended_ms END AS ended_ms, attempt, exit_code, detail
+       started_ms, CASE WHEN is_left THEN at_ms ELSE ended_ms END AS ended_ms, attempt, exit_code,
+       CASE WHEN is_left THEN coalesce(detail, why) ELSE detail END AS detail
 FROM seen ORDER BY place
 """
 

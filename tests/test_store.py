@@ -362,6 +362,20 @@ def test_a_run_from_its_rows(store: Store) -> None:
     ]
 
 
+def test_what_a_crashed_run_left_open_has_its_reason(store: Store) -> None:
+    write(
+        store,
+        *(run(P, 100), run(R, 110), task(R, 120, "done"), task(C, 130, "done")),
+        *(task(R, 140, "open"), task(W, 150, "again", detail="exit code 3")),
+        run(RunStatus.CRASHED, 200, detail="agent a was killed"),
+    )
+    assert [(t["task_id"], t["status"], t["ended_ms"], t["detail"]) for t in store.tasks("run-1")] == [
+        ("done", "COMPLETED", 130, None),
+        ("open", "CRASHED", 200, "agent a was killed"),
+        ("again", "CANCELLED", 200, "exit code 3"),
+    ]
+
+
 def test_the_runs_of_a_window_are_those_that_were_queued_or_under_way_then(store: Store) -> None:
     write(
         store,
