@@ -442,23 +442,23 @@ def test_the_table_of_runs() -> None:
     waiting = RUN | {"started_ms": None, "ended_ms": None, "status": "PENDING", "agent_id": None, "detail": "\x1b"}
     assert show.history_table([RUN, waiting], NOW) == lines(
         r"""
-        RUN         WORKFLOW   STATUS   STARTED              TOOK  AGENT      TRIGGER   DETAIL
+        RUN         WORKFLOW   STATUS   STARTED EST          TOOK  AGENT      TRIGGER   DETAIL
         calm-owl-7  etl.daily  FAILED   2026-01-30 19:00:01  12s   web1-4f2a  schedule  failed: load
         calm-owl-7  etl.daily  PENDING  2026-01-30 19:00:00  -     -          schedule  \x1b
         """
     )
-    assert show.history_table([RUN, waiting], NOW, 81) == lines(
+    assert show.history_table([RUN, waiting], NOW, 84) == lines(
         r"""
-        RUN         WORKFLOW   STATUS   STARTED   TOOK  AGENT      TRIGGER   DETAIL
-        calm-owl-7  etl.daily  FAILED   19:00:01  12s   web1-4f2a  schedule  failed: load
-        calm-owl-7  etl.daily  PENDING  19:00:00  -     -          schedule  \x1b
+        RUN         WORKFLOW   STATUS   STARTED EST  TOOK  AGENT      TRIGGER   DETAIL
+        calm-owl-7  etl.daily  FAILED   19:00:01     12s   web1-4f2a  schedule  failed: load
+        calm-owl-7  etl.daily  PENDING  19:00:00     -     -          schedule  \x1b
         """
     )
-    assert show.history_table([RUN, waiting], NOW, 58) == lines(
+    assert show.history_table([RUN, waiting], NOW, 61) == lines(
         r"""
-        RUN         WORKFLOW   STATUS   STARTED   TOOK  DETAIL
-        calm-owl-7  etl.daily  FAILED   19:00:01  12s   failed: l…
-        calm-owl-7  etl.daily  PENDING  19:00:00  -     \x1b
+        RUN         WORKFLOW   STATUS   STARTED EST  TOOK  DETAIL
+        calm-owl-7  etl.daily  FAILED   19:00:01     12s   failed: l…
+        calm-owl-7  etl.daily  PENDING  19:00:00     -     \x1b
         """
     )
 
@@ -480,6 +480,20 @@ def test_tables_fit_a_terminal_of_80_columns() -> None:
 )
 def test_a_short_time(back_h: int, text: str) -> None:
     assert times.when_short(NOW_MS - back_h * HOUR_MS, NOW) == text
+
+
+@pytest.mark.usefixtures("local_zone")
+def test_the_zone_is_named() -> None:
+    july_ms = NOW_MS + 180 * 24 * HOUR_MS
+    assert times.zone([NOW_MS, None, NOW_MS]) == "EST"
+    assert times.zone([july_ms, NOW_MS]) == "EDT/EST"
+    assert times.zone([None]) == times.zone([2**62]) == ""
+    day_before = RUN | {"started_ms": NOW_MS - 24 * HOUR_MS}
+    head, row = show.history_table([day_before], NOW, 80)
+    assert "  STARTED EST  " in head
+    assert "  01-29 19:00  " in row
+    open_ = show.run_lines(RUN | {"ended_ms": None}, TASKS, ETL, NOW, 80, False)
+    assert "  ended       -" in open_
 
 
 @pytest.mark.usefixtures("local_zone")
@@ -541,9 +555,9 @@ def test_a_run_is_shown() -> None:
           status      FAILED: failed: load
           trigger     schedule
           parameters  {"day":"x"}
-          queued      2026-01-30 19:00:00
-          started     2026-01-30 19:00:01
-          ended       2026-01-30 19:00:13
+          queued      2026-01-30 19:00:00 EST
+          started     2026-01-30 19:00:01 EST
+          ended       2026-01-30 19:00:13 EST
           duration    12s
           agent       web1-4f2a
 

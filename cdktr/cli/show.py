@@ -15,6 +15,7 @@ from cdktr.cli.times import (
     took,
     when,
     when_short,
+    zone,
 )
 from cdktr.text import format_duration, printable, table, width
 from cdktr.workflow import CatchUp, Subprocess, Task, Workflow, scalar_text
@@ -91,13 +92,17 @@ def latest_text(latest: Mapping[str, Any] | None, now: datetime, short: bool = F
 def history_table(runs: Sequence[Summary], now: datetime, columns: int | None = None) -> list[str]:
     """One row a run; shorter where there are not so many columns. None: no terminal sets an end."""
 
+    def began_ms(run: Summary) -> int | None:
+        return run["queued_ms"] if run["started_ms"] is None else run["started_ms"]
+
     def row(run: Summary) -> tuple[str, ...]:
         ids = (run["workflow_instance_id"], run["workflow_id"], run["status"])
-        began = run["queued_ms"] if run["started_ms"] is None else run["started_ms"]
+        began = began_ms(run)
         time = when(began) if columns is None or began is None else when_short(began, now)
         return (*ids, time, took(run, now), run["agent_id"] or "-", run["trigger"] or "-", run["detail"] or "")
 
-    head = ("RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "AGENT", "TRIGGER", "DETAIL")
+    started = f"STARTED {zone(map(began_ms, runs))}".rstrip()
+    head = ("RUN", "WORKFLOW", "STATUS", started, "TOOK", "AGENT", "TRIGGER", "DETAIL")
     rows = [row(run) for run in runs]
     lines = table(head, rows).split("\n")
     if columns is None or max(map(width, lines)) <= columns:
@@ -277,9 +282,9 @@ def run_lines(
         ("status", run["status"] + (f": {run['detail']}" if run["detail"] else "")),
         ("trigger", run["trigger"]),
         ("parameters", run["params"] if run["params"] not in (None, "{}") else None),
-        ("queued", when(run["queued_ms"])),
-        ("started", when(run["started_ms"])),
-        ("ended", when(run["ended_ms"])),
+        ("queued", _at(run["queued_ms"])),
+        ("started", _at(run["started_ms"])),
+        ("ended", _at(run["ended_ms"])),
         ("duration", took(run, now)),
         ("agent", run["agent_id"]),
     ]
@@ -288,6 +293,10 @@ def run_lines(
     rows = {task_id: _task_cells(known.get(task_id), now) for task_id in ids}
     head = ("STATUS", "ATTEMPT", "EXIT", "DURATION", "DETAIL")
     return [run["workflow_instance_id"], *_facts(facts), "", *_graph(workflow, head, rows, columns, boxes)]
+
+
+def _at(ms: int | None) -> str:
+    return f"{when(ms)} {zone([ms])}".rstrip()
 
 
 def _task_cells(task: Summary | None, now: datetime) -> tuple[str, ...]:

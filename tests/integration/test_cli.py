@@ -232,9 +232,9 @@ def test_task_show_as_json(ready: Cluster) -> None:
 
 def test_task_history(ready: Cluster) -> None:
     run_id = run_id_of(ready.cli("task", "run", "etl.failing", "--wait"))
-    done = ready.cli("task", "history", "--limit", "1", "etl.failing", "--status", "failed")
+    done = ready.cli("task", "history", "--limit", "1", "etl.failing", "--status", "failed", env={"TZ": "UTC"})
     head, row = done.stdout.splitlines()
-    assert head.split() == "RUN WORKFLOW STATUS STARTED TOOK AGENT TRIGGER DETAIL".split()
+    assert head.split() == "RUN WORKFLOW STATUS STARTED UTC TOOK AGENT TRIGGER DETAIL".split()
     assert row.split()[:3] == [run_id, "etl.failing", "FAILED"]
     assert " manual" in row
     [found] = json.loads(ready.cli("task", "history", "--limit", "1", "--json", "--last", "1h", "etl.failing").stdout)
