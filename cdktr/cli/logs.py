@@ -114,10 +114,13 @@ def tail(arguments: Namespace) -> int:
     return Exit.DONE
 
 
-def writer(as_json: bool, verbose: bool = False) -> Write:
-    """Prints lines as they come: each as text, or as one JSON object."""
+def writer(as_json: bool, verbose: bool = False, of_one_run: bool = False) -> Write:
+    """Prints lines as they come: each as text, or as one JSON object. `of_one_run` is for a person who looks on, and
+    wants to know which task says what."""
 
     def text(line: Mapping[str, Any]) -> str:
+        if of_one_run:
+            return printable(f"[{line['task_name']}] {line['payload']}")
         return printable(format_log(LogRecord(*(line[name] for name in LogRecord._fields)), verbose))
 
     def write(lines: Iterable[Mapping[str, Any]]) -> None:

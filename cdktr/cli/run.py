@@ -33,7 +33,7 @@ def run(arguments: Namespace) -> int:
         try:
             if arguments.follow:
                 request = ListLogs(workflow_instance_id=run_id, limit=PAGE, wait_ms=REST_MS)
-                write = writer(arguments.json)
+                write = writer(arguments.json, of_one_run=is_terminal(sys.stdout))
                 for lines in principal.follow(request, tell, is_queued):
                     write(lines)
             return _end(principal.await_run(run_id, tell, is_queued), principal, arguments.json, tell)

@@ -159,6 +159,22 @@ def test_follow_prints_every_line_once_in_order(ready: Cluster) -> None:
     assert done.stderr.startswith(f"{run_id} COMPLETED after ")
 
 
+def test_follow_on_a_terminal_names_the_task(ready: Cluster) -> None:
+    """As piped, the lines are those of `logs query`."""
+    ours, theirs = os.openpty()
+    try:
+        command = [sys.executable, str(ROOT / "cdktr.py"), "task", "run", "hello", "--follow"]
+        done = subprocess.run(command, cwd=ready.folder, env=ready.environment(), stdout=theirs, stderr=subprocess.PIPE)
+        assert done.returncode == 0, done.stderr
+        lines = os.read(ours, 10_000).decode().splitlines()[1:]
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    assert lines == ["[Greet] STDOUT Hello, world!", "[Tell it] STDOUT out", "[Tell it] STDERR err"]
+    piped = ready.cli("task", "run", "hello", "--follow").stdout.splitlines()[1]
+    assert re.fullmatch(r"\[\S+ INFO\] \[\S+/\S+\] STDOUT Hello, world!", piped)
+
+
 def test_ctrl_c_stops_the_following_and_not_the_run(ready: Cluster) -> None:
     end = ready.folder / "end-of-slow"
     daemon = ready.spawn("task", "run", "slow", "--param", f"until={end}", "--follow")

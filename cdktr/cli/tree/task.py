@@ -46,7 +46,11 @@ def _add_task_run(verbs: Any) -> None:
     made.add_argument("--param", metavar="K=V", action="append", default=[], help="a parameter; may be repeated")
     made.add_argument("--params-file", metavar="FILE", help="a JSON object of parameters; --param goes before it")
     made.add_argument("--wait", action="store_true", help="wait for the end of the run")
-    made.add_argument("--follow", action="store_true", help="print its log lines as they come, until its end")
+    made.add_argument(
+        "--follow",
+        action="store_true",
+        help="print its log lines as they come, until its end (on a terminal with the name of their task alone)",
+    )
     add_client(made)
 
 
