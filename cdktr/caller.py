@@ -179,10 +179,11 @@ class Caller:
         silent = self._addresses.pop(0)
         self._addresses.append(silent)
         if ready:
-            raise UnreachableError(f"The principal at {silent} ended the connection")
+            raise UnreachableError(f"The principal at {silent} ended the connection", was_asked=True)
         raise UnreachableError(
             f"The principal at {silent} did not answer in {timeout_s:g} s; it is stopped or overloaded: look at its "
-            "process and its log, or give it longer with CDKTR_DEFAULT_ZMQ_TIMEOUT_MS"
+            "process and its log, or give it longer with CDKTR_DEFAULT_ZMQ_TIMEOUT_MS",
+            was_asked=True,
         )
 
     def _connected(self, timeout_s: float) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:

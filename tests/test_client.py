@@ -181,7 +181,7 @@ def test_a_run_is_looked_at_more_often_while_it_is_queued(principal: Principal, 
     script.answers = [open_, open_, open_, ended]
     queued = iter([True, False])
     principal.await_run("r", is_queued=lambda: next(queued))
-    page = {"lines": [], "next": None, "more": True}
+    page: dict[str, Any] = {"lines": [], "next": None, "more": True}
     last = p.success({**page, "more": False})
     script.answers = [p.success(page), p.success({**page, "lines": [{"sequence": 1}]}), p.success(page), last]
     list(principal.follow(p.ListLogs(wait_ms=client.REST_MS), is_queued=lambda: True))

@@ -385,7 +385,7 @@ def test_the_runs_of_a_window_are_those_that_were_queued_or_under_way_then(store
         *(run(P, 300, "late"), run(C, 350, "late")),
     )
 
-    def named(**window: int) -> list[str]:
+    def named(**window: Any) -> list[str]:
         return [r["workflow_instance_id"] for r in store.runs(**window)]
 
     assert named(start_ms=201) == ["late", "open", "long"]

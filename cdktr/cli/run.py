@@ -14,7 +14,7 @@ from cdktr.cli.names import refuse_workflow
 from cdktr.cli.show import outcome
 from cdktr.client import REST_MS, Principal
 from cdktr.codec import workflow_from_json
-from cdktr.errors import DefinitionError, NotFoundError, RefusedError, SettingError, StoreError
+from cdktr.errors import DefinitionError, NotFoundError, RefusedError, SettingError, StoreError, UnreachableError
 from cdktr.protocol import ListLogs, ListTaskRuns, ListWorkflows, Trigger
 from cdktr.workflow import bind_params
 
@@ -79,6 +79,13 @@ def _trigger(principal: Principal, workflow_id: str, params: dict[str, Any]) -> 
     except RefusedError:
         _blame_params(principal.ask(ListWorkflows()).get(workflow_id), params)
         raise
+    except UnreachableError as error:
+        if not error.was_asked:
+            raise
+        raise UnreachableError(
+            f"{error}. Whether the run was accepted is not known: `cdktr task history {workflow_id}` shows it, "
+            "once the principal answers"
+        ) from None
     run_id: str = answer["workflow_instance_id"]
     return run_id
 

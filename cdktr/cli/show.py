@@ -93,7 +93,8 @@ def history_table(runs: Sequence[Summary], now: datetime, columns: int | None = 
     """One row a run; shorter where there are not so many columns. None: no terminal sets an end."""
 
     def began_ms(run: Summary) -> int | None:
-        return run["queued_ms"] if run["started_ms"] is None else run["started_ms"]
+        began: int | None = run["queued_ms"] if run["started_ms"] is None else run["started_ms"]
+        return began
 
     def row(run: Summary) -> tuple[str, ...]:
         ids = (run["workflow_instance_id"], run["workflow_id"], run["status"])

@@ -14,6 +14,7 @@ import pytest
 from cdktr import protocol as p
 from tests.integration.cluster import ROOT, Cluster, Daemon
 from tests.integration.conftest import NewCluster
+from tests.test_caller import answering
 
 pytestmark = pytest.mark.integration
 
@@ -498,6 +499,24 @@ def test_a_principal_that_is_not_there(new_cluster: NewCluster) -> None:
         assert "Traceback" in debug.stderr
     zero = cluster.cli("status", env={"CDKTR_PRINCIPAL_PORT": "0"})
     assert (zero.returncode, zero.stderr.count("\n")) == (2, 1)
+
+
+def test_who_triggers_and_gets_no_answer_is_not_told_that_nothing_happened(new_cluster: NewCluster) -> None:
+    """Who answers a connection and nothing more."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = held.getsockname()[1]
+        cluster = new_cluster(CDKTR_PRINCIPAL_PORT=str(port), CDKTR_DEFAULT_ZMQ_TIMEOUT_MS="300")
+        done = cluster.cli("task", "run", "hello")
+        assert done.returncode == 3
+        assert "it takes the connection and does not answer); one is there" in done.stderr
+        assert "Whether the run was accepted" not in done.stderr, "nothing was sent"
+    with answering(lambda _: None) as port:
+        done = cluster.cli("task", "run", "hello", "--principal-port", str(port))
+        assert done.returncode == 3
+        assert "did not answer in 0.3 s; it is stopped or overloaded: " in done.stderr
+        assert "Whether the run was accepted is not known: `cdktr task history hello` shows it" in done.stderr
 
 
 # Projects.
