@@ -28,6 +28,10 @@ MAX_REPLY = 1024 * 1024 * 1024
 HEARTBEAT_MS = 2000
 HEARTBEAT_TIMEOUT_MS = 10000
 
+#: Why an address does not answer: it takes connections all the same, or not even that is known.
+SILENT = "it takes the connection and does not answer"
+NO_ANSWER = "no answer"
+
 #: Seconds that an address is tried alone before the next of a list is tried beside it.
 HEAD_START_S = 0.25
 
@@ -133,6 +137,16 @@ class _Knock:
         return not error
 
 
+def why_away(where: Sequence[Address], timeout_s: float) -> str:
+    """The addresses of a principal that does not answer, each with the reason: `10.0.0.7:5561 (Connection refused)`."""
+    told = []
+    for address in where:
+        knock = _Knock()
+        taken = knock.first([address], time.monotonic() + timeout_s) is not None
+        told.append(f"{address} ({SILENT if taken else knock.failed.get(address, NO_ANSWER)})")
+    return ", ".join(told)
+
+
 class Caller:
     """A connection to one of several principals, one request at a time. For one thread."""
 
@@ -167,8 +181,13 @@ class Caller:
         self.close_socket()
         silent = self._addresses.pop(0)
         self._addresses.append(silent)
-        why = "ended the connection" if ready else f"did not answer in {timeout_s:g} s"
-        raise UnreachableError(f"The principal at {silent} {why}")
+        if ready:
+            raise UnreachableError(f"The principal at {silent} ended the connection", was_asked=True)
+        raise UnreachableError(
+            f"The principal at {silent} did not answer in {timeout_s:g} s; it is stopped or overloaded: look at its "
+            "process and its log, or give it longer with CDKTR_DEFAULT_ZMQ_TIMEOUT_MS",
+            was_asked=True,
+        )
 
     def _connected(self, timeout_s: float) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
         if self._monitor is not None and self._monitor.poll(0):
@@ -193,8 +212,13 @@ class Caller:
                 self._addresses.remove(address)
                 self._addresses.insert(0, address)
                 return sockets
-            failed[address] = f"it did not answer in {timeout_s:g} s"
-        told = ", ".join(f"{each} ({failed.get(each, 'no answer')})" for each in self._addresses)
+            failed[address] = SILENT
+        told = ", ".join(f"{each} ({failed.get(each, NO_ANSWER)})" for each in self._addresses)
+        if SILENT in failed.values():
+            raise UnreachableError(
+                f"No principal answers at {told}; one is there that is stopped or overloaded, or another program has "
+                "that port: `ss -ltnp` on that host names the process; look at it and at its log"
+            )
         raise UnreachableError(
             f"No principal answers at {told}; start one with `cdktr start principal`, "
             "or give the host and port where it is, as by CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT"

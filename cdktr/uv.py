@@ -35,7 +35,7 @@ def find_uv(uv_path: str | None, env: Mapping[str, str]) -> str:
     folders = [str(Path(sys.executable).parent), f"{home}/.local/bin", f"{home}/.cargo/bin"]
     bundled = getattr(sys, "_MEIPASS", "")
     # An empty entry would be the agent's folder.
-    search = [entry for entry in (folders[0], bundled, *_path(env), *folders[1:]) if entry]
+    search = [entry for entry in dict.fromkeys((folders[0], bundled, *_path(env), *folders[1:])) if entry]
     if found := shutil.which("uv", path=os.pathsep.join(search)):
         return os.path.abspath(found)
     raise NotFoundError(

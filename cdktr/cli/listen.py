@@ -38,6 +38,14 @@ STOP_S = 10.0
 class _NothingToStart(Exception):
     """Says why."""
 
+    code = Exit.ENDED_BADLY
+
+
+class _NoScript(_NothingToStart):
+    """What was named is no script: starting it again would not help, as the unit of a service is told by the code."""
+
+    code = Exit.USAGE
+
 
 def script(arguments: Namespace) -> int:
     """Run a listener of the user's own, as `python SCRIPT.py ARGS…` would, until it ends or is told to stop."""
@@ -53,7 +61,7 @@ def script(arguments: Namespace) -> int:
         _run(Path(arguments.script), arguments.arguments)
     except _NothingToStart as error:
         say(f"cdktr: {error}")
-        return _left(Exit.ENDED_BADLY)
+        return _left(error.code)
     except SystemExit as end:
         return _left(_code_of(end))
     except KeyboardInterrupt:
@@ -102,17 +110,17 @@ async def _awaited(listening: Any) -> None:
 
 
 def _compiled(path: Path) -> CodeType:
-    """The code of a script. Raises _NothingToStart."""
+    """The code of a script. Raises _NoScript."""
     try:
         return compile(path.read_bytes(), path.absolute(), "exec", dont_inherit=True)
     except OSError as error:
         near = nearest(str(path), list(WORDS))
         hint = f"did you mean {near}?" if near else "expected the file of a listener"
-        raise _NothingToStart(f"{path} cannot be read: {error.strerror}; {hint}") from None
+        raise _NoScript(f"{path} cannot be read: {error.strerror}; {hint}") from None
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         where = f"{path}:{line}" if line else str(path)
-        raise _NothingToStart(f"{where} is no Python: {getattr(error, 'msg', error)}") from None
+        raise _NoScript(f"{where} is no Python: {getattr(error, 'msg', error)}") from None
 
 
 def _as_main(path: Path, arguments: list[str]) -> ModuleType:

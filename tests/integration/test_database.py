@@ -113,6 +113,15 @@ def test_a_full_disk_is_waited_for(new_cluster: NewCluster, disk: Path) -> None:
     assert done.returncode == 1
     assert "FAILED" in done.stderr
     assert done.stderr.count("is in trouble, what is shown lags behind") == 1
+    # What lists the history says that it is not all of it; JSON stays JSON.
+    for words in ("task history --json", "task list --json", "logs query --json"):
+        done = cluster.cli(*words.split())
+        assert done.returncode == 0
+        assert done.stderr.count("is in trouble, what is shown lags behind: ") == 1, words
+        for line in done.stdout.splitlines() if "logs" in words else [done.stdout]:
+            json.loads(line)
+    done = cluster.cli("task", "show", "--run", runs[-1])
+    assert (done.returncode, done.stderr.count("what is shown lags behind: ")) == (0, 1)
     status = cluster.cli("status")
     assert "warning: the database cannot be written, " in status.stderr
     assert "MB of at most 128): The database" in status.stderr
