@@ -4,15 +4,18 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from cdktr import protocol as p
+from cdktr.caller import Subscriber
 from cdktr.client import Principal
 from cdktr.codec import workflow_to_json
 from cdktr.errors import RefusedError, StoreError, UnreachableError
+from cdktr.frames import encode_log
 from cdktr.messages import Request
+from cdktr.records import LogRecord
 from cdktr.tui.feed.ask import ANSWERS, ORIGINAL
 from cdktr.tui.feed.feed import Feed
 from cdktr.tui.feed.logs import Follower, fetch, save
@@ -226,7 +229,7 @@ def test_following_goes_on_where_it_was_through_a_restart(monkeypatch: pytest.Mo
     gone, last = UnreachableError("gone"), page(more=False)
     principal = Told(LSLOGS=scripted(page(4, 5), gone, {**page(), "next": 5}, page(6), last))
     told: list[e.Event] = []
-    Follower(principal, c.FollowLogs(3, LogQuery("w"), 3), told.append).run()
+    Follower(principal, c.FollowLogs(3, LogQuery("w"), 3), told.append, Ear).run()
     assert [request.after for request in principal.asked if isinstance(request, p.ListLogs)] == [3, 5, 5, 5, 6]
     assert all(isinstance(event, e.LogNews) and event.number == 3 for event in told)
     assert [line.sequence for event in told if isinstance(event, e.LogNews) for line in event.lines] == [4, 5, 6]
@@ -234,10 +237,45 @@ def test_following_goes_on_where_it_was_through_a_restart(monkeypatch: pytest.Mo
     assert not told[-1].open
 
 
+class Ear(Subscriber):
+    """Hears what is to be heard, once."""
+
+    frames: ClassVar[list[bytes]] = []
+
+    def __init__(self, port: int, topic: bytes) -> None:
+        self.asked = (port, topic)
+
+    def receive(self, wait_s: float) -> list[bytes]:
+        """All of it."""
+        found, self.frames[:] = list(self.frames), []
+        return found
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def test_what_is_not_stored_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdktr.tui.feed.logs.LISTEN_S", 0.05)
+    record = LogRecord("w", "W", "r", "t", "t-1", 5, "INFO", "STDOUT hi")
+    others = [record._replace(workflow_id="v"), record._replace(level="ERROR"), record._replace(task_name="u")]
+    Ear.frames[:] = [b"noise", *map(encode_log, [record, *others])]
+    trouble = {**page(), "next": 3, "trouble": "disk full"}
+    answers = scripted(trouble, {**page(4), "trouble": None}, page(more=False))
+    principal = Told(LSLOGS=answers, CAPABILITIES={"logs_publishing_port": 7})
+    told: list[Any] = []
+    Follower(principal, c.FollowLogs(3, LogQuery("w", None, "t", "INFO"), 3), told.append, Ear).run()
+    assert [(event.trouble, len(event.lines), [line.text for line in event.heard]) for event in told] == [
+        ("disk full", 0, []),
+        ("disk full", 0, ["hi"]),
+        ("", 1, []),
+        ("", 0, []),
+    ]
+
+
 def test_a_flood_is_jumped_over() -> None:
     principal = Told(LSLOGS=scripted(page(4, 5, full=True), page(90, 91), page(more=False)))
     told: list[Any] = []
-    Follower(principal, c.FollowLogs(3, LogQuery("w"), 3), told.append).run()
+    Follower(principal, c.FollowLogs(3, LogQuery("w"), 3), told.append, Ear).run()
     assert (told[0].jumped, [line.sequence for line in told[0].lines]) == (True, [90, 91])
     assert not told[1].jumped
 
@@ -250,7 +288,7 @@ def test_nothing_is_told_after_a_stop() -> None:
         return page(1)
 
     told: list[e.Event] = []
-    follower = Follower(Told(LSLOGS=answer), c.FollowLogs(3, LogQuery("w"), None), told.append)
+    follower = Follower(Told(LSLOGS=answer), c.FollowLogs(3, LogQuery("w"), None), told.append, Ear)
     follower.run()
     assert told == []
 
@@ -294,7 +332,7 @@ class Post:
 def fed(do: Callable[[Feed, Post], None], **answers: Answer) -> None:
     """A feed in which something is done."""
     post = Post()
-    feed = Feed(lambda: Told(**answers), 1.0, post)
+    feed = Feed(lambda: Told(**answers), Ear, 1.0, post)
     feed.start()
     try:
         do(feed, post)

@@ -1,5 +1,6 @@
 """The terminal: what is written on it, on a pseudo-terminal; keys; styles."""
 
+import base64
 import os
 import pty
 import re
@@ -30,14 +31,20 @@ from dataclasses import replace
 from cdktr.tui.screen.terminal import Terminal, check, look
 from cdktr.tui.view.render import render
 from tests.world import new, told
+def tell(text):
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
 check()
 terminal = Terminal(look())
 try:
     state = replace(told(new(*terminal.open())), look=look())
     terminal.paint(render(state))
-    terminal.write("<1>")
+    tell("<1>")
     terminal.paint(render(state))
-    terminal.write("<2>")
+    tell("<2>")
+    if sys.argv[1] == "copy":
+        terminal.copy("calm-owl-7")
     if sys.argv[1] == "crash":
         1 / 0
     if sys.argv[1] == "keys":
@@ -45,7 +52,7 @@ try:
         while True:
             select.select([0], [], [])
             for event in terminal.events():
-                terminal.write(f"<{event}>")
+                tell(f"<{event}>")
                 if event.name == "q":
                     sys.exit(0)
 finally:
@@ -152,6 +159,14 @@ def test_a_crash_gives_the_terminal_back_before_it_is_told() -> None:
     assert shown.end() == 1
     assert shown.after == shown.before
     assert "ZeroDivisionError" in shown.text.partition("\x1b[?1049l")[2]
+
+
+def test_an_id_goes_into_the_clipboard_where_there_may_be_one() -> None:
+    sequence = f"\x1b]52;c;{base64.b64encode(b'calm-owl-7').decode()}\x07"
+    for term, has_one in (("xterm-256color", True), ("tmux", True), ("linux", False), ("vt100", False)):
+        shown = painted("copy", TERM=term)
+        assert shown.end() == 0
+        assert (sequence in shown.text) is has_one
 
 
 def test_a_terminal_that_cannot_place_text_is_refused() -> None:

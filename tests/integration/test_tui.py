@@ -1,5 +1,6 @@
 """The terminal UI in a terminal, on a real principal with a real agent."""
 
+import os
 import re
 import signal
 import sys
@@ -136,6 +137,11 @@ def test_each_terminal(cluster: Cluster, term: str) -> None:
         terminal.press("Escape")
         terminal.wait_for(r">[✓√+] greet")
         terminal.resize(70, 20)
+        if term == "xterm-256color":
+            # A click on a tab, and the wheel back up and down.
+            terminal.write("\x1b[<0;20;2M\x1b[<0;20;2m")
+            terminal.wait_for(r"\[2 Runs\]")
+            terminal.write("\x1b[<65;5;6M\x1b[<64;5;6M")
         terminal.press("2")
         terminal.wait_for(r"^> . \S+ +hello")
         terminal.press("C-c")
@@ -182,6 +188,42 @@ def test_a_principal_that_says_nothing_freezes_no_key(workshop: Cluster) -> None
             assert terminal.wait_for_end() == 0
         finally:
             workshop.daemons[0].signal(signal.SIGCONT)
+
+
+def test_lines_are_seen_while_the_database_cannot_be_written(new_cluster: Callable[..., Cluster], disk: Path) -> None:
+    cluster = new_cluster(CDKTR_DB_PATH=str(disk / "app.db"))
+    cluster.write("steps", STEPS)
+    (cluster.folder / "wait.sh").write_text(WAIT)
+    noise = "import os; print(*(os.urandom(100).hex() for _ in range(5000)), sep=chr(10))"
+    cluster.write(
+        "noise", f"name: Noise\ntasks:\n  a: {{name: A, config: !Subprocess {{cmd: python3, args: [-c, {noise!r}]}}}}\n"
+    )
+    principal = cluster.start_principal()
+    cluster.start_agent()
+    with opened(cluster, (110, 30)) as terminal:
+        terminal.wait_for(r"^> . noise")
+        terminal.press("j", "r", "l")
+        terminal.wait_for(r"first begins")
+        # The disk is full.
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        (disk / "ballast").write_bytes(bytes(free - 300_000))
+        cluster.cli("task", "run", "noise")
+        principal.wait_for(r"cannot be written")
+        terminal.wait_for(r"lags behind: The database")
+        for task in ("first", "left", "right", "last"):
+            terminal.wait_for(rf"{task} begins")
+            go(cluster, task)
+        terminal.wait_for(r"right begins +not stored yet|the sign of \S+last\S* came +not stored yet")
+        # There is room again: the same lines, each once, are stored ones.
+        (disk / "ballast").unlink()
+        principal.wait_for("The database can be written again")
+        terminal.wait_for(r"not stored yet", gone=True)
+        screen = terminal.wait_for(r"the sign of \S+last")
+        for task in ("first", "left", "right", "last"):
+            assert len(re.findall(rf"{task} begins", screen)) == 1
+            assert len(re.findall(rf"the sign of \S+{task}", screen)) == 1
+        terminal.press("q")
+        assert terminal.wait_for_end() == 0
 
 
 def test_params_and_files_that_are_wrong(cluster: Cluster) -> None:

@@ -8,7 +8,7 @@ from cdktr import protocol as p
 from cdktr.client import Principal
 from cdktr.errors import CdktrError
 from cdktr.text import plural
-from cdktr.tui.feed.logs import Follower, fetch, save
+from cdktr.tui.feed.logs import Follower, Listen, fetch, save
 from cdktr.tui.feed.poller import Poller
 from cdktr.tui.state.commands import (
     Command,
@@ -33,13 +33,16 @@ Connect = Callable[[], Principal]
 
 
 class Feed:
-    """`connect` makes a connection, `post` takes events from any thread, and the error of a thread that died of one.
+    """`connect` makes a connection, `listen` one to what is published.
 
-    Its own methods never wait.
+    `post` takes events from any thread, and the error of a thread that died of one. Its own methods never wait.
     """
 
-    def __init__(self, connect: Connect, poll_s: float, post: Callable[[Event | Exception], None]) -> None:
+    def __init__(
+        self, connect: Connect, listen: Listen, poll_s: float, post: Callable[[Event | Exception], None]
+    ) -> None:
         self._connect = connect
+        self._listen = listen
         self._post = post
         self._poller = Poller(connect(), poll_s, post)
         self._errands: SimpleQueue[Trigger | ReloadFolder | SaveLogs | None] = SimpleQueue()
@@ -81,7 +84,7 @@ class Feed:
                 self._pages.put(command)
             case FollowLogs():
                 self._stop_following()
-                self._follower = Follower(self._connect(), command, self._post)
+                self._follower = Follower(self._connect(), command, self._post, self._listen)
                 self._start("follower", self._follower.run)
             case StopLogs():
                 self._stop_following()

@@ -2,18 +2,24 @@
 
 What comes is followed by LSLOGS, which rests until there is a line: lines have numbers, so none is left out and none
 comes twice, also over a restart of the principal. The publishing socket has no numbers and leaves out lines for whoever
-is slow; it could not be joined to the history without guessing.
+is slow, so it cannot be joined to the history without guessing. It is listened to while the principal's database is in
+trouble, when nothing is stored and LSLOGS has nothing to tell: what is heard is shown as not stored, and given up for
+the numbered lines as soon as these come.
 """
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from cdktr.caller import Subscriber
 from cdktr.client import QUERY_S, Principal
 from cdktr.errors import CdktrError, ProtocolError, UnreachableError
-from cdktr.protocol import ListLogs
+from cdktr.frames import decode_log
+from cdktr.messages import SEPARATOR
+from cdktr.protocol import Capabilities, ListLogs
 from cdktr.records import LogRecord
 from cdktr.text import format_log, plural, printable
 from cdktr.tui.state.commands import FetchLogs, FollowLogs, SaveLogs
@@ -24,12 +30,19 @@ from cdktr.tui.state.logquery import PAGE, LogQuery, Place
 #: Milliseconds that a question for new lines rests at the principal; whoever stops following waits for it.
 REST_MS = 5_000
 
+#: Seconds of listening between two looks whether the database is well again, and of waiting for a line meanwhile.
+LISTEN_S = 1.0
+HEAR_S = 0.2
+
 #: Seconds between two answers to who follows, and between two attempts to reach a principal that is away.
 PAUSE_S = 0.2
 RETRY_S = 0.5
 
 #: Lines that are asked for at once to be saved.
 SAVED_AT_ONCE = 5_000
+
+#: Listens to what is published on a port, and begins with a topic.
+Listen = Callable[[int, bytes], Subscriber]
 
 
 def request_of(query: LogQuery, **more: Any) -> ListLogs:
@@ -83,8 +96,10 @@ def _match(principal: Principal, asked: FetchLogs) -> Event:
 class Follower:
     """Follows one selection, in a thread and over a connection of its own, until it is stopped or no more can come."""
 
-    def __init__(self, principal: Principal, asked: FollowLogs, post: Callable[[Event], None]) -> None:
+    def __init__(self, principal: Principal, asked: FollowLogs, post: Callable[[Event], None], listen: Listen) -> None:
         self._principal = principal
+        self._listen = listen
+        self._ear: Subscriber | None = None
         self._asked = asked
         self._post = post
         self._stopped = threading.Event()
@@ -95,36 +110,77 @@ class Follower:
 
     def run(self) -> None:
         """Tell of each line."""
+        try:
+            with self._principal:
+                self._follow()
+        finally:
+            if self._ear is not None:
+                self._ear.close()
+
+    def _follow(self) -> None:
         after, trouble = self._asked.after, ""
-        with self._principal:
-            while not self._stopped.is_set():
-                request = request_of(self._asked.query, after=after, limit=2 * PAGE, wait_ms=REST_MS)
-                try:
-                    page = self._principal.ask(request, REST_MS / 1000)
-                    jumped = page["full"]
-                    if jumped:
-                        # Nobody reads as fast as that: on with the newest.
-                        page = self._principal.ask(request_of(self._asked.query, tail=True), QUERY_S)
-                except (UnreachableError, ProtocolError):
-                    self._stopped.wait(RETRY_S)
-                    continue
-                except CdktrError as error:
-                    self._tell(LogsFailed(self._asked.number, str(error)))
-                    self._stopped.wait(RETRY_S)
-                    continue
-                lines, told = _lines(page), page.get("trouble") or ""
-                after = lines[-1].sequence if lines else page["next"]
-                more = bool(page["more"])
-                if lines or told != trouble or not more:
-                    self._tell(LogNews(self._asked.number, lines, bool(jumped), more, told))
-                trouble = told
-                if not more:
-                    return
+        while not self._stopped.is_set():
+            # In trouble it answers at once.
+            wait_ms = 1 if trouble else REST_MS
+            request = request_of(self._asked.query, after=after, limit=2 * PAGE, wait_ms=wait_ms)
+            try:
+                page = self._principal.ask(request, REST_MS / 1000)
+                jumped = page["full"]
+                if jumped:
+                    # Nobody reads as fast as that: on with the newest.
+                    page = self._principal.ask(request_of(self._asked.query, tail=True), QUERY_S)
+            except (UnreachableError, ProtocolError):
+                self._stopped.wait(RETRY_S)
+                continue
+            except CdktrError as error:
+                self._tell(LogsFailed(self._asked.number, str(error)))
+                self._stopped.wait(RETRY_S)
+                continue
+            lines, told = _lines(page), page.get("trouble") or ""
+            after = lines[-1].sequence if lines else page["next"]
+            more = bool(page["more"])
+            if lines or told != trouble or not more:
+                self._tell(LogNews(self._asked.number, lines, bool(jumped), more, told))
+            trouble = told
+            if not more:
+                return
+            if trouble:
+                self._hear(trouble)
+            else:
                 self._stopped.wait(PAUSE_S)
+
+    def _hear(self, trouble: str) -> None:
+        """Tell for a while what is published."""
+        query = self._asked.query
+        try:
+            if self._ear is None:
+                port = self._principal.ask(Capabilities())["logs_publishing_port"]
+                self._ear = self._listen(port, f"{query.workflow_id}{SEPARATOR}".encode() if query.workflow_id else b"")
+        except (CdktrError, KeyError):
+            self._stopped.wait(LISTEN_S)
+            return
+        until = time.monotonic() + LISTEN_S
+        while time.monotonic() < until and not self._stopped.is_set():
+            heard = tuple(line for frame in self._ear.receive(HEAR_S) if (line := _heard(frame, query)) is not None)
+            if heard:
+                self._tell(LogNews(self._asked.number, (), trouble=trouble, heard=heard))
 
     def _tell(self, event: Event) -> None:
         if not self._stopped.is_set():
             self._post(event)
+
+
+def _heard(frame: bytes, query: LogQuery) -> LogLine | None:
+    """The line of a published message, if it is asked for."""
+    try:
+        line = decode_log(frame)
+    except ProtocolError:
+        return None
+    wanted = (query.workflow_id, query.run_id, query.task_name, query.level)
+    found = (line.workflow_id, line.workflow_instance_id, line.task_name, line.level)
+    if any(each not in (None, other) for each, other in zip(wanted, found, strict=True)):
+        return None
+    return LogLine(None, line.timestamp_ms, line.level, *line[:5], line.payload)
 
 
 def save(principal: Principal, asked: SaveLogs) -> Event:

@@ -1,6 +1,5 @@
 """The loop: what happens changes the state, the state is drawn, commands are carried out. It waits for nothing else."""
 
-import base64
 import os
 import select
 import signal
@@ -12,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from cdktr.tui.feed.feed import Connect, Feed
+from cdktr.tui.feed.logs import Listen
 from cdktr.tui.screen.terminal import Terminal, check, look
 from cdktr.tui.state.commands import Command, Copy, Quit, Redraw, SetMouse
 from cdktr.tui.state.events import Event, Key, Resize, Tick
@@ -23,20 +23,17 @@ from cdktr.tui.view.render import render
 #: Seconds between two ticks: what is counted on the screen counts seconds.
 TICK_S = 1.0
 
-#: Bytes of the longest text that terminals take into their clipboards.
-LONGEST_COPY = 50_000
 
-
-def run(address: str, version: str, connect: Connect, poll_s: float) -> None:
+def run(address: str, version: str, connect: Connect, listen: Listen, poll_s: float) -> None:
     """Until somebody quits, or a signal says so. Raises SettingError for a terminal that cannot be used."""
     check()
-    Loop(State(address=address, version=version, now=time.time(), look=look()), connect, poll_s).run()
+    Loop(State(address=address, version=version, now=time.time(), look=look()), connect, listen, poll_s).run()
 
 
 class Loop:
     """One terminal, one principal."""
 
-    def __init__(self, state: State, connect: Connect, poll_s: float) -> None:
+    def __init__(self, state: State, connect: Connect, listen: Listen, poll_s: float) -> None:
         self._state = state
         self._inbox: SimpleQueue[Event | Exception] = SimpleQueue()
         #: Written to by whoever has something for the loop; a byte is enough however much there is.
@@ -44,7 +41,7 @@ class Loop:
         os.set_blocking(self._ear, False)
         os.set_blocking(self._bell, False)
         self._terminal = Terminal(state.look)
-        self._feed = Feed(connect, poll_s, self._post)
+        self._feed = Feed(connect, listen, poll_s, self._post)
         self._wants: tuple[Want, ...] = ()
         self._ends = False
         self._resized = False
@@ -131,8 +128,7 @@ class Loop:
             case SetMouse():
                 self._terminal.set_mouse(command.on)
             case Copy():
-                text = base64.b64encode(command.text.encode("utf-8", "replace")[:LONGEST_COPY]).decode()
-                self._terminal.write(f"\x1b]52;c;{text}\x07")
+                self._terminal.copy(command.text)
             case _:
                 self._feed.do(command)
 

@@ -4,6 +4,7 @@ asciimatics takes some things for granted that old terminals do not have, prints
 not tell of the mouse's wheel: that is seen to here.
 """
 
+import base64
 import curses
 import locale
 import os
@@ -60,6 +61,9 @@ _KEYS: dict[str | int, str] = {
 
 _CLICKS = curses.BUTTON1_PRESSED | curses.BUTTON1_CLICKED
 _WHEELS = {curses.BUTTON4_PRESSED: -1, curses.BUTTON5_PRESSED: 1}
+
+#: Bytes of the longest text that terminals take into their clipboards.
+LONGEST_COPY = 50_000
 
 #: Keys that are taken at once; more are taken after the next frame.
 MOST_KEYS = 500
@@ -214,10 +218,12 @@ class Terminal:
                 return Click(zone.target, zone.key)
         return None
 
-    def write(self, text: str) -> None:
-        """A sequence of our own for the terminal."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+    def copy(self, text: str) -> None:
+        """Hand a text to the clipboard of a terminal that may have one; others might show the sequence."""
+        if not os.environ.get("TERM", "").startswith(_ASCII + _CONSOLES):
+            coded = base64.b64encode(text.encode("utf-8", "replace")[:LONGEST_COPY]).decode()
+            sys.stdout.write(f"\x1b]52;c;{coded}\x07")
+            sys.stdout.flush()
 
     def close(self) -> None:
         """Give it back as it was."""
