@@ -1,6 +1,6 @@
 # `make run` tries it, `make test` checks it. Nothing has to be installed first but make and Python 3.11 or newer.
 
-.PHONY: help run test faults lint type bench binary lock clean .venv
+.PHONY: help run test faults lint type bench screens binary lock clean .venv
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -20,6 +20,7 @@ help:
 	@echo 'make faults  break everything in turn, at length, and keep what was found in docs/reliability.md'
 	@echo 'make lint    ruff and mypy; make type: mypy alone'
 	@echo 'make bench   measure, and compare with the targets'
+	@echo 'make screens take the pictures of the terminal UI anew, into docs/screens/'
 	@echo 'make binary  the program without Python, in dist/'
 	@echo 'make lock    pin requirements.in again, with hashes, in requirements.lock'
 	@echo 'make clean   back to a fresh clone, .venv included'
@@ -74,6 +75,9 @@ type: $(STAMP)
 
 bench: $(STAMP)
 	$(PY) -m tests.bench
+
+screens: $(STAMP)
+	$(PY) -m tests.screens
 
 # The two variables make two builds of one commit the same, byte for byte.
 binary: $(STAMP)

@@ -1,1 +1,1 @@
-"""The terminal UI: what it is (`state`), how it looks (`view`), where facts come from (`feed`), the terminal (`screen`)."""
+"""The terminal UI: what it is (`state`), how it looks (`view`), what it is told (`feed`), the terminal (`screen`)."""

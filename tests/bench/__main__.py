@@ -20,6 +20,7 @@ import zmq
 
 from cdktr.client import Principal
 from cdktr.protocol import ClusterStatus, ListLogs, ListRuns, ListTaskRuns, Ping, Trigger
+from tests.bench import ui
 from tests.bench.cluster import Cluster
 
 #: Measured runs of each row, after one that warms up.
@@ -182,12 +183,6 @@ def last_hundred(client: Principal) -> float:
     return took
 
 
-def cpu_s(pid: int) -> float:
-    """Seconds of processor time that a process took so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def memory_mb(pid: int) -> float:
     """Resident memory of a process, in MB."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
@@ -196,11 +191,11 @@ def memory_mb(pid: int) -> float:
 
 def idle(pids: dict[str, int]) -> list[Row]:
     """Processor and memory of processes that have nothing to do."""
-    before = {name: cpu_s(pid) for name, pid in pids.items()}
+    before = {name: ui.cpu_s(pid) for name, pid in pids.items()}
     time.sleep(IDLE_S)
     rows = []
     for name, pid in pids.items():
-        busy = (cpu_s(pid) - before[name]) / IDLE_S * 100
+        busy = (ui.cpu_s(pid) - before[name]) / IDLE_S * 100
         most = {"principal": 100, "agent": 40}[name]
         rows.append(Row(f"idle {name}: processor", "≤ 0.3 %", "%", [busy], 0))
         rows.append(Row(f"idle {name}: memory, before any run", f"≤ {most} MB", "MB", [memory_mb(pid)], 0))
@@ -239,6 +234,9 @@ def main() -> None:
         print(Row("agent: memory after that", "bounded", "MB", memory, 0).line())
         values = repeated(lambda: last_hundred(client))
         print(Row("last 100 lines of one run out of 10 million", "≤ 100 ms", "ms", values, 0).line(), flush=True)
+    with Cluster({**ui.WORKFLOWS, "flood": WORKFLOWS["flood"]}) as cluster:
+        for what, must, unit, value in ui.figures(cluster.port):
+            print(Row(what, must, unit, [value], 0).line(), flush=True)
     with Cluster({"nobody": WORKFLOWS["one"]}) as cluster:
         cluster.stop_agent()
         values = repeated(lambda: durable_triggers_per_second(cluster.port), 5)
