@@ -1,240 +1,321 @@
-"""What the feed asks for, and what it tells; with a principal that answers from a script."""
+"""What the terminal UI asks a principal for, and what it tells of the answers; the principal's words are given here."""
 
-import threading
-from collections.abc import Callable
-from dataclasses import replace
+from collections import deque
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
 from cdktr import protocol as p
 from cdktr.caller import Subscriber
 from cdktr.client import Principal
-from cdktr.codec import workflow_to_json
 from cdktr.errors import RefusedError, StoreError, UnreachableError
 from cdktr.frames import encode_log
 from cdktr.messages import Request
 from cdktr.records import LogRecord
-from cdktr.tui.feed.ask import ANSWERS, ORIGINAL
-from cdktr.tui.feed.feed import Feed
-from cdktr.tui.feed.logs import Follower, fetch, save
-from cdktr.tui.feed.poller import Poller
+from cdktr.tui.feed import actions, feed, logs
+from cdktr.tui.feed.ask import ORIGINAL, Questions, abilities
 from cdktr.tui.state import commands as c
-from cdktr.tui.state import events as e
 from cdktr.tui.state import wants as w
-from cdktr.tui.state.facts import Folder
+from cdktr.tui.state.events import (
+    Arrived,
+    Away,
+    Event,
+    Exists,
+    Failed,
+    LogNews,
+    LogPage,
+    LogsFailed,
+    Told,
+    Triggered,
+    Up,
+)
+from cdktr.tui.state.facts import Latest
 from cdktr.tui.state.logquery import PAGE, LogQuery, Place
-from tests.world import ETL
 
-RUN = {"workflow_instance_id": "r1", "workflow_id": "etl.daily", "status": "RUNNING", "queued_ms": 1}
-TASK = {"task_id": "a", "task_instance_id": "t1", "status": "RUNNING"}
-AGENT = {"agent_id": "a1", "last_ping_timestamp": 5_000_000, "running_tasks": 1}
+FACTS = {"pid": 7, "host": "h", "uptime_s": 1.0, "running": 0, "queued": 0, "revisions": {"runs": 1, "workflows": 1}}
+ABLE = {"version": "9", "verbs": sorted(p.VERBS), "arguments": {"LSLOGS": ["before"]}}
+RUN = {"workflow_instance_id": "run-1", "workflow_id": "w", "status": "COMPLETED", "queued_ms": 5}
+LATEST = {"w": {"workflow_instance_id": "run-1", "status": "COMPLETED", "timestamp_ms": 5}}
+AWAY = UnreachableError("No principal answers at h:1 (Connection refused)")
+SILENT = UnreachableError("The principal at h:1 did not answer in 3 s")
 
-Answer = Any
+
+def line(number: int) -> dict[str, Any]:
+    names = ("workflow_id", "workflow_name", "workflow_instance_id", "task_name", "task_instance_id", "level")
+    return {**dict.fromkeys(names, "x"), "timestamp_ms": 0, "sequence": number, "payload": f"STDOUT {number}"}
 
 
-class Told(Principal):
-    """A principal that answers each verb by a value, a function of the request, or an error."""
+def each(*answers: Any) -> deque[Any]:
+    """Answers of which each is used once."""
+    return deque(answers)
 
-    def __init__(self, **answers: Answer) -> None:
+
+class Fake:
+    """Answers by the table: a value, an error, `each` of some of these once, or what makes one."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers: dict[str, Any] = {"CAPABILITIES": ABLE, "STATUS": FACTS, **answers}
         self.asked: list[Request] = []
-        self.answers: dict[str, Answer] = {
-            "PING": None,
-            "CAPABILITIES": {"version": "1", "verbs": list(p.VERBS), "arguments": {"LSLOGS": ["before"]}},
-            "STATUS": {"running": 0, "revisions": {"runs": "a", "workflows": "a"}},
-            "LSWORKFLOWS": {"etl.daily": workflow_to_json(ETL), "bad": {}},
-            "LSPROBLEMS": [{"path": "x.yml", "line": 1, "column": 2, "message": "wrong", "hint": ""}],
-            "LSLATEST": {"etl.daily": {"workflow_instance_id": "r1", "status": "RUNNING", "timestamp_ms": 1}},
-            "LSRUNS": [RUN],
-            "LSTASKRUNS": [TASK],
-            "GETREGISTEREDAGENTS": [AGENT],
-            "LSOWNLOG": {"lines": [{"sequence": 1, "timestamp_ms": 2, "level": "INFO", "message": "hi"}]},
-            **answers,
-        }
 
     def ask(self, request: Request, rest_s: float = 0.0) -> Any:
-        """The scripted answer."""
         self.asked.append(request)
-        answer = self.answers[request.verb]
+        answer = self.answers.get(request.verb, RefusedError(f"Unknown request {request.verb!r}"))
+        if isinstance(answer, deque):
+            answer = answer.popleft()
+        if callable(answer):
+            answer = answer(request)
         if isinstance(answer, Exception):
             raise answer
-        return answer(request) if callable(answer) else answer
+        return answer
 
-    def close(self) -> None:
-        """There is no connection."""
+    def pages(self, request: p.ListLogs) -> Any:
+        yield [line(1), line(2)]
+        yield [line(3)]
+
+    @property
+    def principal(self) -> Principal:
+        return cast(Principal, self)
 
     def verbs(self) -> list[str]:
-        """What was asked for since the last time."""
-        found, self.asked = [request.verb for request in self.asked], []
-        return found
+        """What was asked since the last call."""
+        asked, self.asked = self.asked, []
+        return [request.verb for request in asked]
 
 
-WANTS = (w.Facts(), w.TheFolder(), w.TheLatest(), w.TheTasks("r1"), w.Recent("etl.daily"))
+# What is wanted.
 
 
-def polling(principal: Principal, wants: tuple[w.Want, ...] = WANTS) -> tuple[Poller, list[Any]]:
-    """A poller without its thread, and what it tells."""
-    told: list[Any] = []
-    made = Poller(principal, 1.0, told.append)
-    made.want(wants)
-    return made, told
+def test_an_original_principal_is_asked_what_it_knows() -> None:
+    recent = [{"workflow_id": "w", **LATEST["w"]}]
+    fake = Fake(CAPABILITIES=RefusedError("What?"), PING=None, GETRECENTSTATUSES=recent, LSWORKFLOWS={})
+    able = abilities(fake.ask)
+    assert able == ORIGINAL
+    assert able.has("RUNTASK")
+    assert not able.has("TRIGGER")
+    questions = Questions(fake.ask, able)
+    assert questions.answer(w.Facts()) == {}
+    assert questions.answer(w.TheLatest()) == {"w": Latest("run-1", "COMPLETED", 5)}
+    assert questions.answer(w.TheFolder()).problems == ()
+    assert fake.verbs() == ["CAPABILITIES", "PING", "GETRECENTSTATUSES", "LSWORKFLOWS"]
 
 
-def test_each_want_is_answered() -> None:
-    assert set(ANSWERS) == set(w.Want.__args__)
-    told: list[Any]
-    every = (*WANTS, w.TheAgents(), w.TheRuns("x", "FAILED", 100), w.OwnLog())
-    made, told = polling(Told(), every)
-    made._look()
-    assert isinstance(told[0], e.Up)
-    assert told[0].abilities.has("LSLOGS", "before")
-    assert not told[0].abilities.has("LSLOGS", "contains")
-    assert [event.want for event in told[1:]] == list(every)
-    folder = next(event.value for event in told[1:] if isinstance(event.want, w.TheFolder))
-    assert folder.workflows == (ETL,)
-    assert [problem.path for problem in folder.problems] == ["bad", "x.yml"]
+def test_the_own_log_grows_from_page_to_page() -> None:
+    def of(*numbers: int) -> dict[str, Any]:
+        found = [{"sequence": n, "timestamp_ms": n, "level": "INFO", "message": str(n)} for n in numbers]
+        return {"lines": found, "next": numbers[-1] if numbers else 2}
+
+    fake = Fake(LSOWNLOG=each(of(1, 2), of(), of(3)))
+    questions = Questions(fake.ask, abilities(fake.ask))
+    sizes = [len(questions.answer(w.OwnLog())) for _ in range(3)]
+    assert sizes == [2, 2, 3]
+    assert [request.after for request in fake.asked if isinstance(request, p.ListOwnLog)] == [None, 2, 2]
 
 
-def test_only_what_has_changed_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [0.0]
-    monkeypatch.setattr("cdktr.tui.feed.poller.time.monotonic", lambda: clock[0])
-    principal = Told()
-    made, _ = polling(principal)
-    made._look()
-    principal.verbs()
-    clock[0] = 100.0
-    assert made._look() == 1.0
-    assert principal.verbs() == ["STATUS"]
-    principal.answers["STATUS"] = {"running": 1, "revisions": {"runs": "b", "workflows": "a"}}
-    assert made._look() == 0.25
-    assert principal.verbs() == ["STATUS", "LSLATEST", "LSRUNS", "LSTASKRUNS", "LSRUNS"]
-    principal.answers["STATUS"] = {"running": 1, "revisions": {"runs": "c", "workflows": "a"}}
-    clock[0] = 100.1
-    made._look()
-    # Lists wait for their time, the run that is looked at does not.
-    assert principal.verbs() == ["STATUS", "LSRUNS", "LSTASKRUNS"]
-    made.refresh()
-    made._look()
-    assert "LSWORKFLOWS" in principal.verbs()
+class Polled:
+    """A poller of which each round is made by hand."""
+
+    def __init__(self, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(feed, "MODESTY", -1)
+        self.told: list[Event | BaseException] = []
+        self.poll = feed._Poll(fake.principal, 1.0, self.told.append)
+
+    def look(self, *wants: w.Want, missing: frozenset[w.Want] = frozenset()) -> list[Event | BaseException]:
+        """What a round tells."""
+        self.told.clear()
+        self.poll.want(wants, missing)
+        self.poll._look()
+        return list(self.told)
 
 
-def test_a_principal_that_is_away_and_back() -> None:
-    principal = Told(STATUS=UnreachableError("gone"))
-    made, told = polling(principal, (w.Facts(),))
-    made._look()
-    assert told[-1] == e.Away("gone")
-    principal.answers["STATUS"] = {}
-    made._look()
-    assert isinstance(told[-2], e.Up)
-    assert told[-1] == e.Arrived(w.Facts(), {})
+def test_what_did_not_change_is_neither_asked_for_nor_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(LSLATEST=LATEST, LSRUNS=each([RUN], [RUN], [RUN], []), GETREGISTEREDAGENTS=[])
+    polled = Polled(fake, monkeypatch)
+    wanted = (w.Facts(), w.TheLatest(), w.TheRuns())
+    assert [type(event) for event in polled.look(*wanted)] == [Up, Arrived, Arrived, Arrived]
+    assert fake.verbs() == ["CAPABILITIES", "STATUS", "LSLATEST", "LSRUNS"]
+    fake.answers["STATUS"] = {**FACTS, "uptime_s": 2.0}
+    assert polled.look(*wanted) == []
+    assert fake.verbs() == ["STATUS"]
+    # What went missing is asked for and told again.
+    assert [event.want for event in polled.look(*wanted, missing=frozenset({w.TheRuns()}))] == [w.TheRuns()]  # type: ignore[union-attr]
+    assert fake.verbs() == ["STATUS", "LSRUNS"]
+    # A status was taken: both lists are asked for, and the same answer is not told.
+    fake.answers["STATUS"] = {**FACTS, "revisions": {"runs": 2, "workflows": 1}}
+    assert [event.want for event in polled.look(*wanted)] == [w.Facts()]  # type: ignore[union-attr]
+    assert fake.verbs() == ["STATUS", "LSLATEST", "LSRUNS"]
+    # Another process, which counts anew.
+    fake.answers["STATUS"] = {**FACTS, "pid": 8, "revisions": {"runs": 2, "workflows": 1}}
+    assert [event.want for event in polled.look(*wanted)] == [w.Facts(), w.TheRuns()]  # type: ignore[union-attr]
+    # Agents have no number: they are always asked for.
+    polled.look(w.TheAgents())
+    fake.verbs()
+    assert polled.look(w.TheAgents()) == []
+    assert fake.verbs() == ["STATUS", "GETREGISTEREDAGENTS"]
 
 
-@pytest.mark.parametrize(
-    "answers", [{"CAPABILITIES": RefusedError("Unknown request")}, {"CAPABILITIES": UnreachableError("silent")}]
-)
-def test_an_original_principal(answers: dict[str, Answer]) -> None:
-    recent = [{"workflow_id": "a", "workflow_instance_id": "r", "status": "FAILED", "timestamp_ms": 1}]
-    principal = Told(**answers, GETRECENTSTATUSES=recent)
-    made, told = polling(principal, (w.Facts(), w.TheFolder(), w.TheLatest()))
-    made._look()
-    assert told[0] == e.Up(ORIGINAL)
-    assert told[3].value["a"].status == "FAILED"
-    assert set(principal.verbs()) <= ORIGINAL.verbs | {"CAPABILITIES"}
+def test_what_was_not_told_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(LSLATEST=each(StoreError("The disk is full"), LATEST))
+    polled = Polled(fake, monkeypatch)
+    assert polled.look(w.TheLatest())[-1] == Failed(w.TheLatest(), "The disk is full")
+    assert isinstance(polled.look(w.TheLatest())[-1], Arrived)
 
 
-def test_what_cannot_be_told_is_told() -> None:
-    made, told = polling(Told(LSLATEST=StoreError("the database is locked")), (w.TheLatest(), w.TheFolder()))
-    made._look()
-    assert told[1] == e.Failed(w.TheLatest(), "the database is locked")
-    assert isinstance(told[2].value, Folder)
+def test_a_question_that_takes_long_is_not_asked_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(GETREGISTEREDAGENTS=[])
+    polled = Polled(fake, monkeypatch)
+    monkeypatch.setattr(feed, "MODESTY", 1e9)
+    polled.look(w.TheAgents())
+    polled.look(w.TheAgents())
+    assert fake.verbs().count("GETREGISTEREDAGENTS") == 1
 
 
-def test_a_reply_that_cannot_be_read_is_no_crash() -> None:
-    made, told = polling(Told(LSRUNS=[{}]), (w.Recent("x"),))
-    made._look()
-    assert isinstance(told[-1], e.Away)
-    assert "cannot be read" in told[-1].why
+def test_more_is_asked_while_something_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(STATUS=each(FACTS, {**FACTS, "running": 1}, {**FACTS, "queued": 1}))
+    polled = Polled(fake, monkeypatch)
+    assert [polled.poll._look() for _ in range(3)] == [1.0, 0.25, 0.25]
+
+
+class Enough(Exception):
+    """Ends an endless loop."""
+
+
+def test_away_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(CAPABILITIES=each(AWAY, AWAY, ABLE), STATUS=each(FACTS, AWAY), PING=AWAY)
+    polled = Polled(fake, monkeypatch)
+    pauses = iter([None, None, Enough()])
+
+    def sleep(_: float) -> None:
+        if error := next(pauses):
+            raise error
+
+    monkeypatch.setattr("cdktr.tui.feed.feed.time.sleep", sleep)
+    monkeypatch.setattr(polled.poll._wake, "wait", lambda _: True)
+    with pytest.raises(Enough):
+        polled.poll.run()
+    assert [type(event) for event in polled.told] == [Away, Away, Up, Arrived, Away]
+    assert polled.told[0] == Away(str(AWAY))
+
+
+def test_an_error_in_a_thread_is_told() -> None:
+    told: list[Event | BaseException] = []
+    error = LookupError("a bug")
+
+    def work() -> None:
+        raise error
+
+    feed.spawn(work, told.append)
+    while not told:
+        pass
+    assert told == [error]
+
+
+# What is done.
+
+
+def done(fake: Fake, command: c.Command) -> Event:
+    told: list[Event] = []
+    actions.perform(fake.principal, command, told.append)
+    [event] = told
+    return event
+
+
+def test_a_run_is_started_once_however_often_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "RETRY_S", 0.0)
+    fake = Fake(TRIGGER=each(SILENT, AWAY, {"workflow_instance_id": "run-1"}))
+    assert done(fake, c.Trigger("w", {"a": "b"})) == Triggered("w", "run-1")
+    first = fake.asked[0]
+    assert isinstance(first, p.Trigger)
+    assert (first.params, first.trigger) == ({"a": "b"}, "manual")
+    assert first.key
+    assert fake.asked == [first] * 3
+
+
+def test_a_run_that_could_not_be_asked_for_is_not_tried_again() -> None:
+    fake = Fake(TRIGGER=AWAY)
+    assert done(fake, c.Trigger("w", {})) == Told(str(AWAY), bad=True)
+
+
+def test_whether_a_run_was_started_may_stay_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "PATIENCE_S", 0.0)
+    event = done(Fake(TRIGGER=SILENT), c.Trigger("w", {}))
+    assert isinstance(event, Told)
+    assert event.text.startswith("No answer on starting w: it may run all the same")
+
+
+def test_a_run_of_an_original_principal_and_a_refusal() -> None:
+    fake = Fake(CAPABILITIES=RefusedError("What?"), RUNTASK=None)
+    assert done(fake, c.Trigger("w", {})) == Triggered("w", "")
+    why = "The parameter b of w is not known"
+    assert done(Fake(TRIGGER=RefusedError(why)), c.Trigger("w", {})) == Told(why, bad=True)
+
+
+def test_the_folder_is_read() -> None:
+    answer: dict[str, list[Any]] = {"added": ["a"], "changed": [], "removed": ["b", "c"], "problems": []}
+    assert done(Fake(RELOAD=answer), c.ReloadFolder()) == Told("Folder read: 1 added, 2 removed")
+    answer["problems"] = [{}, {}]
+    told = Told("Folder read: 1 added, 2 removed; 2 problems", bad=True)
+    assert done(Fake(RELOAD=answer), c.ReloadFolder()) == told
+
+
+def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "some.log"
+    assert done(Fake(), c.SaveLogs(LogQuery(), str(path))) == Told(f"3 lines saved in {path}")
+    assert [text.rpartition(" ")[2] for text in path.read_text().splitlines()] == ["1", "2", "3"]
+    path.write_text("mine")
+    assert done(Fake(), c.SaveLogs(LogQuery(), str(path))) == Exists(str(path))
+    assert path.read_text() == "mine"
+    assert isinstance(done(Fake(), c.SaveLogs(LogQuery(), str(path), replace=True)), Told)
+    assert len(path.read_text().splitlines()) == 3
+    nowhere = tmp_path / "none" / "some.log"
+    told = Told(f"{nowhere} cannot be written: No such file or directory", bad=True)
+    assert done(Fake(), c.SaveLogs(LogQuery(), str(nowhere))) == told
+    assert [found.name for found in tmp_path.iterdir()] == ["some.log"], "nothing half written is left"
 
 
 # Log lines.
 
-
-def line(number: int) -> dict[str, Any]:
-    """A line as LSLOGS tells it."""
-    names = ("workflow_id", "workflow_name", "workflow_instance_id", "task_name", "task_instance_id")
-    return {**dict.fromkeys(names, "x"), "timestamp_ms": 1, "level": "INFO", "payload": "STDOUT hi", "sequence": number}
+QUERY = LogQuery(workflow_id="w", level="ERROR")
 
 
-def page(*numbers: int, full: bool = False, more: bool = True) -> dict[str, Any]:
-    """A reply to LSLOGS."""
-    return {"lines": [line(n) for n in numbers], "next": numbers[-1] if numbers else None, "full": full, "more": more}
+def answer(*numbers: int, full: bool = False, more: bool = True, trouble: str | None = None) -> dict[str, Any]:
+    lines = [line(number) for number in numbers]
+    return {"lines": lines, "next": numbers[-1] if numbers else None, "full": full, "more": more, "trouble": trouble}
 
 
 @pytest.mark.parametrize(
-    ("place", "more"),
+    ("place", "asked"),
     [
         (Place.TAIL, {"tail": True}),
         (Place.HEAD, {}),
-        (Place.BEFORE, {"tail": True, "before": 7}),
-        (Place.AFTER, {"after": 7}),
+        (Place.BEFORE, {"before": 5, "tail": True}),
+        (Place.AFTER, {"after": 5}),
     ],
 )
-def test_a_page_of_log_lines(place: Place, more: dict[str, Any]) -> None:
-    principal = Told(LSLOGS=page(1, 2, full=True))
-    query = LogQuery("w", "r", "t", "ERROR", 1, 2)
-    told = fetch(principal, c.FetchLogs(5, query, place, 7))
-    assert principal.asked == [replace(p.ListLogs("w", "r", "t", None, "ERROR", 1, 2, limit=PAGE), **more)]
-    assert isinstance(told, e.LogPage)
-    assert [each.sequence for each in told.lines] == [1, 2]
-    assert (told.number, told.full, told.sequence) == (5, True, 7)
+def test_a_page(place: Place, asked: dict[str, Any]) -> None:
+    fake = Fake(LSLOGS=answer(1, 2, full=True))
+    page = logs.Pages(fake.principal, print)._page(c.FetchLogs(3, QUERY, place, 5))
+    assert (page.number, page.place, page.full, page.open, page.sequence) == (3, place, True, True, 5)
+    assert [found.sequence for found in page.lines] == [1, 2]
+    assert fake.asked == [p.ListLogs("w", level="ERROR", limit=PAGE, **asked)]
 
 
-def test_a_match_comes_with_what_is_around_it() -> None:
-    def lines_of(request: Any) -> Any:
-        if request.contains:
-            return page(50)
-        return page(49, 50) if request.tail else page(51, 52)
-
-    principal = Told(LSLOGS=lines_of)
-    told = fetch(principal, c.FetchLogs(5, LogQuery("w"), Place.MATCH_AFTER, 7, "x"))
-    assert isinstance(told, e.LogPage)
-    assert (told.found, [each.sequence for each in told.lines]) == (50, [49, 50, 51, 52])
-    none = fetch(Told(LSLOGS=page()), c.FetchLogs(5, LogQuery("w"), Place.MATCH_BEFORE, 7, "x"))
-    assert isinstance(none, e.LogPage)
-    assert none.found is None
-
-
-def test_log_lines_that_cannot_be_had() -> None:
-    told = fetch(Told(LSLOGS=UnreachableError("gone")), c.FetchLogs(5, LogQuery("w"), Place.TAIL))
-    assert told == e.LogsFailed(5, "gone")
-
-
-def scripted(*answers: Answer) -> Callable[[Request], Any]:
-    """One answer after the other."""
-    left = list(answers)
-
-    def answer(_: Request) -> Any:
-        found = left.pop(0)
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    return answer
-
-
-def test_following_goes_on_where_it_was_through_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cdktr.tui.feed.logs.RETRY_S", 0.0)
-    monkeypatch.setattr("cdktr.tui.feed.logs.PAUSE_S", 0.0)
-    gone, last = UnreachableError("gone"), page(more=False)
-    principal = Told(LSLOGS=scripted(page(4, 5), gone, {**page(), "next": 5}, page(6), last))
-    told: list[e.Event] = []
-    Follower(principal, c.FollowLogs(3, LogQuery("w"), 3), told.append, Ear).run()
-    assert [request.after for request in principal.asked if isinstance(request, p.ListLogs)] == [3, 5, 5, 5, 6]
-    assert all(isinstance(event, e.LogNews) and event.number == 3 for event in told)
-    assert [line.sequence for event in told if isinstance(event, e.LogNews) for line in event.lines] == [4, 5, 6]
-    assert isinstance(told[-1], e.LogNews)
-    assert not told[-1].open
+def test_the_lines_around_a_match() -> None:
+    fake = Fake(LSLOGS=each(answer(50), answer(48, 49), answer(50, 51)))
+    page = logs.Pages(fake.principal, print)._page(c.FetchLogs(3, QUERY, Place.MATCH_AFTER, 5, "needle"))
+    assert ([found.sequence for found in page.lines], page.found) == ([48, 49, 50, 51], 50)
+    match, before, after = fake.asked
+    assert isinstance(match, p.ListLogs)
+    assert (match.after, match.contains, match.limit, match.tail) == (5, "needle", 1, False)
+    assert isinstance(before, p.ListLogs)
+    assert isinstance(after, p.ListLogs)
+    assert (before.before, before.tail, after.after) == (50, True, 49)
+    fake = Fake(LSLOGS=answer())
+    page = logs.Pages(fake.principal, print)._page(c.FetchLogs(3, QUERY, Place.MATCH_BEFORE, 5, "needle"))
+    assert (page.lines, page.found) == ((), None)
+    [match] = fake.asked
+    assert isinstance(match, p.ListLogs)
+    assert (match.before, match.tail) == (5, True)
 
 
 class Ear(Subscriber):
@@ -254,121 +335,94 @@ class Ear(Subscriber):
         """There is nothing to close."""
 
 
-def test_what_is_not_stored_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cdktr.tui.feed.logs.LISTEN_S", 0.05)
-    record = LogRecord("w", "W", "r", "t", "t-1", 5, "INFO", "STDOUT hi")
-    others = [record._replace(workflow_id="v"), record._replace(level="ERROR"), record._replace(task_name="u")]
-    Ear.frames[:] = [b"noise", *map(encode_log, [record, *others])]
-    trouble = {**page(), "next": 3, "trouble": "disk full"}
-    answers = scripted(trouble, {**page(4), "trouble": None}, page(more=False))
-    principal = Told(LSLOGS=answers, CAPABILITIES={"logs_publishing_port": 7})
-    told: list[Any] = []
-    Follower(principal, c.FollowLogs(3, LogQuery("w", None, "t", "INFO"), 3), told.append, Ear).run()
-    assert [(event.trouble, len(event.lines), [line.text for line in event.heard]) for event in told] == [
-        ("disk full", 0, []),
-        ("disk full", 0, ["hi"]),
-        ("", 1, []),
-        ("", 0, []),
+def followed(monkeypatch: pytest.MonkeyPatch, *answers: Any, after: int | None = 9) -> tuple[list[Any], list[Request]]:
+    """What following tells, and what it asks."""
+    monkeypatch.setattr(logs, "PACE_S", 0.0)
+    monkeypatch.setattr(logs, "RETRY_S", 0.0)
+    monkeypatch.setattr(logs, "LISTEN_S", 0.05)
+    fake, told = Fake(LSLOGS=each(*answers), CAPABILITIES={"logs_publishing_port": 7}), list[Any]()
+    tail = logs.Tail(fake.principal, Ear, told.append)
+    tail._followed = command = c.FollowLogs(3, QUERY, after)
+    tail._follow(command)
+    return told, fake.asked
+
+
+def test_each_line_that_comes_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = answer(more=False)
+    told, asked = followed(monkeypatch, answer(10, 11), answer(), AWAY, answer(12), ended)
+    numbers = [[found.sequence for found in news.lines] for news in told]
+    assert numbers == [[10, 11], [12], []]
+    assert [news.open for news in told] == [True, True, False]
+    assert [request.after for request in asked if isinstance(request, p.ListLogs)] == [9, 11, 11, 11, 12]
+    assert all(request.wait_ms for request in asked if isinstance(request, p.ListLogs))
+
+
+def test_of_more_than_anybody_reads_the_newest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, asked = followed(monkeypatch, answer(10, 11, full=True), answer(98, 99, full=True), answer(more=False))
+    assert [(news.jumped, [found.sequence for found in news.lines]) for news in told] == [(True, [98, 99]), (False, [])]
+    assert asked[1] == p.ListLogs("w", level="ERROR", limit=PAGE, tail=True)
+    last = asked[2]
+    assert isinstance(last, p.ListLogs)
+    assert last.after == 99
+
+
+def test_trouble_is_told_when_it_comes_and_when_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = answer(trouble="full")
+    told, _ = followed(monkeypatch, full, full, answer(), StoreError("It is lost"), answer(more=False))
+    assert [event.why if isinstance(event, LogsFailed) else event.trouble for event in told] == [
+        "full",
+        "",
+        "It is lost",
+        "",
     ]
+    assert all(isinstance(event, LogNews | LogsFailed) for event in told)
 
 
-def test_a_flood_is_jumped_over() -> None:
-    principal = Told(LSLOGS=scripted(page(4, 5, full=True), page(90, 91), page(more=False)))
+def test_what_is_not_stored_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = LogRecord("w", "W", "r", "t", "t-1", 5, "ERROR", "STDOUT hi")
+    others = [record._replace(workflow_id="v"), record._replace(level="INFO")]
+    Ear.frames[:] = [b"noise", *map(encode_log, [record, *others])]
+    told, _ = followed(monkeypatch, answer(trouble="full"), answer(10), answer(more=False))
+    found = [(news.trouble, len(news.lines), [heard.text for heard in news.heard]) for news in told]
+    assert found == [("full", 0, []), ("full", 0, ["hi"]), ("", 1, []), ("", 0, [])]
+
+
+def test_what_nobody_follows_any_more_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    Follower(principal, c.FollowLogs(3, LogQuery("w"), 3), told.append, Ear).run()
-    assert (told[0].jumped, [line.sequence for line in told[0].lines]) == (True, [90, 91])
-    assert not told[1].jumped
+    tail: logs.Tail
+
+    def late(_: Request) -> dict[str, Any]:
+        tail.stop()
+        return answer(10)
+
+    fake = Fake(LSLOGS=late)
+    tail = logs.Tail(fake.principal, Ear, told.append)
+    tail._followed = command = c.FollowLogs(3, QUERY, 9)
+    tail._follow(command)
+    assert (told, len(fake.asked)) == ([], 1)
 
 
-def test_nothing_is_told_after_a_stop() -> None:
-    follower: Follower
+def test_of_the_pages_that_wait_the_last_is_fetched() -> None:
+    told: list[Any] = []
 
-    def answer(_: Request) -> Any:
-        follower.stop()
-        return page(1)
+    def tell(event: Any) -> None:
+        told.append(event)
+        if len(told) == 2:
+            raise Enough
 
-    told: list[e.Event] = []
-    follower = Follower(Told(LSLOGS=answer), c.FollowLogs(3, LogQuery("w"), None), told.append, Ear)
-    follower.run()
-    assert told == []
+    fake = Fake(LSLOGS=each(AWAY, answer(1)))
+    pages = logs.Pages(fake.principal, tell)
+    for number in (1, 2):
+        pages.fetch(c.FetchLogs(number, QUERY, Place.TAIL))
 
+    def again(event: Any) -> None:
+        tell(event)
+        pages.fetch(c.FetchLogs(3, QUERY, Place.TAIL))
 
-def test_lines_are_saved_and_no_file_is_replaced_unasked(tmp_path: Path) -> None:
-    path = tmp_path / "a.log"
-    asked = c.SaveLogs(LogQuery("w"), str(path))
-    told = save(Told(LSLOGS=scripted(page(1, 2, full=True), page(3))), asked)
-    assert told == e.Told(f"Saved 3 lines to {path}")
-    assert len(path.read_text().splitlines()) == 3
-    assert save(Told(LSLOGS=page(1)), asked) == e.Exists(str(path))
-    assert save(Told(LSLOGS=page(1)), replace(asked, replace=True)) == e.Told(f"Saved 1 line to {path}")
-    bad = save(Told(LSLOGS=page(1)), replace(asked, path=str(tmp_path / "no" / "a.log")))
-    assert bad == e.Told(f"{tmp_path}/no/a.log cannot be written: No such file or directory", bad=True)
-    cut = save(Told(LSLOGS=scripted(page(1, full=True), UnreachableError("gone"))), replace(asked, replace=True))
-    assert cut == e.Told(f"{path} is not complete: gone", bad=True)
-
-
-# Threads.
-
-
-class Post:
-    """Takes events from threads."""
-
-    def __init__(self) -> None:
-        self.events: list[Any] = []
-        self._news = threading.Condition()
-
-    def __call__(self, event: Any) -> None:
-        with self._news:
-            self.events.append(event)
-            self._news.notify_all()
-
-    def wait_for(self, test: Callable[[Any], bool]) -> Any:
-        """The first event that passes a test."""
-        with self._news:
-            assert self._news.wait_for(lambda: any(map(test, self.events)), 30), self.events
-        return next(event for event in self.events if test(event))
-
-
-def fed(do: Callable[[Feed, Post], None], **answers: Answer) -> None:
-    """A feed in which something is done."""
-    post = Post()
-    feed = Feed(lambda: Told(**answers), Ear, 1.0, post)
-    feed.start()
-    try:
-        do(feed, post)
-    finally:
-        feed.close()
-
-
-def test_errands() -> None:
-    def do(feed: Feed, post: Post) -> None:
-        feed.do(c.Trigger("etl.daily", {"a": "b"}))
-        assert post.wait_for(lambda event: isinstance(event, e.Triggered)) == e.Triggered("etl.daily", "r9")
-        feed.do(c.ReloadFolder())
-        told = post.wait_for(lambda event: isinstance(event, e.Told))
-        assert told == e.Told("Folder read: 1 added, 1 problem", bad=True)
-        feed.do(c.FetchLogs(1, LogQuery("w"), Place.TAIL))
-        post.wait_for(lambda event: isinstance(event, e.LogPage))
-        feed.do(c.FollowLogs(1, LogQuery("w"), 1))
-        post.wait_for(lambda event: isinstance(event, e.LogNews))
-        feed.do(c.StopLogs())
-
-    reloaded = {"added": ["a"], "changed": [], "removed": [], "problems": [{}]}
-    fed(do, TRIGGER={"workflow_instance_id": "r9"}, RELOAD=reloaded, LSLOGS=page(2, more=False))
-
-
-def test_an_errand_that_fails_is_told() -> None:
-    def do(feed: Feed, post: Post) -> None:
-        feed.do(c.Trigger("x", {}))
-        told = post.wait_for(lambda event: isinstance(event, e.Told))
-        assert told == e.Told("No workflow exists with id x", bad=True)
-
-    fed(do, TRIGGER=RefusedError("No workflow exists with id x"))
-
-
-def test_a_thread_that_dies_is_no_secret() -> None:
-    def do(feed: Feed, post: Post) -> None:
-        feed.want((w.Facts(),))
-        assert str(post.wait_for(lambda event: isinstance(event, Exception))) == "a bug"
-
-    fed(do, STATUS=ZeroDivisionError("a bug"))
+    pages._tell = again
+    with pytest.raises(Enough):
+        pages.run()
+    failed, page = told
+    assert failed == LogsFailed(2, str(AWAY))
+    assert isinstance(page, LogPage)
+    assert page.number == 3

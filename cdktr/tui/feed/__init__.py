@@ -1,5 +1,4 @@
-"""What the terminal UI is told: asks the principal for what the screen wants, and does what was decided.
+"""Where the terminal UI's facts come from: all requests to the principal, each off the drawing thread.
 
-Each kind of work has a thread and a connection of its own, so that nothing that takes long holds anything else up, and
-the drawing thread never waits. What comes is handed over as events.
+The law: nothing here decides what is shown. What is wanted comes from the state, what was told goes back as events.
 """

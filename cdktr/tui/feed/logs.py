@@ -1,173 +1,62 @@
-"""Log lines: pages that are asked for, what comes after the last line, all of a selection into a file.
+"""Log lines: pages of what is stored, and those that come.
 
-What comes is followed by LSLOGS, which rests until there is a line: lines have numbers, so none is left out and none
-comes twice, also over a restart of the principal. The publishing socket has no numbers and leaves out lines for whoever
-is slow, so it cannot be joined to the history without guessing. It is listened to while the principal's database is in
-trouble, when nothing is stored and LSLOGS has nothing to tell: what is heard is shown as not stored, and given up for
-the numbered lines as soon as these come.
+They come by the same request as the pages, which rests until there is one: each line has its number, so that there is
+neither a gap nor a line twice between what was stored and what is new, over restarts of the principal as well. What is
+published has no numbers, and leaves out lines for whoever is slow. It is listened to while the principal's database is
+in trouble, when there are no numbers yet: shown as not stored, and given up for the numbered lines once these come.
 """
 
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from cdktr import protocol as p
 from cdktr.caller import Subscriber
 from cdktr.client import QUERY_S, Principal
 from cdktr.errors import CdktrError, ProtocolError, UnreachableError
 from cdktr.frames import decode_log
 from cdktr.messages import SEPARATOR
-from cdktr.protocol import Capabilities, ListLogs
-from cdktr.records import LogRecord
-from cdktr.text import format_log, plural, printable
-from cdktr.tui.state.commands import FetchLogs, FollowLogs, SaveLogs
-from cdktr.tui.state.events import Event, Exists, LogNews, LogPage, LogsFailed, Told
+from cdktr.tui.state.commands import FetchLogs, FollowLogs
+from cdktr.tui.state.events import Event, LogNews, LogPage, LogsFailed
 from cdktr.tui.state.facts import LogLine, log_line_of
 from cdktr.tui.state.logquery import PAGE, LogQuery, Place
 
-#: Milliseconds that a question for new lines rests at the principal; whoever stops following waits for it.
+#: Milliseconds that a request for new lines rests at the principal: one that nobody wants any more ends that late.
 REST_MS = 5_000
 
-#: Seconds of listening between two looks whether the database is well again, and of waiting for a line meanwhile.
+#: Seconds between two portions of new lines: more often nobody reads them.
+PACE_S = 0.1
+
+#: Seconds of listening between two looks whether the database is well again, and of one wait for a line meanwhile.
 LISTEN_S = 1.0
 HEAR_S = 0.2
 
-#: Seconds between two answers to who follows, and between two attempts to reach a principal that is away.
-PAUSE_S = 0.2
-RETRY_S = 0.5
+#: Seconds until a principal that is away is asked again.
+RETRY_S = 1.0
 
-#: Lines that are asked for at once to be saved.
-SAVED_AT_ONCE = 5_000
+Tell = Callable[[Event | BaseException], None]
 
-#: Listens to what is published on a port, and begins with a topic.
+#: Listens to what is published on a port and begins with a topic.
 Listen = Callable[[int, bytes], Subscriber]
 
 
-def request_of(query: LogQuery, **more: Any) -> ListLogs:
-    """The question for a part of a selection."""
-    ids = (query.workflow_id, query.run_id, query.task_name)
-    found = ListLogs(*ids, None, query.level, query.start_ms, query.end_ms, limit=PAGE)
-    return replace(found, **more)
+def request_of(query: LogQuery) -> dict[str, Any]:
+    """The arguments of LSLOGS for a selection."""
+    return {
+        "workflow_id": query.workflow_id,
+        "workflow_instance_id": query.run_id,
+        "task_name": query.task_name,
+        "level": query.level,
+        "start_ms": query.start_ms,
+        "end_ms": query.end_ms,
+    }
 
 
-def _lines(page: Any) -> tuple[LogLine, ...]:
-    return tuple(map(log_line_of, page["lines"]))
-
-
-def fetch(principal: Principal, asked: FetchLogs) -> Event:
-    """A page, or why there is none."""
-    try:
-        if asked.place in (Place.MATCH_AFTER, Place.MATCH_BEFORE):
-            return _match(principal, asked)
-        page = principal.ask(request_of(asked.query, **_place(asked)), QUERY_S)
-        facts = (_lines(page), bool(page["full"]), bool(page["more"]), page.get("trouble") or "")
-        return LogPage(asked.number, asked.place, *facts, sequence=asked.sequence)
-    except CdktrError as error:
-        return LogsFailed(asked.number, str(error))
-
-
-def _place(asked: FetchLogs) -> dict[str, Any]:
-    match asked.place:
-        case Place.TAIL:
-            return {"tail": True}
-        case Place.BEFORE:
-            return {"tail": True, "before": asked.sequence}
-        case Place.AFTER:
-            return {"after": asked.sequence}
-    return {}
-
-
-def _match(principal: Principal, asked: FetchLogs) -> Event:
-    """The lines around the next one that holds what is searched for."""
-    down = asked.place is Place.MATCH_AFTER
-    where = {"after": asked.sequence} if down else {"before": asked.sequence, "tail": True}
-    search = request_of(asked.query, contains=asked.contains, **where)
-    found = principal.ask(replace(search, limit=1), QUERY_S)["lines"]
-    if not found:
-        return LogPage(asked.number, asked.place, (), full=False)
-    at = found[0]["sequence"]
-    before = principal.ask(request_of(asked.query, before=at + 1, tail=True, limit=PAGE // 2), QUERY_S)
-    after = principal.ask(request_of(asked.query, after=at, limit=PAGE // 2), QUERY_S)
-    return LogPage(asked.number, asked.place, _lines(before) + _lines(after), full=True, found=at)
-
-
-class Follower:
-    """Follows one selection, in a thread and over a connection of its own, until it is stopped or no more can come."""
-
-    def __init__(self, principal: Principal, asked: FollowLogs, post: Callable[[Event], None], listen: Listen) -> None:
-        self._principal = principal
-        self._listen = listen
-        self._ear: Subscriber | None = None
-        self._asked = asked
-        self._post = post
-        self._stopped = threading.Event()
-
-    def stop(self) -> None:
-        """Tell nothing more."""
-        self._stopped.set()
-
-    def run(self) -> None:
-        """Tell of each line."""
-        try:
-            with self._principal:
-                self._follow()
-        finally:
-            if self._ear is not None:
-                self._ear.close()
-
-    def _follow(self) -> None:
-        after, trouble = self._asked.after, ""
-        while not self._stopped.is_set():
-            # In trouble it answers at once.
-            wait_ms = 1 if trouble else REST_MS
-            request = request_of(self._asked.query, after=after, limit=2 * PAGE, wait_ms=wait_ms)
-            try:
-                page = self._principal.ask(request, REST_MS / 1000)
-                jumped = page["full"]
-                if jumped:
-                    # Nobody reads as fast as that: on with the newest.
-                    page = self._principal.ask(request_of(self._asked.query, tail=True), QUERY_S)
-            except (UnreachableError, ProtocolError):
-                self._stopped.wait(RETRY_S)
-                continue
-            except CdktrError as error:
-                self._tell(LogsFailed(self._asked.number, str(error)))
-                self._stopped.wait(RETRY_S)
-                continue
-            lines, told = _lines(page), page.get("trouble") or ""
-            after = lines[-1].sequence if lines else page["next"]
-            more = bool(page["more"])
-            if lines or told != trouble or not more:
-                self._tell(LogNews(self._asked.number, lines, bool(jumped), more, told))
-            trouble = told
-            if not more:
-                return
-            if trouble:
-                self._hear(trouble)
-            else:
-                self._stopped.wait(PAUSE_S)
-
-    def _hear(self, trouble: str) -> None:
-        """Tell for a while what is published."""
-        query = self._asked.query
-        try:
-            if self._ear is None:
-                port = self._principal.ask(Capabilities())["logs_publishing_port"]
-                self._ear = self._listen(port, f"{query.workflow_id}{SEPARATOR}".encode() if query.workflow_id else b"")
-        except (CdktrError, KeyError):
-            self._stopped.wait(LISTEN_S)
-            return
-        until = time.monotonic() + LISTEN_S
-        while time.monotonic() < until and not self._stopped.is_set():
-            heard = tuple(line for frame in self._ear.receive(HEAR_S) if (line := _heard(frame, query)) is not None)
-            if heard:
-                self._tell(LogNews(self._asked.number, (), trouble=trouble, heard=heard))
-
-    def _tell(self, event: Event) -> None:
-        if not self._stopped.is_set():
-            self._post(event)
+def _lines(answer: dict[str, Any]) -> tuple[LogLine, ...]:
+    return tuple(map(log_line_of, answer["lines"]))
 
 
 def _heard(frame: bytes, query: LogQuery) -> LogLine | None:
@@ -183,27 +72,157 @@ def _heard(frame: bytes, query: LogQuery) -> LogLine | None:
     return LogLine(None, line.timestamp_ms, line.level, *line[:5], line.payload)
 
 
-def save(principal: Principal, asked: SaveLogs) -> Event:
-    """Write all lines of a selection to a file."""
-    path = os.path.expanduser(asked.path)
-    try:
-        with open(path, "w" if asked.replace else "x", encoding="utf-8", errors="backslashreplace") as file:
-            count = 0
-            for lines in _pages(principal, asked.query):
-                file.writelines(f"{printable(format_log(_record(line), asked.verbose))}\n" for line in lines)
-                count += len(lines)
-    except FileExistsError:
-        return Exists(asked.path)
-    except OSError as error:
-        return Told(f"{asked.path} cannot be written: {error.strerror}", bad=True)
-    except CdktrError as error:
-        return Told(f"{asked.path} is not complete: {error}", bad=True)
-    return Told(f"Saved {plural(count, 'line')} to {asked.path}")
+class Pages:
+    """Fetches pages, one after the other; of those that wait, only the last is still wanted."""
+
+    def __init__(self, principal: Principal, tell: Tell) -> None:
+        self._principal = principal
+        self._tell = tell
+        self._waiting = threading.Condition()
+        self._wanted: FetchLogs | None = None
+
+    def fetch(self, command: FetchLogs) -> None:
+        """Have this one fetched next."""
+        with self._waiting:
+            self._wanted = command
+            self._waiting.notify()
+
+    def run(self) -> None:
+        """For ever."""
+        while True:
+            with self._waiting:
+                while self._wanted is None:
+                    self._waiting.wait()
+                command, self._wanted = self._wanted, None
+            try:
+                self._tell(self._page(command))
+            except CdktrError as error:
+                self._tell(LogsFailed(command.number, str(error)))
+
+    def _page(self, command: FetchLogs) -> LogPage:
+        base = p.ListLogs(**request_of(command.query), limit=PAGE)
+        sequence = command.sequence
+        match command.place:
+            case Place.TAIL:
+                return self._told(command, replace(base, tail=True))
+            case Place.HEAD:
+                return self._told(command, base)
+            case Place.BEFORE:
+                return self._told(command, replace(base, before=sequence, tail=True))
+            case Place.AFTER:
+                return self._told(command, replace(base, after=sequence))
+            case Place.MATCH_AFTER:
+                match = replace(base, after=sequence, limit=1, contains=command.contains)
+            case Place.MATCH_BEFORE:
+                match = replace(base, before=sequence, limit=1, contains=command.contains, tail=True)
+        return self._around(command, base, self._ask(match)["lines"])
+
+    def _told(self, command: FetchLogs, request: p.ListLogs) -> LogPage:
+        answer = self._ask(request)
+        more, trouble = bool(answer["more"]), answer.get("trouble") or ""
+        lines = _lines(answer)
+        return LogPage(
+            command.number, command.place, lines, bool(answer["full"]), more, trouble, None, command.sequence
+        )
+
+    def _around(self, command: FetchLogs, base: p.ListLogs, found: list[dict[str, Any]]) -> LogPage:
+        """The lines before and after a match; no lines where there is none."""
+        if not found:
+            return LogPage(command.number, command.place, (), full=False, sequence=command.sequence)
+        sequence = found[0]["sequence"]
+        before = self._ask(replace(base, before=sequence, tail=True, limit=PAGE // 2))
+        after = self._ask(replace(base, after=sequence - 1, limit=PAGE // 2))
+        lines = _lines(before) + _lines(after)
+        return LogPage(command.number, command.place, lines, True, found=sequence, sequence=command.sequence)
+
+    def _ask(self, request: p.ListLogs) -> dict[str, Any]:
+        return dict(self._principal.ask(request, QUERY_S))
 
 
-def _pages(principal: Principal, query: LogQuery) -> Iterator[list[dict[str, Any]]]:
-    return principal.pages(request_of(query, limit=SAVED_AT_ONCE))
+class Tail:
+    """Tells of new lines, until another selection is followed, or none."""
 
+    def __init__(self, principal: Principal, listen: Listen, tell: Tell) -> None:
+        self._principal = principal
+        self._listen = listen
+        self._tell = tell
+        self._followed: FollowLogs | None = None
 
-def _record(line: dict[str, Any]) -> LogRecord:
-    return LogRecord(*(line[name] for name in LogRecord._fields))
+    def follow(self, command: FollowLogs) -> None:
+        """Follow this from now on."""
+        self._followed = command
+
+        def run() -> None:
+            try:
+                self._follow(command)
+            except BaseException as error:
+                self._tell(error)
+
+        threading.Thread(target=run, name="tail", daemon=True).start()
+
+    def stop(self) -> None:
+        """Follow nothing; a request that rests is left to end by itself."""
+        self._followed = None
+
+    def _follow(self, command: FollowLogs) -> None:
+        base = p.ListLogs(**request_of(command.query), limit=PAGE)
+        request = replace(base, after=command.after, wait_ms=REST_MS)
+        more, trouble = True, ""
+        # Listening goes on while the database is asked: what is published meanwhile waits.
+        with ExitStack() as ears:
+            ear: Subscriber | None = None
+            while more and self._followed is command:
+                try:
+                    news, request = self._next(command.number, base, request)
+                except UnreachableError:
+                    # That the principal is away is told by whoever asks how it is.
+                    time.sleep(RETRY_S)
+                    continue
+                except CdktrError as error:
+                    self._say(command, LogsFailed(command.number, str(error)))
+                    time.sleep(RETRY_S)
+                    continue
+                more = news.open
+                if news.lines or not more or news.trouble != trouble:
+                    trouble = news.trouble
+                    self._say(command, news)
+                    time.sleep(PACE_S)
+                if not trouble:
+                    ears.close()
+                    ear = None
+                elif ear := ear or self._ear(command.query, ears):
+                    self._hear(command, ear, trouble)
+
+    def _ear(self, query: LogQuery, ears: ExitStack) -> Subscriber | None:
+        """Listens to what is published of a selection, or None where that cannot be had now."""
+        topic = f"{query.workflow_id}{SEPARATOR}" if query.workflow_id else ""
+        try:
+            made = self._listen(self._principal.ask(p.Capabilities())["logs_publishing_port"], topic.encode())
+        except (CdktrError, KeyError):
+            time.sleep(LISTEN_S)
+            return None
+        ears.callback(made.close)
+        return made
+
+    def _hear(self, command: FollowLogs, ear: Subscriber, trouble: str) -> None:
+        """Tell for a while what is published."""
+        until = time.monotonic() + LISTEN_S
+        while time.monotonic() < until and self._followed is command:
+            lines = (_heard(frame, command.query) for frame in ear.receive(HEAR_S))
+            if heard := tuple(line for line in lines if line is not None):
+                self._say(command, LogNews(command.number, (), trouble=trouble, heard=heard))
+
+    def _say(self, command: FollowLogs, event: Event) -> None:
+        if self._followed is command:
+            self._tell(event)
+
+    def _next(self, number: int, base: p.ListLogs, request: p.ListLogs) -> tuple[LogNews, p.ListLogs]:
+        """What is new, and what to ask for next. Raises CdktrError."""
+        answer = self._principal.ask(request, REST_MS / 1000 + QUERY_S)
+        jumped = bool(answer["full"])
+        if jumped:
+            # More than anybody reads: the newest are shown, and what is before them can be paged to.
+            answer = self._principal.ask(replace(base, tail=True), QUERY_S)
+        after = answer["next"] if answer["lines"] else request.after
+        news = LogNews(number, _lines(answer), jumped, bool(answer["more"]), answer.get("trouble") or "")
+        return news, replace(request, after=after)
