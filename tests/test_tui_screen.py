@@ -1,237 +1,143 @@
-"""The terminal: what is written on it, on a pseudo-terminal; keys; styles."""
+"""Bytes become keys, and styles colours; what a terminal really shows is in tests/integration/test_tui.py."""
 
-import base64
-import os
-import pty
-import re
-import select
-import signal
-import subprocess
 import sys
-import termios
-import time
-from collections.abc import Mapping
-from pathlib import Path
+from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cdktr.tui.screen.styles import _MEANINGS, ink
-from cdktr.tui.screen.terminal import _key
-from cdktr.tui.state.events import Key
-from cdktr.tui.state.keys import KEYS
+from cdktr.errors import SettingError
+from cdktr.tui.screen import terminal
+from cdktr.tui.screen.decode import Decoder, Mouse
+from cdktr.tui.screen.styles import look_of, looks
+from cdktr.tui.view.canvas import Span
 from cdktr.tui.view.render import render
-from tests.test_tui_view import PICTURES, screen
-
-ROOT = Path(__file__).resolve().parent.parent
-
-#: Paints a screen twice, and then does what is asked for.
-PROGRAM = """
-import sys
-from dataclasses import replace
-from cdktr.tui.screen.terminal import Terminal, check, look
-from cdktr.tui.view.render import render
-from tests.world import new, told
-def tell(text):
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-check()
-terminal = Terminal(look())
-try:
-    state = replace(told(new(*terminal.open())), look=look())
-    terminal.paint(render(state))
-    tell("<1>")
-    terminal.paint(render(state))
-    tell("<2>")
-    if sys.argv[1] == "copy":
-        terminal.copy("calm-owl-7")
-    if sys.argv[1] == "crash":
-        1 / 0
-    if sys.argv[1] == "keys":
-        import select
-        while True:
-            select.select([0], [], [])
-            for event in terminal.events():
-                tell(f"<{event}>")
-                if event.name == "q":
-                    sys.exit(0)
-finally:
-    terminal.close()
-"""
-
-
-class Pty:
-    """A program on a pseudo-terminal of 80 columns and 24 rows."""
-
-    def __init__(self, argv: list[str], env: Mapping[str, str]) -> None:
-        self.master, slave = pty.openpty()
-        termios.tcsetwinsize(slave, (24, 80))
-        self.before = termios.tcgetattr(slave)
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "NO_COLOR"))}
-        self.process = subprocess.Popen(
-            argv,
-            env={**clean, "PYTHONPATH": str(ROOT), "TZ": "UTC", **env},
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            cwd=ROOT,
-        )
-        self.slave = slave
-        self._bytes = b""
-        self.text = ""
-
-    def read_until(self, wanted: str) -> str:
-        """What it wrote so far, once that is among it."""
-        deadline = time.monotonic() + 30
-        while wanted not in self.text:
-            if not self._read(max(deadline - time.monotonic(), 0)):
-                raise AssertionError(f"{wanted!r} is not in {self.text!r}")
-        return self.text
-
-    def _read(self, wait_s: float) -> bool:
-        """Whether there was something to read."""
-        if not select.select([self.master], [], [], wait_s)[0]:
-            return False
-        self._bytes += os.read(self.master, 65536)
-        self.text = self._bytes.decode("utf-8", "replace")
-        return True
-
-    def end(self) -> int:
-        """Its exit code; everything that it wrote is in `text`."""
-        deadline = time.monotonic() + 30
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, self.text
-            self._read(0.05)
-        while self._read(0):
-            pass
-        code = self.process.returncode
-        self.after = termios.tcgetattr(self.slave)
-        os.close(self.master)
-        os.close(self.slave)
-        return code
-
-
-def painted(what: str = "end", **env: str) -> Pty:
-    """The program on a terminal."""
-    return Pty([sys.executable, "-c", PROGRAM, what], {"LANG": "C.UTF-8", "TERM": "xterm-256color", **env})
+from tests.world import new, pressed, told, with_logs
 
 
 @pytest.mark.parametrize(
-    "term", ["xterm-256color", "xterm", "screen", "tmux", "linux", "vt100", "ansi", "no-such-terminal"]
+    ("data", "keys"),
+    [
+        (b"", []),
+        (b"jK/", ["j", "K", "/"]),
+        ("é週".encode(), ["é", "週"]),
+        (b"\r\n\t\x7f\x08", ["enter", "enter", "tab", "backspace", "backspace"]),
+        (b"\x01\x03\x1a", ["ctrl-a", "ctrl-c", "ctrl-z"]),
+        # As xterm sends them, with the keypad in either mode, and as the consoles of Linux and rxvt do.
+        (b"\x1b[A\x1bOA\x1b[B\x1bOD", ["up", "up", "down", "left"]),
+        (b"\x1b[H\x1bOH\x1b[1~\x1b[7~\x1b[F\x1b[4~\x1b[8~", ["home"] * 4 + ["end"] * 3),
+        (b"\x1b[5~\x1b[6~\x1b[3~\x1b[2~\x1b[Z", ["pgup", "pgdn", "delete", "insert", "backtab"]),
+        (b"\x1bOP\x1b[11~\x1b[[A\x1b[15~\x1b[[E\x1b[24~", ["f1", "f1", "f1", "f5", "f5", "f12"]),
+        # With Shift, Ctrl or Alt held.
+        (b"\x1b[1;5A\x1b[5;2~\x1b[1;2P", ["up", "pgup", "f1"]),
+        (b"\x1bx", ["esc", "x"]),
+        (b"\x1b\x1b[A", ["esc", "up"]),
+        # What a terminal tells of itself is no key.
+        (b"\x1b[?62;22cq", ["q"]),
+        (b"\x1b[200~a\x1b[201~", ["a"]),
+        (b"\xff\xfea", ["a"]),
+        (b"\x1b[<0;5;9M\x1b[<0;5;9m", [Mouse(4, 8, 0)]),
+        (b"\x1b[<64;120;40M\x1b[<65;1;1M", [Mouse(119, 39, 64), Mouse(0, 0, 65)]),
+        (b"\x1b[M !!\x1b[M#!!", [Mouse(0, 0, 0)]),
+        (b"\x1b[<;M\x1b[<1;2Mq", ["q"]),
+    ],
 )
-def test_a_frame_on_each_kind_of_terminal(term: str) -> None:
-    shown = painted(TERM=term)
-    assert shown.end() == 0, shown.text
-    frame, again, _ = shown.text.split("<1>")[0], *shown.text.split("<1>")[1].split("<2>")
-    assert "etl.daily" in frame
-    # A frame that is the same costs nothing.
-    assert again == ""
-    assert "$<" not in frame
-    assert shown.after == shown.before
-    if term in ("vt100", "ansi"):
-        assert frame.isascii()
-    if term == "vt100":
-        assert not re.search(r"\x1b\[[34][0-9]m", frame)
-    if term == "xterm-256color":
-        assert "\x1b[?1049h" in frame
-        assert "\x1b[?1049l" in shown.text
-        assert "│" in frame
+def test_keys(data: bytes, keys: list[str | Mouse]) -> None:
+    assert Decoder().feed(data) == keys
+    # In whatever pieces it comes.
+    whole = Decoder()
+    found = [key for number in range(len(data)) for key in whole.feed(data[number : number + 1])]
+    if b"\x1b\x1b" not in data:
+        assert found == keys
 
 
-def test_no_colour_on_request() -> None:
-    shown = painted(NO_COLOR="1")
-    assert shown.end() == 0
-    assert "[38;5" not in shown.text
-    assert "│" in shown.text
+def test_escape_is_a_key_when_nothing_follows() -> None:
+    decoder = Decoder()
+    assert decoder.feed(b"\x1b") == []
+    assert decoder.is_waiting
+    assert [decoder.flush(), decoder.flush()] == [["esc"], []]
+    assert decoder.feed(b"\x1b[1;") == []
+    assert decoder.flush() == [], "a sequence that was cut off is no key"
+    assert decoder.feed(b"q") == ["q"]
 
 
-@pytest.mark.parametrize("env", [{"LC_ALL": "C"}, {"LANG": "C"}, {"LANG": ""}, {"LC_ALL": "de_DE.ISO-8859-1"}])
-def test_ascii_where_the_locale_has_no_more(env: dict[str, str]) -> None:
-    shown = painted(**env)
-    assert shown.end() == 0
-    assert shown.text.isascii()
-    assert "etl.daily" in shown.text
+@given(st.lists(st.binary(max_size=40), max_size=8))
+def test_whatever_comes_is_read(pieces: list[bytes]) -> None:
+    decoder = Decoder()
+    for piece in pieces:
+        for key in decoder.feed(piece):
+            assert key
+    decoder.flush()
+    assert not decoder.is_waiting
+    assert decoder.feed(b"q")[-1] == "q"
 
 
-def test_a_crash_gives_the_terminal_back_before_it_is_told() -> None:
-    shown = painted("crash")
-    assert shown.end() == 1
-    assert shown.after == shown.before
-    assert "ZeroDivisionError" in shown.text.partition("\x1b[?1049l")[2]
+def test_a_sequence_without_end_is_given_up() -> None:
+    decoder = Decoder()
+    decoder.feed(b"\x1b[" + b"1;" * 1000)
+    assert decoder.feed(b"q")[-1] == "q"
 
 
-def test_an_id_goes_into_the_clipboard_where_there_may_be_one() -> None:
-    sequence = f"\x1b]52;c;{base64.b64encode(b'calm-owl-7').decode()}\x07"
-    for term, has_one in (("xterm-256color", True), ("tmux", True), ("linux", False), ("vt100", False)):
-        shown = painted("copy", TERM=term)
-        assert shown.end() == 0
-        assert (sequence in shown.text) is has_one
+def every_style() -> set[str]:
+    found: set[str] = set()
+    ways = [
+        [],
+        ["?"],
+        ["l"],
+        ["l", "t", "f2"],
+        ["z"],
+        ["2"],
+        ["2", "enter"],
+        ["2", "s"],
+        ["3"],
+        ["4"],
+        ["r"],
+        ["/"],
+        [":"],
+    ]
+    for way, row in product(ways, range(4)):
+        state, _ = pressed(told(new(120, 40)), ["down"] * row + way)
+        state = with_logs(state) if state.logs is not None else state
+        found |= {span.style for row in render(state).rows for span in row}
+    return found
 
 
-def test_a_terminal_that_cannot_place_text_is_refused() -> None:
-    shown = painted(TERM="dumb")
-    assert shown.end() == 1
-    assert "The terminal type 'dumb' cannot place text" in shown.text
-
-
-def test_keys_come_by_their_names() -> None:
-    shown = painted("keys")
-    shown.read_until("<2>")
-    sent = {
-        "\x1bOA": "up",
-        "\x1b[Z": "backtab",
-        "\r": "enter",
-        "ä": "ä",
-        "日": "日",
-        "\x12": "ctrl-r",
-        "\x7f": "backspace",
-    }
-    for keys, name in {**sent, "ä": "ä", "日": "日"}.items():
-        os.write(shown.master, keys.encode())
-        shown.read_until(repr(Key(name)))
-    os.write(shown.master, b"\x1b")
-    shown.read_until(repr(Key("esc")))
-    os.write(shown.master, b"q")
-    assert shown.end() == 0
-
-
-def test_a_key_is_a_character_or_a_name() -> None:
-    assert _key("a") == Key("a")
-    assert _key("\x0c") == Key("ctrl-l")
-    assert _key(10**6) is None
-    named = {key for binding in KEYS for key in binding.keys if len(key) > 1}
-    assert {"ctrl-c", "ctrl-l", "f1", "f5", "backtab"} <= named
-
-
-def test_each_style_that_is_drawn_has_its_ink() -> None:
-    used = {span.style for keys in PICTURES.values() for row in render(screen(keys)).rows for span in row}
-    assert {word for style in used for word in style.split()} <= _MEANINGS.keys()
+def test_every_style_has_a_look_and_none_without_colours_is_coloured() -> None:
+    styles = every_style()
+    assert len(styles) > 12
     for colours in (0, 8, 256):
-        plain = ink("plain", False, colours)
-        assert ink("plain", True, colours) != plain
-        assert ink("bad", False, colours) != plain
+        assert styles <= {name for name, _ in looks(colours)}
+    assert {(front, back) for front, _, back in looks(0).values()} == {(7, 0)}
+    assert max(max(front, back) for front, _, back in looks(8).values()) < 8
 
 
-def test_ui_without_a_terminal_says_so() -> None:
-    command = [sys.executable, "cdktr.py", "ui"]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "cdktr ui needs a terminal" in done.stderr
-    assert done.stdout == ""
+def test_a_selection_is_seen_whatever_it_lies_on() -> None:
+    for colours in (0, 8, 256):
+        found = looks(colours)
+        for style in ("plain", "dim", "bad", "good", "title"):
+            assert look_of(found, Span("x", style, lit=True)) != look_of(found, Span("x", style))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
-    env = {
-        "TERM": "xterm-256color",
-        "LANG": "C.UTF-8",
-        "CDKTR_PRINCIPAL_HOST": "127.0.0.1",
-        "CDKTR_PRINCIPAL_PORT": "1",
-    }
-    shown = Pty([sys.executable, "cdktr.py", "ui"], env)
-    shown.read_until("Disconnected")
-    shown.process.send_signal(number)
-    assert shown.end() == 0
-    assert "\x1b[?1049l" in shown.text
-    assert shown.after == shown.before
+def test_without_a_terminal_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(SettingError, match="needs a terminal"):
+        terminal.check()
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_utf8"),
+    [
+        ({}, False),
+        ({"LANG": "C"}, False),
+        ({"LANG": "de_DE.UTF-8"}, True),
+        ({"LANG": "de_DE.utf8@euro"}, True),
+        ({"LANG": "de_DE.ISO-8859-1"}, False),
+        ({"LANG": "C.UTF-8", "LC_ALL": "C"}, False),
+        ({"LC_CTYPE": "C.UTF-8"}, True),
+        ({"LC_ALL": "", "LC_CTYPE": "en_GB.UTF-8", "LANG": "C"}, True),
+    ],
+)
+def test_the_charset_of_the_locale(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], is_utf8: bool) -> None:
+    monkeypatch.setattr(terminal, "_first_environment", lambda: environment)
+    assert terminal._is_utf8() == is_utf8

@@ -5,6 +5,13 @@ from typing import Any
 
 from cdktr.cli.arguments import add_client, add_verb
 
+MORE = """\
+Shows workflows with their graphs, runs with their timelines, log lines, agents
+and the principal, and keeps all of it fresh; starts runs. `?` lists the keys,
+`q` quits. Works over ssh, from 60 columns and 15 rows on, without colours under
+NO_COLOR, and without Unicode where the locale has none. It stays when the
+principal goes away, and goes on when that is back."""
+
 
 def add_ui(nouns: Any) -> None:
     """The words after `cdktr ui`."""
@@ -12,11 +19,8 @@ def add_ui(nouns: Any) -> None:
     def verb(arguments: argparse.Namespace) -> int:
         from cdktr.cli import ui
 
-        return ui.ui(arguments)
+        return ui.show(arguments)
 
-    more = (
-        "Workflows and their graphs, runs, log lines, agents. The last row has the keys that work,\n"
-        "`?` shows them all, `q` quits. Without colour under NO_COLOR, with ASCII alone where the locale is not UTF-8."
-    )
     examples = "cdktr ui\ncdktr ui --principal-host 10.0.0.7"
-    add_client(add_verb(nouns, "ui", verb, "watch and run workflows in the terminal", more, examples), json=False)
+    made = add_verb(nouns, "ui", verb, "look at everything, and start runs, in the terminal", MORE, examples)
+    add_client(made, json=False)

@@ -1,4 +1,4 @@
-"""The terminal: frames onto it, keys and clicks from it, and whole again at the end, however that comes.
+"""The terminal: keys become events, frames become characters, and it is left as it was found.
 
-Only here asciimatics and curses are known, and what the environment says of the terminal.
+The law: only this package knows asciimatics and curses, and looks at TERM, NO_COLOR and the locale. It decides nothing.
 """

@@ -1,54 +1,65 @@
-"""Which colours and attributes the meanings have. Each has a sign or a word too, so none of this is needed."""
+"""The colours of the styles that frames speak of. Each style means something that a sign or a word says as well."""
 
 from asciimatics.screen import Screen
 
+from cdktr.tui.view.canvas import Span
+
+#: Colour of the text, attribute, colour behind it.
+Look = tuple[int, int, int]
+
 _DEFAULT = Screen.COLOUR_DEFAULT
-_BOLD, _REVERSE, _UNDERLINE = Screen.A_BOLD, Screen.A_REVERSE, Screen.A_UNDERLINE
-#: Not A_NORMAL, which writes twice that nothing is special.
-_NORMAL = 0
+_NORMAL, _BOLD, _REVERSE, _UNDERLINE = Screen.A_NORMAL, Screen.A_BOLD, Screen.A_REVERSE, Screen.A_UNDERLINE
+_BLACK, _WHITE = Screen.COLOUR_BLACK, Screen.COLOUR_WHITE
 
-#: (colour, attribute, background), as asciimatics prints them.
-Ink = tuple[int, int, int]
-
-#: Of each meaning: its colour of 256 and of 8 (None: that of the terminal), and its attribute.
-_MEANINGS: dict[str, tuple[int | None, int | None, int]] = {
-    "plain": (None, None, _NORMAL),
-    "dim": (245, None, _NORMAL),
-    "off": (240, None, _NORMAL),
-    "border": (240, None, _NORMAL),
-    "wire": (247, None, _NORMAL),
-    "title": (None, None, _BOLD),
-    "key": (44, 6, _BOLD),
-    "good": (71, 2, _NORMAL),
-    "bad": (203, 1, _BOLD),
-    "warn": (179, 3, _NORMAL),
-    "busy": (75, 6, _BOLD),
-    "bar": (67, 4, _NORMAL),
-    "notice": (71, 2, _NORMAL),
-    "match": (None, None, _REVERSE),
-    "input": (None, None, _UNDERLINE),
-    "hint": (245, None, _NORMAL),
-    "tab": (245, None, _NORMAL),
-    "on": (None, None, _BOLD),
-    "header": (None, None, _NORMAL),
+#: Of each style: its colour of 256, its colour of 8, its attribute. The default is that of the terminal.
+_TEXTS: dict[str, tuple[int, int, int]] = {
+    "plain": (_DEFAULT, _DEFAULT, _NORMAL),
+    "dim": (245, _DEFAULT, _NORMAL),
+    "hint": (245, _DEFAULT, _NORMAL),
+    "off": (242, _DEFAULT, _NORMAL),
+    "border": (240, _DEFAULT, _NORMAL),
+    "wire": (247, _DEFAULT, _NORMAL),
+    "title": (_DEFAULT, _DEFAULT, _BOLD),
+    "key": (44, Screen.COLOUR_CYAN, _BOLD),
+    "input": (_DEFAULT, _DEFAULT, _UNDERLINE),
+    "good": (71, Screen.COLOUR_GREEN, _NORMAL),
+    "bad": (203, Screen.COLOUR_RED, _BOLD),
+    "warn": (179, Screen.COLOUR_YELLOW, _NORMAL),
+    "busy": (75, Screen.COLOUR_CYAN, _BOLD),
+    "bar": (67, Screen.COLOUR_BLUE, _NORMAL),
+    "notice": (44, Screen.COLOUR_CYAN, _BOLD),
+    "match": (_DEFAULT, _DEFAULT, _REVERSE),
+    "tab": (245, _DEFAULT, _NORMAL),
+    "tab on": (_DEFAULT, _DEFAULT, _BOLD),
 }
 
-#: Backgrounds, of 256 colours: the header, and what is selected.
-_HEADER, _LIT = 236, 238
+#: Of 256 colours: behind the header and a selection, and the text there that would have the terminal's colour, which
+#: may be dark.
+_BEHIND_HEADER, _BEHIND_SELECTION, _LIGHT = 236, 238, 254
 
 
-def ink(style: str, lit: bool, colours: int) -> Ink:
-    """How a style is printed on a terminal of so many colours; a style may be several meanings, the last counts."""
-    words = style.split()
-    many, few, attribute = _MEANINGS.get(words[-1] if words else "plain", _MEANINGS["plain"])
+def looks(colours: int) -> dict[tuple[str, bool], Look]:
+    """How each style looks on a terminal with so many colours, plain and selected; fewer than eight are none."""
+    found = {}
+    for name, texts in _TEXTS.items():
+        for lit in (False, True):
+            found[name, lit] = _look(*texts, colours, _BEHIND_SELECTION if lit else None)
+    for name in ("header", "header title", "header good", "header bad", "header warn", "header dim"):
+        texts = _TEXTS.get(name.partition(" ")[2], _TEXTS["plain"])
+        for lit in (False, True):
+            found[name, lit] = _look(*texts, colours, _BEHIND_HEADER)
+    return found
+
+
+def _look(many: int, few: int, attribute: int, colours: int, behind: int | None) -> Look:
     if colours >= 256:
-        background = _LIT if lit else _HEADER if words[:1] == ["header"] else _DEFAULT
-        colour = _DEFAULT if many is None else many
-        if background != _DEFAULT and colour == _DEFAULT:
-            # Not every terminal is light on dark: beside a background of ours stands a colour of ours.
-            colour = 254
-        return colour, _BOLD if lit else attribute, background
-    attribute = _REVERSE if lit else attribute
-    if colours < 8:
-        return _DEFAULT, attribute, _DEFAULT
-    return _DEFAULT if few is None else few, attribute, _DEFAULT
+        if behind is None:
+            return many, attribute, _DEFAULT
+        return _LIGHT if many == _DEFAULT else many, attribute, behind
+    attribute = attribute if behind is None else _REVERSE
+    return (few, attribute, _DEFAULT) if colours >= 8 else (_WHITE, attribute, _BLACK)
+
+
+def look_of(looks: dict[tuple[str, bool], Look], span: Span) -> Look:
+    """How a span looks."""
+    return looks.get((span.style, span.lit)) or looks["plain", span.lit]

@@ -1,17 +1,12 @@
-"""The terminal through asciimatics' low-level screen, of which only what has changed is written.
-
-asciimatics takes some things for granted that old terminals do not have, prints the delays of their sequences, and does
-not tell of the mouse's wheel: that is seen to here.
-"""
+"""The terminal itself: opened, painted, listened to, and given back as it was."""
 
 import base64
 import curses
 import locale
 import os
-import re
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -19,251 +14,239 @@ from asciimatics.screen import Screen
 
 from cdktr.errors import SettingError
 from cdktr.text import width
-from cdktr.tui.screen.styles import ink
-from cdktr.tui.state.events import Click, Event, Key, Wheel
+from cdktr.tui.screen.styles import look_of, looks
 from cdktr.tui.state.model import Look
 from cdktr.tui.view.canvas import Frame, Row
 
-#: Milliseconds after an Esc in which the rest of the sequence of a key comes.
-ESC_MS = 30
+#: What asciimatics cannot do without; without the first, nobody can.
+_NEEDED = ("cup", "clear", "el", "ri", "ind", "sgr0", "bold", "rev", "smul", "civis")
 
-#: Tried for a terminal that is not known here: almost all of today's do what this one does.
-FALLBACK = "xterm"
+#: What such a terminal most likely obeys, and what one of an unknown name does.
+_PLAIN, _COMMON = "vt220", "xterm"
 
-#: Terminals with ASCII alone, by the beginnings of their names; and those with the characters of old PCs.
-_ASCII = ("vt", "ansi", "cons25", "sun", "pcansi")
-_CONSOLES = ("linux",)
+#: Beginnings of the names of terminals that take text for the clipboard.
+_CLIPBOARD = ("xterm", "tmux", "screen", "rxvt", "alacritty", "foot", "wezterm", "st-", "kitty", "contour", "ghostty")
 
-#: Delays in terminfo's sequences, for terminals of another age.
-_DELAY = re.compile(rb"\$<[0-9.]+[*/]*>")
+#: Names of locales that stand for none.
+_NO_LOCALE = ("C", "POSIX")
 
-_KEYS: dict[str | int, str] = {
-    "\n": "enter",
-    "\r": "enter",
-    "\t": "tab",
-    "\x1b": "esc",
-    "\x7f": "backspace",
-    "\x08": "backspace",
-    curses.KEY_ENTER: "enter",
-    curses.KEY_UP: "up",
-    curses.KEY_DOWN: "down",
-    curses.KEY_LEFT: "left",
-    curses.KEY_RIGHT: "right",
-    curses.KEY_PPAGE: "pgup",
-    curses.KEY_NPAGE: "pgdn",
-    curses.KEY_HOME: "home",
-    curses.KEY_END: "end",
-    curses.KEY_BACKSPACE: "backspace",
-    curses.KEY_DC: "delete",
-    curses.KEY_BTAB: "backtab",
-    **{curses.KEY_F0 + number: f"f{number}" for number in range(1, 13)},
-}
+_MOUSE = ("\x1b[?1000h\x1b[?1006h", "\x1b[?1006l\x1b[?1000l")
 
-_CLICKS = curses.BUTTON1_PRESSED | curses.BUTTON1_CLICKED
-_WHEELS = {curses.BUTTON4_PRESSED: -1, curses.BUTTON5_PRESSED: 1}
-
-#: Bytes of the longest text that terminals take into their clipboards.
-LONGEST_COPY = 50_000
-
-#: Keys that are taken at once; more are taken after the next frame.
-MOST_KEYS = 500
+#: Bytes that are read from the keyboard at once; a pasted text is longer.
+_READ = 65536
 
 
 def check() -> None:
-    """Raises SettingError for a terminal that nothing can be drawn on; one that is not known is taken for another."""
-    name = os.environ.get("TERM", "")
-    try:
-        curses.setupterm(name or "unknown", sys.__stdout__.fileno() if sys.__stdout__ else 1)
-    except curses.error:
-        os.environ["TERM"] = FALLBACK
-        curses.setupterm(FALLBACK, sys.__stdout__.fileno() if sys.__stdout__ else 1)
-    if not curses.tigetstr("cup") or not curses.tigetstr("clear"):
+    """Whether there is a terminal. Raises SettingError."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
         raise SettingError(
-            f"The terminal type {name!r} cannot place text, which cdktr ui needs; set TERM, for example to xterm, "
-            "or use `cdktr status` and `cdktr task list`"
+            "cdktr ui needs a terminal, and standard input or output is none; "
+            "`cdktr status` and `cdktr task list` need none"
         )
 
 
-def look() -> Look:
-    """What the terminal can show, after `check`."""
-    name = os.environ.get("TERM", "")
-    unicode = _is_utf8() and not name.startswith(_ASCII)
-    colour = curses.tigetnum("colors") >= 8 and not os.environ.get("NO_COLOR")
-    return Look(unicode, name.startswith(_CONSOLES), colour)
-
-
 def _is_utf8() -> bool:
-    """What the locale says: that of the user, for which Python may have put another one in the environment."""
-    names = ("LC_ALL", "LC_CTYPE", "LANG")
+    """Whether the user's locale is of UTF-8, not what Python made of it where there is none."""
+    found = _first_environment()
+    chosen = next((found[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if found.get(name)), "C")
+    if chosen in _NO_LOCALE:
+        return False
+    encoding = chosen.partition(".")[2].partition("@")[0] or locale.nl_langinfo(locale.CODESET)
+    return encoding.lower().replace("-", "") == "utf8"
+
+
+def _first_environment() -> dict[str, str]:
+    """As this process was given it: where there is no locale, Python puts one there for itself."""
     try:
         pairs = (pair.partition(b"=") for pair in Path("/proc/self/environ").read_bytes().split(b"\0"))
-        found = {name.decode("ascii", "replace"): value.decode("ascii", "replace") for name, _, value in pairs}
+        return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
     except OSError:
-        found = dict(os.environ)
-    value = next((found[name] for name in names if found.get(name)), "")
-    return "utf-8" in value.lower() or "utf8" in value.lower()
+        return dict(os.environ)
 
 
-@contextmanager
-def _forgiving() -> Iterator[None]:
-    """While asciimatics starts: what a terminal lacks is nothing, and sequences have no delays in them."""
-    get, hide = curses.tigetstr, curses.curs_set
-
-    def tigetstr(name: str) -> bytes:
-        return _DELAY.sub(b"", get(name) or b"")
-
-    def curs_set(visibility: int) -> int:
+def _set_up() -> tuple[str, bool]:
+    """The name that the terminal is to be driven by, and whether that is a stopgap. Raises SettingError."""
+    name = os.environ.get("TERM") or "unknown"
+    for tried in (name, _COMMON, _PLAIN):
         try:
-            return hide(visibility)
+            curses.setupterm(tried, sys.stdout.fileno())
         except curses.error:
-            return visibility
-
-    curses.tigetstr, curses.curs_set = tigetstr, curs_set
-    if not hasattr(curses, "COLORS"):
-        # What curses sets on a terminal with colours.
-        setattr(curses, "COLORS", 0)  # noqa: B010
-    try:
-        yield
-    finally:
-        curses.tigetstr, curses.curs_set = get, hide
+            continue
+        found = [curses.tigetstr(needed) or b"" for needed in _NEEDED]
+        if not found[0]:
+            raise SettingError(
+                f"This terminal is said to be a {name!r} (TERM), on which nothing can be painted; "
+                "if it can do more, set TERM, for example to xterm-256color"
+            )
+        # Delays, for terminals of another age, asciimatics would print.
+        is_enough = all(sequence and b"$<" not in sequence for sequence in found)
+        return (tried, False) if is_enough else (_PLAIN, True)
+    raise SettingError(
+        f"Nothing is known about the terminal {name!r} (TERM), nor about any other; "
+        "install the terminal descriptions (on Debian: ncurses-base), or set TERMINFO to their folder"
+    )
 
 
 class Terminal:
-    """The terminal, ours from `open` to `close`."""
+    """The terminal of this process, from `open` to `close`, which may follow each other."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self) -> None:
+        """Find out what it can do. Raises SettingError."""
+        check()
+        self._name = os.environ.get("TERM") or "unknown"
+        self._driven_as, is_plain = _set_up()
+        self._shown: list[Row] = []
         self._screen: Any = None
-        self._rows: tuple[Row, ...] = ()
-        self._zones: Frame | None = None
+        self._parts: list[str] = []
+        colours = 0 if is_plain or os.environ.get("NO_COLOR") else max(curses.tigetnum("colors"), 0)
+        self._looks = looks(colours)
+        self._has_colours = colours >= 8
+        self._has_mouse = bool(curses.tigetstr("kmous")) and not is_plain
+        self._mouse = self._has_mouse
+        self._has_other_screen = bool(curses.tigetstr("smcup"))
+        self._has_clipboard = self._name.startswith(_CLIPBOARD)
+        is_console = self._name.startswith("linux")
+        self.look = Look(_is_utf8() and not is_plain, is_console, self._has_colours, self._mouse)
 
-    def open(self) -> tuple[int, int]:
-        """Take it; columns and rows. Again after its size has changed."""
-        with suppress(locale.Error):
-            locale.setlocale(locale.LC_CTYPE, "")
-        curses.set_escdelay(ESC_MS)
-        size = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
-        if self._screen is not None:
-            self._screen.close(restore=False)
-            curses.resizeterm(max(size.lines, 1), max(size.columns, 1))
-        with _forgiving():
-            self._screen = Screen.open(unicode_aware=self._look.unicode)
-        # Signals are the loop's affair: asciimatics would start curses anew in the middle of anything.
-        self._screen._signal_state.restore()
-        if not self._look.colour:
-            self._screen._fg_color = self._screen._bg_color = b""
-            self._screen._default_colours = ""
-        _sparing(self._screen)
-        self._colours = self._screen.colours if self._look.colour else 0
-        curses.mouseinterval(0)
-        self.set_mouse(self._look.mouse)
-        self.redraw()
-        return self._screen.width, self._screen.height
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows, now."""
+        columns, rows = os.get_terminal_size(sys.stdout.fileno())
+        return columns, rows
 
-    def set_mouse(self, on: bool) -> None:
-        """Have clicks and the wheel reported, or leave all of the mouse to the terminal."""
-        wanted = _CLICKS
-        for wheel in _WHEELS:
-            wanted |= wheel
-        curses.mousemask(wanted if on else 0)
+    @property
+    def is_outgrown(self) -> bool:
+        """Whether it has another size than when it was opened."""
+        return (self._screen.width, self._screen.height) != self.size
 
-    def redraw(self) -> None:
-        """Write everything with the next frame, on an empty screen."""
-        self._rows = ()
-        self._screen.clear()
-        self._screen.force_update(full_refresh=True)
+    @property
+    def input(self) -> int:
+        """The descriptor that keys come from."""
+        return sys.stdin.fileno()
 
-    def paint(self, frame: Frame) -> None:
-        """Write what differs from the last frame."""
-        self._zones = frame
-        changed = False
-        for y, row in enumerate(frame.rows[: self._screen.height]):
-            if y < len(self._rows) and self._rows[y] == row:
-                continue
-            changed = True
-            x = 0
-            for span in row:
-                self._screen.print_at(span.text, x, y, *ink(span.style, span.lit, self._colours))
-                x += width(span.text)
-        self._rows = frame.rows
-        if changed:
-            self._screen.refresh()
-
-    def events(self) -> list[Event]:
-        """The keys and clicks that came; does not wait."""
-        found: list[Event] = []
-        while len(found) < MOST_KEYS:
-            try:
-                key = self._screen._screen.get_wch()
-            except curses.error:
-                break
-            event = self._mouse() if key == curses.KEY_MOUSE else _key(key)
-            if event is not None:
-                found.append(event)
-        return found
-
-    def _mouse(self) -> Event | None:
+    def open(self) -> None:
+        """Take it. Whatever is painted next is painted anew."""
+        os.environ["TERM"] = self._driven_as
         try:
-            _, x, y, _, state = curses.getmouse()
-        except curses.error:
-            return None
-        for button, by in _WHEELS.items():
-            if state & button:
-                return Wheel("row", by)
-        if not state & _CLICKS or self._zones is None:
-            return None
-        # What was drawn last lies on top.
-        for zone in reversed(self._zones.zones):
-            if zone.y == y and zone.x <= x < zone.x + zone.width:
-                return Click(zone.target, zone.key)
-        return None
+            screen = Screen.open(unicode_aware=self.look.unicode)
+        except BaseException:
+            self._end_curses()
+            raise
+        finally:
+            os.environ["TERM"] = self._name
+        self._screen = screen
+        # asciimatics has signal handlers of its own, which paint in the middle of whatever is going on.
+        signal.signal(signal.SIGWINCH, signal.SIG_DFL)
+        signal.signal(signal.SIGCONT, signal.SIG_DFL)
+        curses.mousemask(0)
+        self._set_keys()
+        self._mend(screen)
+        self._write(_MOUSE[0] if self._mouse else "")
+        self.redraw()
 
-    def copy(self, text: str) -> None:
-        """Hand a text to the clipboard of a terminal that may have one; others might show the sequence."""
-        if not os.environ.get("TERM", "").startswith(_ASCII + _CONSOLES):
-            coded = base64.b64encode(text.encode("utf-8", "replace")[:LONGEST_COPY]).decode()
-            sys.stdout.write(f"\x1b]52;c;{coded}\x07")
-            sys.stdout.flush()
+    def _set_keys(self) -> None:
+        """Every key comes as a key, but for the one that suspends: not as a signal, and not to stop the output."""
+        modes = termios.tcgetattr(self.input)
+        modes[0] &= ~(termios.IXON | termios.ICRNL | termios.INLCR)
+        modes[3] &= ~termios.IEXTEN
+        for key in (termios.VINTR, termios.VQUIT):
+            modes[6][key] = b"\0"
+        termios.tcsetattr(self.input, termios.TCSANOW, modes)
+
+    def _mend(self, screen: Any) -> None:
+        """asciimatics writes each cell by itself, its colours before it, and cannot do without colours."""
+        screen._safe_write = self._parts.append
+        if not self._has_colours:
+            screen._fg_color = screen._bg_color = b""
+        change = screen._change_colours
+
+        def change_colours(*wanted: int) -> None:
+            if wanted != (screen._colour, screen._attr, screen._bg):
+                change(*wanted)
+
+        screen._change_colours = change_colours
 
     def close(self) -> None:
-        """Give it back as it was."""
-        if self._screen is None:
-            return
+        """Give it back, as it was."""
         screen, self._screen = self._screen, None
+        if screen is None:
+            return
         try:
-            self._undo(screen)
+            self._write(_MOUSE[1] if self._mouse else "")
+            # There is no other screen to go back to: what was painted would stand there for ever.
+            self._write("" if self._has_other_screen else screen._a_normal + screen._clear_screen)
         finally:
             screen.close()
 
     @staticmethod
-    def _undo(screen: Any) -> None:
-        curses.mousemask(0)
-        # Cleared, as not every terminal has another screen to go back to, or goes back to it as it was.
-        sys.stdout.write(screen._a_normal + (screen._default_colours or "") + screen._clear_screen)
-        sys.stdout.flush()
+    def _end_curses() -> None:
+        try:
+            curses.endwin()
+        except curses.error:
+            pass
 
+    def resize(self) -> None:
+        """It has another size."""
+        columns, rows = self.size
+        curses.resizeterm(rows, columns)
+        self._screen.close(restore=False)
+        self.open()
 
-def _sparing(screen: Any) -> None:
-    """Write a change of ink only where there is one: asciimatics writes the default colours before each character."""
-    change = screen._change_colours
-    last: tuple[int, ...] = ()
+    def redraw(self) -> None:
+        """What is painted next is painted anew, all of it."""
+        self._shown = []
+        self._screen.force_update(full_refresh=True)
 
-    def changed(*ink: int) -> None:
-        nonlocal last
-        # After a clear it knows nothing of what is on.
-        if last != ink or screen._attr is None:
-            change(*ink)
-            last = ink
+    def paint(self, frame: Frame) -> None:
+        """Show a frame; only what differs is sent."""
+        before, self._shown = self._shown, list(frame.rows)
+        if before == self._shown:
+            return
+        for y, row in enumerate(frame.rows):
+            if y >= len(before) or before[y] != row:
+                self._paint_row(y, row)
+        self._screen.refresh()
+        # In one piece, so that nobody sees half a frame.
+        text = "".join(self._parts)
+        self._parts.clear()
+        self._write(text)
 
-    screen._change_colours = changed
+    def _paint_row(self, y: int, row: Row) -> None:
+        x = 0
+        for span in row:
+            columns = width(span.text)
+            # Where no character is wide, asciimatics need not look at each.
+            self._screen._unicode_aware = columns != len(span.text)
+            self._screen.print_at(span.text, x, y, *look_of(self._looks, span))
+            x += columns
 
+    def set_mouse(self, on: bool) -> None:
+        """Have the mouse reported, or not."""
+        if self._has_mouse:
+            self._mouse = on
+            self._write(_MOUSE[0 if on else 1])
 
-def _key(key: str | int) -> Event | None:
-    name = _KEYS.get(key)
-    if name is not None:
-        return Key(name)
-    if isinstance(key, int):
-        return None
-    if len(key) == 1 and ord(key) < 32:
-        return Key(f"ctrl-{chr(ord(key) + 96)}")
-    return Key(key)
+    def copy(self, text: str) -> bool:
+        """Hand a text to the terminal's clipboard; False where there is none. Whether it takes it, it does not tell."""
+        if not self._has_clipboard:
+            return False
+        command = f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07"
+        is_inside_screen = self._name.startswith("screen") and not os.environ.get("TMUX")
+        self._write(f"\x1bP{command}\x1b\\" if is_inside_screen else command)
+        return True
+
+    def read(self) -> bytes:
+        """What was typed; nothing when the terminal is gone."""
+        try:
+            return os.read(self.input, _READ)
+        except OSError:
+            return b""
+
+    @staticmethod
+    def _write(text: str) -> None:
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except OSError:
+            # It is gone: so says the next read.
+            pass
