@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cdktr.text import width
 from tests.integration.cluster import ROOT, Cluster
-from tests.integration.terminal import MISSING, Terminal
+from tests.integration.terminal import HAS_TMUX, Terminal
 
 TARGET = ROOT / "docs" / "screens"
 
@@ -139,14 +139,14 @@ def svg(screen: str, columns: int, rows: int) -> str:
 def take(terminal: Terminal, name: str, columns: int, rows: int) -> None:
     """One picture."""
     TARGET.mkdir(parents=True, exist_ok=True)
-    (TARGET / f"{name}.svg").write_text(svg(terminal.screen(colours=True), columns, rows), encoding="utf-8")
+    (TARGET / f"{name}.svg").write_text(svg(terminal.painted, columns, rows), encoding="utf-8")
     print(f"docs/screens/{name}.svg")
 
 
 def main() -> None:
     """All pictures."""
-    if MISSING is not None:
-        sys.exit(MISSING)
+    if not HAS_TMUX:
+        sys.exit("tmux is not installed: apt-get install tmux")
     size = (110, 30)
     with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder)) as cluster:
         (cluster.folder / "step.sh").write_text(STEP)
@@ -158,28 +158,28 @@ def main() -> None:
         cluster.start_agent()
         for name in (*OTHERS, *["etl.daily"] * 3):
             cluster.cli("task", "run", name, "--wait")
-        env = {**cluster.environment(), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
-        with Terminal([sys.executable, str(ROOT / "cdktr.py"), "ui"], cluster.folder, env, size) as terminal:
-            terminal.wait_for("Connected")
+        with Terminal(cluster, *size) as terminal:
+            terminal.run("ui")
+            terminal.shows("Connected")
             terminal.press("/")
-            terminal.write("etl")
+            terminal.type("etl")
             terminal.press("Enter", "Escape", "r", "Enter")
-            terminal.wait_for("Started")
-            terminal.wait_for("● report")
-            terminal.wait_for("✗ check")
+            terminal.shows("Started")
+            terminal.shows("● report")
+            terminal.shows("✗ check")
             take(terminal, "workflows", *size)
             terminal.press("o")
-            terminal.wait_for(r"v graph(.|\n)*\Z")
-            terminal.wait_for(r"^ *TASK .* 0s ")
+            terminal.shows(r"v graph(.|\n)*\Z")
+            terminal.shows(r"(?m)^ *TASK .* 0s ")
             take(terminal, "run", *size)
             terminal.press("l")
-            terminal.wait_for("pages: 20 of")
+            terminal.shows("pages: 20 of")
             take(terminal, "logs", *size)
             terminal.press("2")
-            terminal.wait_for("TRIGGER")
+            terminal.shows("TRIGGER")
             take(terminal, "runs", *size)
             terminal.press("q")
-            terminal.wait_for_end()
+            terminal.shows("ended 0")
 
 
 if __name__ == "__main__":

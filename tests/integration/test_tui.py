@@ -1,287 +1,423 @@
-"""The terminal UI in a terminal, on a real principal with a real agent."""
+"""The terminal UI as somebody meets it: a real principal and agent, keys, and what stands on the screen."""
 
 import os
 import re
 import signal
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from cdktr.protocol import ListRuns
-from tests.integration.cluster import ROOT, Cluster
-from tests.integration.terminal import MISSING, Terminal
+from tests.integration.cluster import Cluster
+from tests.integration.conftest import NewCluster
+from tests.integration.terminal import HAS_TMUX, Terminal
 
-pytestmark = [pytest.mark.integration, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not HAS_TMUX, reason="tmux is not installed: apt-get install tmux"),
+]
 
-#: Each task waits for a file of its name, so that a test says when it goes on.
-STEPS = """
-name: Steps of a test
-description: Each waits for its sign
+#: Goes on when the file that its parameter names is there.
+WAITS = """
+name: Waits for a file
+description: Two ways that meet again
+params: {file: go}
 tasks:
-  first: {name: First, config: !Subprocess {cmd: sh, args: [wait.sh, first]}}
-  left: {name: Left, depends: [first], config: !Subprocess {cmd: sh, args: [wait.sh, left]}}
-  right: {name: Right, depends: [first], config: !Subprocess {cmd: sh, args: [wait.sh, right]}}
-  last: {name: Last, depends: [left, right], config: !Subprocess {cmd: sh, args: [wait.sh, last]}}
+  begin:
+    name: Begin
+    config: !Subprocess {cmd: sh, args: ["-c", 'echo begun; until [ -e "$FILE" ]; do sleep 0.05; done; echo going on']}
+    env: {FILE: "${{ params.file }}"}
+  good:
+    name: Good
+    depends: [begin]
+    config: !Subprocess {cmd: echo, args: [fine]}
+  bad:
+    name: Bad
+    depends: [begin]
+    config: !Subprocess {cmd: sh, args: ["-c", "printf 'red \\\\033[31m text\\\\a\\\\n' >&2; exit 3"]}
+  end:
+    name: End
+    depends: [good, bad]
+    config: !Subprocess {cmd: echo, args: [the end]}
 """
-
-WAIT = """
-echo "$1 begins"
-until [ -e "$1.go" ]; do sleep 0.05; done
-printf 'the sign of \\033[31m%s\\033[0m came\\n' "$1"
+LINES = """
+name: Many lines
+tasks:
+  count:
+    name: Count
+    config: !Subprocess {cmd: seq, args: ["-f", "line %g of many", "20000"]}
 """
-
 HELLO = """
-name: Hello
+name: 週報 Hello
+cron: "0 0 2 * * *"
 tasks:
-  greet: {name: Greet, config: !Subprocess {cmd: echo, args: [good morning]}}
+  greet:
+    name: Greet
+    config: !Subprocess {cmd: echo, args: [hello]}
 """
+BROKEN = "name: Broken\nkron: x\n"
 
-#: A colour that is not the terminal's own.
-COLOUR = re.compile(r"\x1b\[(3[0-7]|38;)")
+NewTerminal = Callable[..., Terminal]
 
 
-@pytest.fixture
-def workshop(new_cluster: Callable[..., Cluster]) -> Cluster:
-    """A principal with an agent, whose workflows are there."""
-    cluster = new_cluster()
-    cluster.write("hello", HELLO)
-    cluster.write("steps", STEPS)
-    (cluster.folder / "wait.sh").write_text(WAIT)
-    cluster.start_principal()
-    cluster.start_agent()
+@pytest.fixture(scope="module")
+def folder(cluster: Cluster) -> Cluster:
+    """The cluster of the module, with workflows."""
+    for name, text in {"waits": WAITS, "lines": LINES, "hello": HELLO, "broken": BROKEN}.items():
+        cluster.write(name, text)
     return cluster
 
 
-def opened(cluster: Cluster, size: tuple[int, int] = (80, 24), env: Mapping[str, str] | None = None) -> Terminal:
-    """The UI in a terminal."""
-    given = {**cluster.environment(), "TERM": "xterm-256color", "LANG": "C.UTF-8", **(env or {})}
-    names = ("PATH", "HOME", "TERM", "LANG", "LC_ALL", "NO_COLOR")
-    kept = {name: value for name, value in given.items() if name in names or name.startswith("CDKTR_")}
-    return Terminal([sys.executable, str(ROOT / "cdktr.py"), "ui"], cluster.folder, kept, size)
+@pytest.fixture
+def new_terminal() -> Iterator[NewTerminal]:
+    """`new_terminal(cluster, columns, rows, **environment)`: one that is closed after the test."""
+    with ExitStack() as stack:
+        yield lambda *asked, **more: stack.enter_context(Terminal(*asked, **more))
 
 
-def go(cluster: Cluster, task: str) -> None:
-    """The sign that a task waits for."""
-    (cluster.folder / f"{task}.go").touch()
+def select(terminal: Terminal, workflow: str) -> None:
+    """Go to a workflow by the filter."""
+    terminal.press("/")
+    terminal.type(workflow)
+    terminal.press("Enter")
+    terminal.shows(rf"> \S+ {workflow}\b")
 
 
-def test_a_day_with_the_terminal_ui(workshop: Cluster) -> None:
-    with opened(workshop, (120, 30)) as terminal:
-        # A workflow is started, and its graph follows it.
-        terminal.wait_for(r"● Connected")
-        terminal.wait_for(r"> · hello")
-        terminal.press("j")
-        terminal.wait_for(r"> · steps")
-        terminal.press("r")
-        terminal.wait_for(r"Started [a-z]+-[a-z]+-\d+")
-        terminal.wait_for(r"● first")
-        go(workshop, "first")
-        screen = terminal.wait_for(r"● left")
-        assert "✓ first" in screen
-        terminal.wait_for(r"● right")
-        # Its log is live: what was written before, and what comes.
-        terminal.press("l")
-        terminal.wait_for(r"left begins")
-        screen = terminal.wait_for(r"the sign of \\x1b\[31mfirst\\x1b\[0m came")
-        assert screen.count("first begins") == 1
-        go(workshop, "left")
-        terminal.wait_for(r"the sign of \S+left")
-        # The principal dies: the screen stays, and keys are answered.
-        workshop.daemons[0].signal(signal.SIGKILL)
-        terminal.wait_for(r"Disconnected for \d+s: ")
-        assert "left begins" in terminal.screen()
-        terminal.press("w")
-        terminal.wait_for(r"wrapped")
-        # It comes back, and the log goes on where it was.
-        go(workshop, "right")
-        workshop.start_principal()
-        terminal.wait_for(r"● Connected")
-        terminal.wait_for(r"the sign of \S+right")
-        go(workshop, "last")
-        screen = terminal.wait_for(r"the sign of \S+last")
-        for task in ("first", "left", "right", "last"):
-            assert len(re.findall(rf"the sign of \S+{task}", screen)) == 1
-        # Another size changes nothing but the size.
-        terminal.resize(50, 12)
-        terminal.wait_for(r"needs 60 x 15")
-        terminal.resize(100, 40)
-        terminal.wait_for(r"the sign of \S+last")
-        terminal.press("Escape")
-        terminal.wait_for(r"✓ last")
-        assert terminal.wait_for(r"COMPLETED")
-        # The end.
-        terminal.press("q")
-        assert terminal.wait_for_end() == 0
-        assert terminal.is_plain
-    assert [run["status"] for run in workshop.ask(ListRuns())] == ["COMPLETED"]
+def test_a_run_from_its_start_to_its_log(folder: Cluster, new_terminal: NewTerminal) -> None:
+    terminal = new_terminal(folder, 100, 30)
+    terminal.run("ui")
+    first = terminal.shows(r"Connected[^│]*\n(.*\n)*.*hello")
+    assert re.search(r"broken\.yml:2:1", first)
+    assert "agents 1" in first.splitlines()[0]
+    select(terminal, "waits")
+    terminal.press("r")
+    terminal.shows(r"Run waits")
+    for _ in "go":
+        terminal.press("BSpace")
+    terminal.type(str(folder.folder / "now"))
+    terminal.press("Enter")
+    run_id = re.search(r"Started (\S+)", terminal.shows(r"Started \S+"))
+    assert run_id is not None
+    terminal.shows(r"● begin\b(.|\n)*○ end\b")
+    (folder.folder / "now").touch()
+    terminal.shows(r"✓ begin\b(.|\n)*✗ bad\b(.|\n)*» end")
+    terminal.shows(rf"{run_id[1]} ✗ FAILED")
+    terminal.press("l")
+    log = terminal.shows(r"(?s)begun.*going on.*red \\x1b\[31m text\\x07")
+    assert re.search(r"! Bad +red", log)
+    terminal.press("Escape", "o")
+    terminal.shows(rf"(?s){run_id[1]}.*FAILED.*EXIT")
+    terminal.press("q")
+    terminal.shows("ended 0")
+    assert terminal.is_restored()
 
 
-@pytest.mark.parametrize("term", ["xterm-256color", "screen", "tmux", "linux", "vt100"])
-def test_each_terminal(cluster: Cluster, term: str) -> None:
+def test_log_lines_back_and_forth(folder: Cluster, new_terminal: NewTerminal) -> None:
+    folder.cli("task", "run", "lines", "--wait")
+    terminal = new_terminal(folder)
+    terminal.run("ui")
+    terminal.shows("Connected")
+    select(terminal, "lines")
+    terminal.press("l")
+    terminal.shows("line 20000 of many")
+    terminal.press("g")
+    terminal.shows(r"line 1 of many(.|\n)*line 21 of many")
+    terminal.press("/")
+    terminal.type("LINE 12345 of")
+    terminal.press("Enter")
+    terminal.shows("line 12345 of many")
+    # From the middle of the log upwards, beyond what one page holds.
+    for _ in range(80):
+        terminal.press("PageUp")
+    terminal.shows(r"line 10\d\d\d of many")
+    terminal.press("G")
+    terminal.shows("line 20000 of many")
+    terminal.press("s")
+    terminal.shows("save as")
+    terminal.press("C-u")
+    terminal.type(str(folder.folder / "saved.log"))
+    terminal.press("Enter")
+    terminal.shows(r"20000 lines? saved|lines saved")
+    saved = (folder.folder / "saved.log").read_text().splitlines()
+    assert len(saved) == 20_000
+    assert saved[-1].endswith("STDOUT line 20000 of many")
+    # New lines come by themselves.
+    folder.cli("task", "run", "lines", "--wait")
+    terminal.shows(r"line 20000 of many")
+    terminal.press("q")
+    terminal.shows("ended 0")
+
+
+def test_a_principal_that_hangs_goes_and_comes_back(new_cluster: NewCluster, new_terminal: NewTerminal) -> None:
+    cluster = new_cluster(CDKTR_DEFAULT_ZMQ_TIMEOUT_MS="700")
     cluster.write("hello", HELLO)
-    plain = term == "vt100"
-    with opened(cluster, env={"TERM": term}) as terminal:
-        terminal.wait_for(r"\* Connected" if plain else r"[●•] Connected")
-        terminal.wait_for(r"^> . hello")
-        terminal.press("r")
-        terminal.wait_for(r"Started")
-        screen = terminal.wait_for(r"[✓√+] greet")
-        assert screen.isascii() is plain
-        assert bool(COLOUR.search(terminal.screen(colours=True))) is not plain
-        terminal.press("Enter")
-        terminal.wait_for(r">[✓√+] greet")
-        terminal.press("Enter")
-        terminal.wait_for(r"good morning")
-        terminal.press("Escape")
-        terminal.wait_for(r">[✓√+] greet")
-        terminal.resize(70, 20)
-        if term == "xterm-256color":
-            # A click on a tab, and the wheel back up and down.
-            terminal.write("\x1b[<0;20;2M\x1b[<0;20;2m")
-            terminal.wait_for(r"\[2 Runs\]")
-            terminal.write("\x1b[<65;5;6M\x1b[<64;5;6M")
-        terminal.press("2")
-        terminal.wait_for(r"^> . \S+ +hello")
-        terminal.press("C-c")
-        assert terminal.wait_for_end() == 0
-        assert terminal.is_plain
+    cluster.write("waits", WAITS)
+    principal = cluster.start_principal()
+    terminal = new_terminal(cluster)
+    terminal.run("ui")
+    terminal.shows("Connected(.|\n)*hello")
+    os.kill(principal.process.pid, signal.SIGSTOP)
+    try:
+        # Nobody answers, and still every key does.
+        for tab, place in (("3", r"\[3 Agents\]"), ("2", r"\[2 Runs\]"), ("1", r"\[1 Workflows\]"), ("?", r"Keys ")):
+            terminal.press(tab)
+            terminal.shows(place)
+        terminal.press("Escape", "r")
+        terminal.shows(r"Disconnected for \d+s: \S+(.|\n)*No principal answers(.|\n)*hello")
+    finally:
+        os.kill(principal.process.pid, signal.SIGCONT)
+    terminal.shows(r"● Connected")
+    # What was asked for meanwhile was told not to be possible.
+    terminal.press("r")
+    terminal.shows(r"Started \S+(.|\n)*queue 1|queue 1(.|\n)*Started \S+")
+    terminal.press("2")
+    terminal.shows(r"\[2 Runs\](.|\n)*PENDING")
+    principal.process.kill()
+    principal.wait()
+    terminal.shows(r"Disconnected for \d+s: No principal answers(.|\n)*PENDING")
+    cluster.start_principal()
+    terminal.shows(r"● Connected(.|\n)*The principal is back")
+    cluster.start_agent()
+    terminal.shows("COMPLETED")
+    assert len(re.findall(r"COMPLETED|PENDING|RUNNING", terminal.text)) == 1
+    terminal.press("q")
+    terminal.shows("ended 0")
 
 
-@pytest.mark.parametrize("env", [{"LC_ALL": "C"}, {"NO_COLOR": "1"}])
-def test_less_than_that(cluster: Cluster, env: dict[str, str]) -> None:
+def test_a_principal_that_comes_later(new_cluster: NewCluster, new_terminal: NewTerminal) -> None:
+    cluster = new_cluster()
     cluster.write("hello", HELLO)
-    with opened(cluster, env=env) as terminal:
-        screen = terminal.wait_for(r"^> . hello")
-        coloured = terminal.screen(colours=True)
-        assert screen.isascii() is ("LC_ALL" in env)
-        assert bool(COLOUR.search(coloured)) is ("LC_ALL" in env)
-        terminal.press(":", "q", "Enter")
-        assert terminal.wait_for_end() == 0
+    cluster.start_principal().stop()
+    terminal = new_terminal(cluster)
+    terminal.run("ui")
+    terminal.shows(r"Disconnected for \d+s: No principal answers")
+    for tab in "234?":
+        terminal.press(tab)
+    terminal.shows("Keys ")
+    terminal.press("Escape", "1")
+    cluster.start_principal()
+    terminal.shows(r"● Connected(.|\n)*> \S+ hello")
+    terminal.press("q")
+    terminal.shows("ended 0")
 
 
-def test_no_principal_at_all(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path, {"CDKTR_PRINCIPAL_PORT": "1"})
-    with opened(cluster) as terminal:
-        terminal.wait_for(r"Disconnected for \d+s: No principal answers")
-        terminal.wait_for(r"start one with")
-        terminal.press("?")
-        terminal.wait_for(r"Everywhere")
-        terminal.press("q")
-        terminal.wait_for(r"Everywhere", gone=True)
-        terminal.press("q")
-        assert terminal.wait_for_end() == 0
+STEPS = """
+name: Steps
+tasks:
+  first:
+    name: First
+    config: !Subprocess {cmd: sh, args: [-c, "echo first begins; until [ -e one ]; do sleep 0.05; done"]}
+  last:
+    name: Last
+    depends: [first]
+    config: !Subprocess {cmd: sh, args: [-c, "n=0; until [ -e two ]; do n=$((n+1)); echo tick $n.; sleep 0.3; done"]}
+"""
+NOISE = """
+name: Noise
+tasks:
+  a:
+    name: A
+    config: !Subprocess
+      cmd: python3
+      args: [-c, "import os; print(*(os.urandom(100).hex() for _ in range(5000)), sep=chr(10))"]
+"""
 
 
-def test_a_principal_that_says_nothing_freezes_no_key(workshop: Cluster) -> None:
-    with opened(workshop) as terminal:
-        terminal.wait_for(r"^> . hello")
-        terminal.press("l")
-        terminal.wait_for(r"No line yet")
-        workshop.daemons[0].signal(signal.SIGSTOP)
-        try:
-            terminal.wait_for(r"Disconnected")
-            terminal.press("Escape", "j")
-            terminal.wait_for(r"^> . steps")
-            terminal.press("q")
-            assert terminal.wait_for_end() == 0
-        finally:
-            workshop.daemons[0].signal(signal.SIGCONT)
-
-
-def test_lines_are_seen_while_the_database_cannot_be_written(new_cluster: Callable[..., Cluster], disk: Path) -> None:
+def test_lines_are_seen_while_the_database_cannot_be_written(
+    new_cluster: NewCluster, new_terminal: NewTerminal, disk: Path
+) -> None:
     cluster = new_cluster(CDKTR_DB_PATH=str(disk / "app.db"))
     cluster.write("steps", STEPS)
-    (cluster.folder / "wait.sh").write_text(WAIT)
-    noise = "import os; print(*(os.urandom(100).hex() for _ in range(5000)), sep=chr(10))"
-    cluster.write(
-        "noise", f"name: Noise\ntasks:\n  a: {{name: A, config: !Subprocess {{cmd: python3, args: [-c, {noise!r}]}}}}\n"
-    )
+    cluster.write("noise", NOISE)
     principal = cluster.start_principal()
     cluster.start_agent()
-    with opened(cluster, (110, 30)) as terminal:
-        terminal.wait_for(r"^> . noise")
-        terminal.press("j", "r", "l")
-        terminal.wait_for(r"first begins")
-        # The disk is full.
-        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-        (disk / "ballast").write_bytes(bytes(free - 300_000))
-        cluster.cli("task", "run", "noise")
-        principal.wait_for(r"cannot be written")
-        terminal.wait_for(r"lags behind: The database")
-        for task in ("first", "left", "right", "last"):
-            terminal.wait_for(rf"{task} begins")
-            go(cluster, task)
-        terminal.wait_for(r"right begins +not stored yet|the sign of \S+last\S* came +not stored yet")
-        # There is room again: the same lines, each once, are stored ones.
-        (disk / "ballast").unlink()
-        principal.wait_for("The database can be written again")
-        terminal.wait_for(r"not stored yet", gone=True)
-        screen = terminal.wait_for(r"the sign of \S+last")
-        for task in ("first", "left", "right", "last"):
-            assert len(re.findall(rf"{task} begins", screen)) == 1
-            assert len(re.findall(rf"the sign of \S+{task}", screen)) == 1
-        terminal.press("q")
-        assert terminal.wait_for_end() == 0
+    terminal = new_terminal(cluster, 110, 30)
+    terminal.run("ui")
+    terminal.shows("Connected")
+    select(terminal, "steps")
+    terminal.press("r", "l")
+    terminal.shows("first begins")
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    (disk / "ballast").write_bytes(bytes(free - 300_000))
+    cluster.cli("task", "run", "noise")
+    principal.wait_for("cannot be written")
+    terminal.shows("lags behind")
+    (cluster.folder / "one").touch()
+    terminal.shows(r"tick \d+\. +not stored yet")
+    (cluster.folder / "two").touch()
+    # There is room again: the same lines, each once, are stored ones.
+    (disk / "ballast").unlink()
+    principal.wait_for("The database can be written again")
+    terminal.loses("not stored yet")
+    text = terminal.shows(r"first begins(.|\n)*tick 1\.")
+    ticks = [int(number) for number in re.findall(r"tick (\d+)\.", text)]
+    assert ticks == list(range(1, len(ticks) + 1))
+    assert text.count("first begins") == 1
+    terminal.press("q")
+    terminal.shows("ended 0")
 
 
-def test_params_and_files_that_are_wrong(cluster: Cluster) -> None:
-    tasks = HELLO.partition("tasks:")[2].replace("good morning", "'${{ params.who }}'")
-    cluster.write("asks", f"name: Asks\nparams: {{who: null}}\ntasks:{tasks}")
-    cluster.write("wrong", "name: Wrong\ntasks:\n  a: {name: A, dependencies: [b]}\n")
-    with opened(cluster, (100, 30)) as terminal:
-        terminal.wait_for(r"! workflows/wrong.yml:3:16")
-        terminal.press("/")
-        terminal.write("asks")
-        terminal.press("Enter")
-        terminal.wait_for(r"^> . asks")
-        terminal.press("r")
-        terminal.wait_for(r"who +needed")
-        terminal.press("Enter")
-        terminal.wait_for(r"needs the parameter who")
-        terminal.write("Zoë 日本")
-        terminal.press("Enter")
-        terminal.wait_for(r"✓ greet")
-        terminal.press("l")
-        terminal.wait_for(r"Zoë 日本")
-        terminal.press("Escape", "Escape")
-        terminal.wait_for(r"^  ! workflows/wrong.yml")
-        terminal.press("g")
-        screen = terminal.wait_for(r"A file that cannot be used")
-        assert "a task needs the key 'config'" in screen
-        terminal.press("q")
-        assert terminal.wait_for_end() == 0
+def test_another_size_loses_nothing(folder: Cluster, new_terminal: NewTerminal) -> None:
+    terminal = new_terminal(folder)
+    terminal.run("ui")
+    terminal.shows("Connected")
+    select(terminal, "waits")
+    terminal.resize(200, 60)
+    terminal.until(lambda text: re.search(r"quit\n*\Z", text) and len(text.splitlines()) == 60, "a large screen")
+    terminal.resize(59, 14)
+    terminal.shows(r"59 x 14(.|\n)*60 x 15")
+    terminal.resize(60, 15)
+    text = terminal.shows(r"> \S+ waits\b(.|\n)*quit")
+    assert len(text.splitlines()) == 15
+    assert "59 x 14" not in text
+    terminal.press("q")
+    terminal.shows("ended 0")
 
 
-def test_a_long_log(cluster: Cluster) -> None:
-    cluster.write("flood", "name: Flood\ntasks:\n  a: {name: A, config: !Subprocess {cmd: seq, args: ['300000']}}\n")
-    with opened(cluster, (100, 30)) as terminal:
-        terminal.press("/")
-        terminal.write("flood")
-        terminal.press("Enter")
-        terminal.wait_for(r"^> . flood")
-        terminal.press("l")
-        terminal.wait_for(r"Log of flood")
-        assert cluster.cli("task", "run", "flood", "--wait").returncode == 0
-        terminal.wait_for(r" 300000$")
-        terminal.press("g")
-        terminal.wait_for(r" 1$")
-        assert re.search(r" 2$", terminal.screen(), re.MULTILINE)
-        terminal.press("/")
-        terminal.write("123456")
-        terminal.press("Enter")
-        terminal.wait_for(r" 123456$")
-        for _ in range(60):
-            terminal.press("PageUp")
-        terminal.wait_for(r" 12[12]\d{3}$")
-        terminal.press("G")
-        terminal.wait_for(r" 300000$")
-        terminal.press("s")
-        terminal.wait_for(r"save as: flood.log")
-        terminal.press("Enter")
-        terminal.wait_for(r"Saved 300000 lines to flood.log")
-        terminal.press("q")
-        assert terminal.wait_for_end() == 0
-    saved = (cluster.folder / "flood.log").read_text().splitlines()
-    assert [line.rpartition(" ")[2] for line in saved] == [str(n) for n in range(1, 300_001)]
+COLOUR = re.compile(r"\x1b\[[\d;]*(?:3[0-7]|4[0-7]|9[0-7])[;m]")
+
+
+@pytest.mark.parametrize(
+    ("term", "environment", "is_unicode", "is_coloured"),
+    [
+        ("xterm-256color", {}, True, True),
+        ("screen", {}, True, True),
+        ("tmux", {}, True, True),
+        ("linux", {}, True, True),
+        ("vt100", {}, False, False),
+        ("made-up", {}, True, True),
+        ("xterm-256color", {"NO_COLOR": "1"}, True, False),
+        ("xterm-256color", {"LC_ALL": "C"}, False, True),
+        ("xterm-256color", {"LC_ALL": "", "LANG": ""}, False, True),
+    ],
+)
+def test_each_terminal(
+    folder: Cluster,
+    new_terminal: NewTerminal,
+    term: str,
+    environment: dict[str, str],
+    is_unicode: bool,
+    is_coloured: bool,
+) -> None:
+    terminal = new_terminal(folder, **environment)
+    terminal.run("ui", TERM=term)
+    terminal.shows(r"Connected(.|\n)*hello")
+    select(terminal, "waits")
+    text = terminal.shows(r"begin\b")
+    assert text.isascii() != is_unicode
+    assert ("+--" in text) != is_unicode
+    assert bool(COLOUR.search(terminal.painted)) == is_coloured
+    for key in ("Down", "Up", "PageDown", "End", "Home"):
+        terminal.press(key)
+    terminal.press("Tab", "Right")
+    terminal.shows(r"[Ll]og")
+    terminal.press("Escape", "3")
+    terminal.shows(r"\[3 Agents\]")
+    terminal.press("F1")
+    terminal.shows("this table|close")
+    terminal.press("Escape")
+    terminal.loses("this table")
+    terminal.press("C-c")
+    terminal.shows("ended 0")
+    assert terminal.is_restored()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_gives_the_terminal_back(folder: Cluster, new_terminal: NewTerminal, number: signal.Signals) -> None:
+    terminal = new_terminal(folder)
+    terminal.run("ui")
+    terminal.shows("Connected")
+    terminal.signal(number)
+    assert f"cdktr: the terminal UI was ended by {number.name}" in terminal.shows("ended 0")
+    assert terminal.is_restored()
+
+
+#: `cdktr ui` in which something is wrong.
+WRONG = """
+import sys
+sys.path.insert(0, {root!r})
+from cdktr.cli import main
+from cdktr.tui.screen import loop
+from cdktr.tui.feed import feed
+
+def wrong(*_):
+    raise LookupError("there is a hole in it")
+
+if sys.argv.pop() == "screen":
+    render = loop.render
+    loop.render = lambda state: wrong() if state.link.status == "Connected" else render(state)
+else:
+    feed.abilities = wrong
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("where", ["screen", "feed"])
+def test_a_bug_is_told_on_a_terminal_that_was_given_back(
+    folder: Cluster, new_terminal: NewTerminal, tmp_path: Path, where: str
+) -> None:
+    program = tmp_path / "cdktr-wrong.py"
+    program.write_text(WRONG.format(root=str(Path(__file__).resolve().parents[2])))
+    terminal = new_terminal(folder, 150, 40)
+    terminal.run("ui", where, program=str(program))
+    text = terminal.shows("ended 70")
+    assert "cdktr: this is a bug: LookupError('there is a hole in it')" in text
+    assert "Traceback" in text
+    assert terminal.is_restored()
+
+
+def test_a_pause_and_what_the_shell_did_meanwhile(folder: Cluster, new_terminal: NewTerminal) -> None:
+    terminal = new_terminal(folder)
+    terminal.run("ui")
+    terminal.shows("Connected")
+    select(terminal, "waits")
+    terminal.press("C-z")
+    terminal.shows(r"Stopped")
+    assert terminal.is_restored()
+    terminal.run_shell("stty raw; stty sane; fg")
+    terminal.shows(r"> \S+ waits\b(.|\n)*quit")
+    terminal.press("3")
+    terminal.shows(r"\[3 Agents\]")
+    pid = terminal.pid()
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGCONT)
+    terminal.press("1")
+    terminal.shows(r"\[1 Workflows\](.|\n)*> \S+ waits\b")
+    terminal.press("q")
+    # The shell does not go on with what stood behind a command that was stopped.
+    terminal.loses("waits")
+    assert terminal.is_restored()
+
+
+def test_ids_are_copied_and_the_mouse_is_obeyed_unless_it_is_the_terminals(
+    folder: Cluster, new_terminal: NewTerminal
+) -> None:
+    terminal = new_terminal(folder)
+    terminal.run("ui")
+    terminal.shows("Connected")
+    select(terminal, "waits")
+    terminal.press("y")
+    terminal.until(lambda _: terminal.tmux("list-buffers"), "A copy")
+    assert terminal.tmux("show-buffer") == "waits"
+    assert terminal.tmux("display-message", "-p", "#{mouse_any_flag}").strip() == "1"
+    # The second tab, and back.
+    column = terminal.text.splitlines()[1].index("2 Runs") + 1
+    terminal.type(f"\x1b[<0;{column};2M\x1b[<0;{column};2m")
+    terminal.shows(r"\[2 Runs\]")
+    terminal.press("1", "m")
+    terminal.shows("The mouse is the terminal's now")
+    assert terminal.tmux("display-message", "-p", "#{mouse_any_flag}").strip() == "0"
+    terminal.press("q")
+    terminal.shows("ended 0")
+
+
+def test_where_there_is_no_terminal_a_sentence_says_so(folder: Cluster, new_terminal: NewTerminal) -> None:
+    done = folder.cli("ui")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("cdktr: cdktr ui needs a terminal")
+    assert len(done.stderr.splitlines()) == 1
+    terminal = new_terminal(folder, 200)
+    terminal.run("ui", TERM="dumb")
+    assert "on which nothing can be painted" in terminal.shows("ended 2")
+    assert terminal.is_restored()
