@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ import zmq
 
 from cdktr.client import Principal
 from cdktr.protocol import ClusterStatus, ListLogs, ListRuns, ListTaskRuns, Ping, Trigger
-from tests.bench import ui
 from tests.bench.cluster import Cluster
+from tests.bench.screen import Screen
 
 #: Measured runs of each row, after one that warms up.
 RUNS = 7
@@ -37,6 +38,8 @@ WORKFLOWS = {
     "chain": "name: chain\ntasks:\n"
     + "".join(f"  t{n}: {TRUE % (f', depends: [t{n - 1}]' if n else '')}\n" for n in range(20)),
     "flood": "name: flood\ntasks:\n  t: {name: t, config: !Subprocess {cmd: seq, args: ['1000000']}}\n",
+    "talk": "name: talk\ntasks:\n  t: {name: t, config: !Subprocess {cmd: sh, args: ['-c', "
+    "'for n in $(seq 300); do echo line $n of some length; sleep 0.1; done']}}\n",
     "wide": "name: wide\ntasks:\n" + "".join(f"  t{n}: {TRUE % ''}\n" for n in range(100)),
 }
 
@@ -183,6 +186,12 @@ def last_hundred(client: Principal) -> float:
     return took
 
 
+def cpu_s(pid: int) -> float:
+    """Seconds of processor time that a process took so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def memory_mb(pid: int) -> float:
     """Resident memory of a process, in MB."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
@@ -191,14 +200,40 @@ def memory_mb(pid: int) -> float:
 
 def idle(pids: dict[str, int]) -> list[Row]:
     """Processor and memory of processes that have nothing to do."""
-    before = {name: ui.cpu_s(pid) for name, pid in pids.items()}
+    before = {name: cpu_s(pid) for name, pid in pids.items()}
     time.sleep(IDLE_S)
     rows = []
     for name, pid in pids.items():
-        busy = (ui.cpu_s(pid) - before[name]) / IDLE_S * 100
+        busy = (cpu_s(pid) - before[name]) / IDLE_S * 100
         most = {"principal": 100, "agent": 40}[name]
         rows.append(Row(f"idle {name}: processor", "≤ 0.3 %", "%", [busy], 0))
         rows.append(Row(f"idle {name}: memory, before any run", f"≤ {most} MB", "MB", [memory_mb(pid)], 0))
+    return rows
+
+
+def screen_rows(size: tuple[int, int]) -> list[Row]:
+    """The terminal UI: what it sends while nothing happens, while a run is watched, and while a log is followed."""
+    rows = []
+    what = f"ui, {size[0]} × {size[1]}"
+    workflows = {name: WORKFLOWS[name] for name in ("clock", "flood", "talk")}
+    with Cluster(workflows) as cluster, Screen(cluster.port, *size) as screen:
+        screen.wait_for("talk")
+        screen.settle()
+        before = cpu_s(screen.pid)
+        rows.append(Row(f"{what}: idle", "≤ 20 B/s", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        busy = (cpu_s(screen.pid) - before) / IDLE_S * 100
+        rows.append(Row(f"{what}: processor, idle", "≤ 1 %", "%", [busy], 0))
+        rows.append(Row(f"{what}: key → screen, 95th percentile", "≤ 50 ms", "ms", [screen.key_ms("2341" * 5)], 0))
+        screen.press("Gr")
+        screen.wait_for("RUNNING")
+        rows.append(Row(f"{what}: a run is watched", "", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        screen.press("l")
+        screen.wait_for("following")
+        rows.append(Row(f"{what}: ten log lines a second", "", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        with Principal(port=cluster.port) as client:
+            client.run_workflow("flood")
+        screen.press("\x1b2l")
+        rows.append(Row(f"{what}: a million log lines at once", "", "B/s", [screen.bytes_per_second(3)], 0))
     return rows
 
 
@@ -210,6 +245,8 @@ def main() -> None:
         f"Python {platform.python_version()}"
     )
     print(f"bare loop: start `true` and wait for it: {spawn_ms(300):.3f} ms\n")
+    for row in chain.from_iterable(map(screen_rows, ((80, 24), (200, 60)))):
+        print(row.line(), flush=True)
     with Cluster(WORKFLOWS) as cluster, Principal(port=cluster.port, timeout_s=30) as client:
         for row in idle({"principal": cluster.principal.pid, "agent": cluster.agent.pid}):
             print(row.line(), flush=True)
@@ -234,9 +271,6 @@ def main() -> None:
         print(Row("agent: memory after that", "bounded", "MB", memory, 0).line())
         values = repeated(lambda: last_hundred(client))
         print(Row("last 100 lines of one run out of 10 million", "≤ 100 ms", "ms", values, 0).line(), flush=True)
-    with Cluster({**ui.WORKFLOWS, "flood": WORKFLOWS["flood"]}) as cluster:
-        for what, must, unit, value in ui.figures(cluster.port):
-            print(Row(what, must, unit, [value], 0).line(), flush=True)
     with Cluster({"nobody": WORKFLOWS["one"]}) as cluster:
         cluster.stop_agent()
         values = repeated(lambda: durable_triggers_per_second(cluster.port), 5)
