@@ -20,6 +20,9 @@ from cdktr.tui.state.update import update
 from cdktr.tui.state.wants import Want, wants
 from cdktr.tui.view.render import render
 
+#: Times in a row that there is something to read on the terminal and yet nothing, after which it is gone.
+GONE = 200
+
 #: Seconds between two ticks: what is counted on the screen counts seconds.
 TICK_S = 1.0
 
@@ -44,6 +47,9 @@ class Loop:
         self._feed = Feed(connect, listen, poll_s, self._post)
         self._wants: tuple[Want, ...] = ()
         self._ends = False
+        #: There is something to read on the terminal; how often in a row that was nothing.
+        self._is_ready = False
+        self._nothing = 0
         self._resized = False
         self._stopped = False
 
@@ -82,7 +88,8 @@ class Loop:
 
     def _wait(self) -> None:
         left = self._state.now + TICK_S - time.time()
-        select.select([0, self._ear], [], [], max(0.0, min(left, TICK_S)))
+        ready = select.select([0, self._ear], [], [], max(0.0, min(left, TICK_S)))[0]
+        self._is_ready = 0 in ready
 
     def _take(self) -> None:
         """Everything that has happened, in its order."""
@@ -94,17 +101,20 @@ class Loop:
         now = time.time()
         if not 0 <= now - self._state.now < TICK_S:
             self._apply(Tick(now))
-        for event in self._terminal.events():
+        found = self._terminal.events()
+        self._nothing = self._nothing + 1 if self._is_ready and not found else 0
+        self._ends = self._ends or self._nothing > GONE
+        for event in found:
             self._apply(event)
         # Not more than there are now: a flood of them must not keep the screen from being drawn.
         for _ in range(self._inbox.qsize()):
             try:
-                found = self._inbox.get_nowait()
+                posted = self._inbox.get_nowait()
             except Empty:
                 break
-            if isinstance(found, Exception):
-                raise found
-            self._apply(found)
+            if isinstance(posted, Exception):
+                raise posted
+            self._apply(posted)
 
     def _take_signals(self) -> None:
         if self._resized:

@@ -24,6 +24,9 @@ from cdktr.tui.state.events import Click, Event, Key, Wheel
 from cdktr.tui.state.model import Look
 from cdktr.tui.view.canvas import Frame, Row
 
+#: The descriptor of the terminal.
+STDOUT = 1
+
 #: Milliseconds after an Esc in which the rest of the sequence of a key comes.
 ESC_MS = 30
 
@@ -73,10 +76,10 @@ def check() -> None:
     """Raises SettingError for a terminal that nothing can be drawn on; one that is not known is taken for another."""
     name = os.environ.get("TERM", "")
     try:
-        curses.setupterm(name or "unknown", sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        curses.setupterm(name or "unknown", STDOUT)
     except curses.error:
         os.environ["TERM"] = FALLBACK
-        curses.setupterm(FALLBACK, sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        curses.setupterm(FALLBACK, STDOUT)
     if not curses.tigetstr("cup") or not curses.tigetstr("clear"):
         raise SettingError(
             f"The terminal type {name!r} cannot place text, which cdktr ui needs; set TERM, for example to xterm, "
@@ -135,14 +138,14 @@ class Terminal:
         self._look = look
         self._screen: Any = None
         self._rows: tuple[Row, ...] = ()
-        self._zones: Frame | None = None
+        self._frame: Frame | None = None
 
     def open(self) -> tuple[int, int]:
         """Take it; columns and rows. Again after its size has changed."""
         with suppress(locale.Error):
             locale.setlocale(locale.LC_CTYPE, "")
         curses.set_escdelay(ESC_MS)
-        size = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        size = os.get_terminal_size(STDOUT)
         if self._screen is not None:
             self._screen.close(restore=False)
             curses.resizeterm(max(size.lines, 1), max(size.columns, 1))
@@ -175,7 +178,7 @@ class Terminal:
 
     def paint(self, frame: Frame) -> None:
         """Write what differs from the last frame."""
-        self._zones = frame
+        self._frame = frame
         changed = False
         for y, row in enumerate(frame.rows[: self._screen.height]):
             if y < len(self._rows) and self._rows[y] == row:
@@ -210,10 +213,10 @@ class Terminal:
         for button, by in _WHEELS.items():
             if state & button:
                 return Wheel("row", by)
-        if not state & _CLICKS or self._zones is None:
+        if not state & _CLICKS or self._frame is None:
             return None
         # What was drawn last lies on top.
-        for zone in reversed(self._zones.zones):
+        for zone in reversed(self._frame.zones):
             if zone.y == y and zone.x <= x < zone.x + zone.width:
                 return Click(zone.target, zone.key)
         return None
@@ -232,6 +235,9 @@ class Terminal:
         screen, self._screen = self._screen, None
         try:
             self._undo(screen)
+        except OSError:
+            # It is gone.
+            pass
         finally:
             screen.close()
 
