@@ -46,8 +46,8 @@ def test_each_action_of_the_places_is_there() -> None:
     assert {binding.action for binding in KEYS if binding.where & FULL} == set(ACTIONS)
 
 
-def test_the_keys_of_the_book() -> None:
-    """Arrows and j k, r, q, Tab, ?: as the users know them."""
+def test_the_keys_that_users_know() -> None:
+    """Arrows and j k, r, q, Tab, ?."""
     state = told(new())
     assert update(state, e.Key("down"))[0].workflows == update(state, e.Key("j"))[0].workflows
     assert update(state, e.Key("q"))[1] == (c.Quit(),)
