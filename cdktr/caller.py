@@ -38,6 +38,9 @@ HEAD_START_S = 0.25
 #: Connections that may be idle: after many threads have asked at once, no more are kept.
 MOST_IDLE = 16
 
+#: Published messages that are taken at once.
+MOST_HEARD = 1_000
+
 
 def new_socket(context: zmq.Context[Any], kind: int, *, linger_ms: int = 0) -> zmq.Socket[bytes]:
     """A socket with limits where ZeroMQ has none."""
@@ -324,3 +327,28 @@ def _forked() -> None:
 # As by a web server that makes its workers once the application is loaded.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
+
+
+class Subscriber:
+    """What principals publish, as it comes, if it begins with `topic`. For one thread; who is slow misses some."""
+
+    def __init__(self, where: Sequence[Address], topic: bytes) -> None:
+        """Raises UnreachableError for what is no address."""
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._raw = new_socket(self._context, zmq.SUB)
+        self._raw.setsockopt(zmq.SUBSCRIBE, topic)
+        for address in where:
+            connect(self._raw, address)
+
+    def receive(self, wait_s: float) -> list[bytes]:
+        """The messages that there are, not all of them when they are many; waits for the first."""
+        found: list[bytes] = []
+        wait_ms = int(wait_s * 1000)
+        while len(found) < MOST_HEARD and self._raw.poll(0 if found else wait_ms):
+            found.append(self._raw.recv())
+        return found
+
+    def close(self) -> None:
+        """Drop everything."""
+        self._raw.close()
+        self._context.term()

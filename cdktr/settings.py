@@ -1,7 +1,8 @@
 """The one declaration of every setting: name, default, unit, meaning.
 
 It feeds the environment, `.env`, the flags, `cdktr config list` and the documentation. No other module reads
-`os.environ`, but for the executor, which hands it on to tasks.
+`os.environ`, but for the executor, which hands it on to tasks, and the screen of the terminal UI, which asks what
+terminal there is.
 
 Precedence, in one line (see `load`): flag > environment > `.env` in the working directory > default.
 """

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import zmq
 
-from cdktr.caller import MOST_IDLE, SILENT, Caller, Callers, why_away
+from cdktr.caller import MOST_IDLE, SILENT, Caller, Callers, Subscriber, why_away
 from cdktr.errors import CdktrError, UnreachableError
 from cdktr.settings import Address
 from tests.test_transport import PATIENCE_S, Desk, free_port, until
@@ -338,3 +338,20 @@ def test_nothing_is_left_open() -> None:
                 callers.call(b"hello", 0.1)
         callers.close()
         assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_what_is_published_is_heard_by_its_topic() -> None:
+    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
+        port = publisher.bind_to_random_port("tcp://127.0.0.1")
+        subscriber = Subscriber([Address("127.0.0.1", port), Address("127.0.0.1", 1)], b"etl\x01")
+        try:
+            assert publisher.recv() == b"\x01etl\x01"
+            for message in (b"etl.daily\x01no", b"etl\x01one", b"etl\x01two"):
+                publisher.send(message)
+            heard: list[bytes] = []
+            while len(heard) < 2:
+                heard += subscriber.receive(10)
+            assert heard == [b"etl\x01one", b"etl\x01two"]
+            assert subscriber.receive(0) == []
+        finally:
+            subscriber.close()

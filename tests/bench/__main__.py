@@ -230,9 +230,10 @@ def screen_rows(size: tuple[int, int]) -> list[Row]:
         screen.press("l")
         screen.wait_for("following")
         rows.append(Row(f"{what}: ten log lines a second", "", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        screen.press("\x1b/flood\rl")
+        screen.wait_for("No line yet")
         with Principal(port=cluster.port) as client:
             client.run_workflow("flood")
-        screen.press("\x1b2l")
         rows.append(Row(f"{what}: a million log lines at once", "", "B/s", [screen.bytes_per_second(3)], 0))
     return rows
 
