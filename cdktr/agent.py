@@ -128,7 +128,9 @@ class Agent:
         try:
             log.info("uv: %s", find_uv(None, self._env))
         except NotFoundError as error:
-            log.info("!UvPython tasks without a uv_path of their own will fail here: %s", error)
+            but = ", but for scripts that need no packages (CDKTR_EMBEDDED_PYTHON)"
+            what = but if self._settings.embedded_python else ""
+            log.info("!UvPython tasks without a uv_path of their own will fail here%s: %s", what, error)
 
     async def _work(self) -> None:
         self._tell_uv()
@@ -317,7 +319,8 @@ class Agent:
 
     def _drive(self, job: Assignment, group: asyncio.TaskGroup) -> None:
         slots = self._settings.agent_max_concurrency
-        driver = Driver(job, self.id, slots, self._executor, self._env, self._outbox.add)
+        embedded = self._settings.embedded_python
+        driver = Driver(job, self.id, slots, self._executor, self._env, self._outbox.add, embedded_python=embedded)
         self._drivers[job.run_id] = driver
         self._roster.run(job.run_id, job.workflow.id, job.token)
         log.info("Run %s of %s starts", job.run_id, job.workflow.id)

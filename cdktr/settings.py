@@ -1,7 +1,8 @@
 """The one declaration of every setting: name, default, unit, meaning.
 
 It feeds the environment, `.env`, the flags, `cdktr config list` and the documentation. No other module reads
-`os.environ`, but for the executor, which hands it on to tasks.
+`os.environ`, but for the executor, which hands it on to tasks, and `bundle`, which undoes what the start of the frozen
+program did to it.
 
 Precedence, in one line (see `load`): flag > environment > `.env` in the working directory > default.
 """
@@ -122,6 +123,7 @@ HOSTS = Kind(
 )
 TEXT = Kind("some text", _text)
 PATH = Kind("a path", _path)
+FLAG = Kind("1 or 0", lambda text: {"1": True, "0": False}[text.strip()])
 LEVEL = Kind("one of DEBUG, INFO, WARN, ERROR", lambda text: LOG_LEVELS[text.strip().upper()])
 
 
@@ -177,6 +179,13 @@ class Settings:
     #: In a report a line may grow sixfold, and a message that is too large is never delivered.
     log_line_limit_bytes: int = _setting(
         "65536", _whole(64, 1024 * 1024), "A longer log line is cut there and marked (bytes)"
+    )
+
+    embedded_python: bool = _setting(
+        "0",
+        FLAG,
+        "Whether an agent runs !UvPython scripts without packages on the interpreter of cdktr, where its host has no "
+        "uv or no Python for it (1 or 0)",
     )
 
     @property

@@ -26,7 +26,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     ),
     "2 edges": (
         *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "client", "transport"),
-        *("proc", "executor", "uv", "spool", "roster", "berth"),
+        *("bundle", "proc", "executor", "uv", "spool", "roster", "berth"),
     ),
     "3 daemons": (
         *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "listener", "scheduler"),
@@ -61,7 +61,8 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "api": frozenset({"logs", "coordinator", "legacy", "reading"}),
     "scheduler": frozenset({"listener"}),
     "principal": frozenset({"logs", "coordinator", "legacy", "api", "scheduler", "pair"}),
-    "executor": frozenset({"proc"}),
+    "executor": frozenset({"bundle", "proc"}),
+    "uv": frozenset({"bundle"}),
     "roster": frozenset({"proc"}),
     "berth": frozenset({"lock", "proc"}),
     "heir": frozenset({"outbox"}),
@@ -85,8 +86,9 @@ UNLOADED: Mapping[str, frozenset[str]] = {
     "cdktr.cli": frozenset({"zmq", "duckdb", "yaml", "asciimatics"}),
 }
 
-#: The modules that may look at the environment: its reader, and the one that hands it on to tasks.
-ENVIRONMENT_READERS = frozenset({"settings", "executor"})
+#: The modules that may look at the environment: its reader, the one that hands it on to tasks, and the one that undoes
+#: what the start of the frozen program did to it.
+ENVIRONMENT_READERS = frozenset({"settings", "executor", "bundle"})
 ENVIRONMENT = re.compile(r"os\.(environb?|getenvb?|putenv|unsetenv)\b")
 
 #: Files, sockets, threads, processes, clocks and chance.

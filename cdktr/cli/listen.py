@@ -2,21 +2,19 @@
 
 import asyncio
 import inspect
-import os
 import signal
 import sys
-import threading
-import traceback
 from argparse import Namespace
 from collections.abc import Mapping
 from functools import wraps
 from pathlib import Path
-from types import CodeType, FrameType, ModuleType
+from types import CodeType, FrameType
 from typing import Any, NoReturn
 
 from cdktr.cli import Exit
 from cdktr.cli.arguments import nearest
 from cdktr.cli.common import say
+from cdktr.cli.script import as_main, await_threads, code_of, compiled, left, told
 from cdktr.cli.start import prepare
 from cdktr.cli.tree.listen import WORDS
 from cdktr.errors import CdktrError
@@ -42,19 +40,19 @@ def script(arguments: Namespace) -> int:
             signal.signal(number, _end)
     try:
         _run(Path(arguments.script), arguments.arguments)
-        _await_threads()
+        await_threads()
     except _NothingToStart as error:
         say(f"cdktr: {error}")
-        return _left(Exit.ENDED_BADLY)
+        return left(Exit.ENDED_BADLY)
     except SystemExit as end:
-        return _left(_code_of(end))
+        return left(code_of(end))
     except KeyboardInterrupt:
-        return _left(Exit.DONE)
+        return left(Exit.DONE)
     except CdktrError:
         raise
     except BaseException as error:
-        say("".join(_told(error)).rstrip())
-        return _left(Exit.ENDED_BADLY)
+        say("".join(told(error)).rstrip())
+        return left(Exit.ENDED_BADLY)
     return Exit.DONE
 
 
@@ -65,7 +63,7 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _run(path: Path, arguments: list[str]) -> None:
     code = _compiled(path)
-    main = _as_main(path, arguments)
+    main = as_main(path, arguments)
     started = _note_starts()
     exec(code, main.__dict__)
     if not started:
@@ -81,7 +79,7 @@ async def _awaited(listening: Any) -> None:
 def _compiled(path: Path) -> CodeType:
     """The code of a script. Raises _NothingToStart."""
     try:
-        return compile(path.read_bytes(), path.absolute(), "exec", dont_inherit=True)
+        return compiled(path)
     except OSError as error:
         near = nearest(str(path), list(WORDS))
         hint = f"did you mean {near}?" if near else "expected the file of a listener"
@@ -90,16 +88,6 @@ def _compiled(path: Path) -> CodeType:
         line = getattr(error, "lineno", None)
         where = f"{path}:{line}" if line else str(path)
         raise _NothingToStart(f"{where} is no Python: {getattr(error, 'msg', error)}") from None
-
-
-def _as_main(path: Path, arguments: list[str]) -> ModuleType:
-    """What a script finds around itself."""
-    main = ModuleType("__main__")
-    main.__file__ = str(path.absolute())
-    sys.modules["__main__"] = main
-    sys.argv = [str(path), *arguments]
-    sys.path.insert(0, str(path.resolve().parent))
-    return main
 
 
 def _note_starts() -> list[type[Listener]]:
@@ -148,40 +136,3 @@ def _made(path: Path, names: Mapping[str, Any]) -> Listener:
             f"{kind.__name__} in {path} needs arguments ({error}); let the last line of the script make and start it"
         ) from None
     return kind()
-
-
-def _others() -> list[threading.Thread]:
-    """The threads that keep a program alive, but for this one."""
-    return [each for each in threading.enumerate() if not each.daemon and each is not threading.current_thread()]
-
-
-def _await_threads() -> None:
-    # Here and not at the end of the interpreter, where a signal would be a mess.
-    for each in _others():
-        each.join()
-
-
-def _code_of(end: SystemExit) -> int:
-    """The exit code that sys.exit() means."""
-    if end.code is None or isinstance(end.code, int):
-        return end.code or Exit.DONE
-    say(str(end.code))
-    return Exit.ENDED_BADLY
-
-
-def _left(code: int) -> int:
-    """The exit code again, unless threads that the script left behind would keep it alive: then it ends here."""
-    if _others():
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-        os._exit(code)
-    return code
-
-
-def _told(error: BaseException) -> list[str]:
-    """The traceback of a script, without what is not its own."""
-    told = traceback.TracebackException.from_exception(error)
-    ours = str(Path(__file__).parents[1])
-    told.stack = traceback.StackSummary.from_list([each for each in told.stack if not each.filename.startswith(ours)])
-    return list(told.format())
