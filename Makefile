@@ -82,7 +82,7 @@ binary: export PYTHONHASHSEED = 0
 binary: export PYINSTALLER_CONFIG_DIR = $(WORK)/pyinstaller-cache
 binary: export WITH_UV ?= 0
 binary: $(STAMP)
-	@if ! command -v objdump strip >/dev/null; then \
+	@if ! { command -v objdump && command -v strip; } >/dev/null; then \
 		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 			echo "The build needs objdump and strip: sudo apt-get install binutils brings them (on Debian and Ubuntu)." >&2; \
 			exit 1; \

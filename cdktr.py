@@ -18,7 +18,7 @@ def frozen() -> int | str | None:
     bundle.begin()
     if words[:1] == ["--multiprocessing-fork"]:
         # How the standard library starts itself in a frozen program, for a script that runs here.
-        from multiprocessing import freeze_support
+        from multiprocessing.spawn import freeze_support
 
         freeze_support()
     if "-c" in words and all(word.startswith("-") for word in words[: words.index("-c")]):

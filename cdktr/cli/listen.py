@@ -39,7 +39,7 @@ def script(arguments: Namespace) -> int:
         if number != signal.SIGINT:
             signal.signal(number, _end)
     try:
-        _run(Path(arguments.script), arguments.arguments)
+        _run([arguments.script, *arguments.arguments])
         await_threads()
     except _NothingToStart as error:
         say(f"cdktr: {error}")
@@ -61,9 +61,10 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(Exit.DONE)
 
 
-def _run(path: Path, arguments: list[str]) -> None:
+def _run(argv: list[str]) -> None:
+    path = Path(argv[0])
     code = _compiled(path)
-    main = as_main(path, arguments)
+    main = as_main(argv)
     started = _note_starts()
     exec(code, main.__dict__)
     if not started:

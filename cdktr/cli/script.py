@@ -22,10 +22,9 @@ def task(argv: Sequence[str]) -> int:
         if stream is not None and hasattr(stream, "reconfigure"):
             # As with PYTHONUNBUFFERED: its lines come as they are printed.
             stream.reconfigure(line_buffering=True, write_through=True)
-    path = Path(argv[0])
     try:
-        code = compiled(path)
-        exec(code, as_main(path, argv[1:]).__dict__)
+        code = compiled(Path(argv[0]))
+        exec(code, as_main(argv).__dict__)
         await_threads()
     except SystemExit as end:
         return left(code_of(end))
@@ -40,12 +39,13 @@ def compiled(path: Path) -> CodeType:
     return compile(path.read_bytes(), path.absolute(), "exec", dont_inherit=True)
 
 
-def as_main(path: Path, arguments: Sequence[str]) -> ModuleType:
-    """What a script finds around itself."""
+def as_main(argv: Sequence[str]) -> ModuleType:
+    """What a script finds around itself, which is given with its arguments."""
+    path = Path(argv[0])
     main = ModuleType("__main__")
     main.__file__ = str(path.absolute())
     sys.modules["__main__"] = main
-    sys.argv = [str(path), *arguments]
+    sys.argv = list(argv)
     sys.path.insert(0, str(path.resolve().parent))
     for name in ("exit", "quit"):
         if not hasattr(builtins, name):

@@ -1,0 +1,69 @@
+"""The file under test, and places for it. `make test-binary`, or `pytest tests/binary --binary=FILE`."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.binary.place import Place
+
+#: For what only root may make: mounts, users, a root folder.
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make the mounts and users for this")
+
+
+@pytest.fixture(scope="session")
+def binary(pytestconfig: pytest.Config) -> Path:
+    """The one file. The tests copy it or call it, and leave it as it is."""
+    path: Path = pytestconfig.getoption("binary")
+    assert path.is_file(), f"there is no {path}; make binary makes it"
+    return path
+
+
+@pytest.fixture(scope="session")
+def unpacked(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the file unpacks."""
+    home = tmp_path_factory.mktemp("unpacked")
+    Place(home, str(binary), {"HOME": str(home)}).ok("--version")
+    [folder] = (home / ".cdktr").glob("program-*/*")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def other_version(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the same program, and one file more."""
+    folder = tmp_path_factory.mktemp("version") / "cdktr"
+    shutil.copytree(unpacked, folder, symlinks=True)
+    for name in ("lock", "manifest"):
+        (folder / name).unlink()
+    (folder / "_internal" / "more.txt").write_text("more\n")
+    made = folder.parent / "file"
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, str(root / "build" / "pack.py"), str(folder), str(made)], check=True)
+    return made
+
+
+@pytest.fixture
+def file(binary: Path, tmp_path: Path) -> Path:
+    """A copy of the file in a folder of its own, in which everybody may read."""
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        if parent.owner() != "root" or parent == Path("/tmp"):
+            break
+        parent.chmod(parent.stat().st_mode | 0o011)
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    path = folder / "cdktr"
+    shutil.copy(binary, path)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def place(file: Path, tmp_path: Path) -> Place:
+    """An ordinary host."""
+    folder = tmp_path / "project"
+    (folder / "home").mkdir(parents=True)
+    return Place(folder, str(file))
