@@ -73,7 +73,7 @@ lint: $(STAMP)
 type: $(STAMP)
 	$(PY) -m mypy
 
-bench: $(STAMP)
+bench: $(STAMP) dist/cdktr dist/cdktr-onefile
 	$(PY) -m tests.bench
 
 # The first two make two builds of one commit the same, byte for byte. WITH_UV=1 takes uv along, for `!UvPython` tasks.
@@ -108,6 +108,11 @@ test-binary: dist/cdktr
 
 dist/cdktr:
 	$(MAKE) binary
+
+# PyInstaller's own way to one file, of the same program, for `make bench` alone.
+dist/cdktr-onefile:
+	ONE_FILE=1 PYINSTALLER_CONFIG_DIR=$(WORK)/pyinstaller-cache \
+		$(PY) -m PyInstaller --noconfirm --log-level WARN --workpath $(WORK)/pyinstaller-onefile --distpath dist build/cdktr.spec
 
 #: pip-tools lives beside .venv, not in it: it brings its own pip and setuptools.
 PIP_TOOLS := 7.6.2

@@ -60,6 +60,14 @@ is_ours() {
     [ -O "$1" ] && [ ! -L "$1" ]
 }
 
+# Whether nobody else can put another program into the data folder between a look at it and the start: of root, who is
+# known by owning /, that asks that the folder above is root's too. Whoever can write beside the file can put another
+# file there, and /var/tmp is sticky.
+# shellcheck disable=SC3067
+is_trusted() {
+    [ -O "$data" ] && { [ ! -O / ] || [ -O "${data%/*}/" ]; }
+}
+
 # Sets `folder` to the unpacked program of a place, of which "$1" is the path without the user's id. That costs a
 # process to know: of the rooms of all users the own one is found by its owner.
 find_program() {
@@ -148,11 +156,13 @@ unpack_into_new() {
         return 1
     fi
     rm -f "$new/probe"
-    # A shell knows the exit code of the last program alone: gzip leaves a word when it has found all in order.
+    # A shell knows the exit code of the last program alone, and not every shell waits for the others: gzip leaves a
+    # word when it has found all in order, and `cat` waits for that.
     said=$({
         LC_ALL=C
         export LC_ALL
-        tail -c "+$offset" "$file" | { gzip -dc && echo "gzip: $hash" >&2; } | tar -xof - -C "$new"
+        tail -c "+$offset" "$file" | { gzip -dc && echo "gzip: $hash" >&2; } |
+            { tar -xof - -C "$new" && cat >/dev/null; }
     } 2>&1) || because "$said" || return 1
     case $said in
     *"gzip: $hash"*) ;;
@@ -164,8 +174,20 @@ unpack_into_new() {
     return 1
 }
 
+# Whether the data folder is trusted, or may be made. Else `why` says why not.
+# shellcheck disable=SC3067
+may_use_data() {
+    why='it belongs to another user, or the folder above it does'
+    if [ -e "$data" ]; then
+        is_trusted
+    else
+        [ ! -O / ] || [ ! -e "${data%/*}/" ] || [ -O "${data%/*}/" ]
+    fi
+}
+
 # The program in a place, as for `find_program`. Else `why` says why not.
 unpack() {
+    [ "$1" != "$data/program-" ] || may_use_data || return 1
     make_room "$1" || return 1
     own=$room
     new=$own/.$hash.$host.$$
@@ -186,7 +208,7 @@ clean_up() {
 
 # Whether this file, this host and its programs are such that unpacking makes sense.
 check() {
-    for each in id uname wc mkdir chmod rm rmdir tail gzip tar; do
+    for each in id uname wc mkdir chmod rm rmdir tail gzip tar cat; do
         command -v "$each" >/dev/null || give_up "The first start needs \`$each\`, which is not on PATH (${PATH-})."
     done
     [ -r "$file" ] || give_up "Its own file ($file) cannot be read; start it by its path."
@@ -225,7 +247,7 @@ Set CDKTR_APP_DATA_DIRECTORY to a folder with room for $needs_mb MB in which thi
 
 main() {
     look_around
-    [ -z "$data" ] || ! find_program "$data/program-" || start "$@"
+    [ -z "$data" ] || ! is_trusted || ! find_program "$data/program-" || start "$@"
     # A link to the file may stand in a folder of other people's.
     real=$file
     [ ! -L "$file" ] || real=$(readlink -f -- "$file") || real=$file

@@ -53,14 +53,16 @@ def drive(
     params: Mapping[str, str] | None = None,
     end: Callable[[Driver], None] | None = None,
     env: Mapping[str, str] | None = None,
-    **options: bool,
+    embedded_python: bool = False,
 ) -> Driven:
     records: list[Record] = []
 
     async def main() -> None:
         job = Assignment(wanted, "jumping-monkey-7", "token", 8, params or {})
         executor = Executor(65536, 0.3)
-        driver = Driver(job, "agent-1", slots, executor, env or base_environment(), records.append, **options)
+        driver = Driver(
+            job, "agent-1", slots, executor, env or base_environment(), records.append, embedded_python=embedded_python
+        )
         if end is not None:
             asyncio.get_running_loop().call_later(0.2, end, driver)
         await driver.drive()

@@ -1,6 +1,7 @@
 """The file under test, and places for it. `make test-binary`, or `pytest tests/binary --binary=FILE`."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,11 @@ def binary(pytestconfig: pytest.Config) -> Path:
     """The one file. The tests copy it or call it, and leave it as it is."""
     path: Path = pytestconfig.getoption("binary")
     assert path.is_file(), f"there is no {path}; make binary makes it"
+    # Each test would find it there.
+    found = re.search(rb"(?m)^hash=(\w+)$", path.read_bytes()[:4096])
+    assert found is not None
+    last = Path("/var/tmp", f".cdktr-{os.geteuid()}", found[1].decode())
+    assert not last.exists(), f"the same version is unpacked in {last}; remove that folder first"
     return path
 
 

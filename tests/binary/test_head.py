@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -160,18 +161,21 @@ def test_a_file_for_another_processor(place: Place, file: Path) -> None:
     assert f"and this host is {os.uname().machine}" in done.stderr
 
 
-def test_a_torn_folder_is_made_again(place: Place) -> None:
+HARMS: dict[str, Callable[[Path], object]] = {
+    "no program": lambda folder: (folder / "cdktr").unlink(),
+    "empty library": lambda folder: os.truncate(next((folder / "_internal").glob("libpython*")), 0),
+    "no library": lambda folder: shutil.rmtree(folder / "_internal" / "zmq"),
+    "not executable": lambda folder: (folder / "cdktr").chmod(0o600),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_torn_folder_is_made_again(place: Place, harm: str) -> None:
     place.ok("--version")
     [folder] = rooms(place.folder / "home" / ".cdktr")
-    for harm in (
-        lambda: (folder / "cdktr").unlink(),
-        lambda: os.truncate(next((folder / "_internal").glob("libpython*")), 0),
-        lambda: shutil.rmtree(folder / "_internal" / "zmq"),
-        lambda: (folder / "cdktr").chmod(0o600),
-    ):
-        harm()
-        assert place.ok("--version") == VERSION
-        assert rooms(place.folder / "home" / ".cdktr") == [folder]
+    HARMS[harm](folder)
+    assert place.ok("--version") == VERSION
+    assert rooms(place.folder / "home" / ".cdktr") == [folder]
 
 
 def test_ten_first_starts_at_once(place: Place) -> None:
@@ -241,14 +245,32 @@ def test_two_users_of_one_file(place: Place, file: Path) -> None:
 
 
 @needs_root
-def test_root_leaves_nothing_of_its_own_in_anothers_way(place: Place, file: Path) -> None:
+def test_root_with_the_home_of_another(place: Place, file: Path) -> None:
+    """As under `sudo`: nothing of root's gets in the way of its owner, who could put another program there for root."""
     home = place.folder / "home"
     for path in (home, file.parent):
         os.chown(path, USER, USER)
-    assert Place(place.folder, str(file), {"HOME": None}).ok("--version") == VERSION
+    for _ in range(2):
+        assert place.ok("--version") == VERSION
+        assert list(home.iterdir()) == []
     user = Place(place.folder, str(file), {}, as_user(USER))
     assert user.ok("--version") == VERSION
     assert [path.parent.name for path in rooms(home / ".cdktr")] == [f"program-{USER}"]
+    assert place.ok("--version") == VERSION
+    assert len(rooms(home / ".cdktr")) == 1
+
+
+@needs_root
+def test_a_data_folder_of_another(place: Place, file: Path) -> None:
+    data = place.folder / "data"
+    data.mkdir()
+    data.chmod(0o777)
+    os.chown(data, OTHER_USER, OTHER_USER)
+    os.chown(file.parent, USER, USER)
+    user = Place(place.folder, str(file), {"CDKTR_APP_DATA_DIRECTORY": str(data)}, as_user(USER))
+    assert user.ok("--version") == VERSION
+    assert list(data.iterdir()) == []
+    assert len(rooms(file.parent)) == 1
 
 
 @needs_root

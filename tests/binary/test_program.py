@@ -75,7 +75,7 @@ def test_a_task_sees_its_agents_environment(
     env = place.environment(**more)
     # Started without a shell in between, which would have a say.
     command = [shutil.which(shell[0]) or "", *shell[1:], place.file, "start"]
-    daemons = []
+    daemons: list[subprocess.Popen[str]] = []
     try:
         whole = [*command, "principal", *(["--with-agent"] if how != "alone" else [])]
         daemons.append(subprocess.Popen(whole, env=env, cwd=place.folder, stderr=subprocess.PIPE, text=True))
@@ -84,7 +84,9 @@ def test_a_task_sees_its_agents_environment(
         there = Place(place.folder, place.file, {"CDKTR_PRINCIPAL_PORT": line.split()[-1].rpartition(":")[2]})
         if how == "alone":
             env |= {"CDKTR_PRINCIPAL_PORT": str(there.env["CDKTR_PRINCIPAL_PORT"])}
-            daemons.append(subprocess.Popen([*command, "agent"], env=env, cwd=place.folder, stderr=subprocess.DEVNULL))
+            daemons.append(
+                subprocess.Popen([*command, "agent"], env=env, cwd=place.folder, stderr=subprocess.DEVNULL, text=True)
+            )
         there.ok("task", "run", "env", "--wait")
     finally:
         for daemon in reversed(daemons):
