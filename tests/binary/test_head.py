@@ -173,8 +173,10 @@ HARMS: dict[str, Callable[[Path], object]] = {
 def test_a_torn_folder_is_made_again(place: Place, harm: str) -> None:
     place.ok("--version")
     [folder] = rooms(place.folder / "home" / ".cdktr")
+    before = sorted((path, path.lstat().st_size) for path in folder.rglob("*"))
     HARMS[harm](folder)
     assert place.ok("--version") == VERSION
+    assert sorted((path, path.lstat().st_size) for path in folder.rglob("*")) == before
     assert rooms(place.folder / "home" / ".cdktr") == [folder]
 
 
