@@ -7,6 +7,7 @@ measured again beside every row, so that the ratios hold on a machine whose spee
 import contextlib
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -218,13 +219,14 @@ def start_ms(command: list[str], env: dict[str, str]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def binary(file: Path, port: int) -> list[Row]:
+def binary(made: Path, port: int) -> list[Row]:
     """Starts of the one file, of the folder that it unpacks and of PyInstaller's one-file mode, in turn."""
     with tempfile.TemporaryDirectory(prefix="cdktr-bench-") as folder:
+        file = Path(shutil.copy(made, folder))
         env = {"PATH": os.environ["PATH"], "CDKTR_APP_DATA_DIRECTORY": folder, "CDKTR_PRINCIPAL_PORT": str(port)}
         first = start_ms([str(file), "--version"], env)
         [program] = Path(folder).glob("program-*/*/cdktr")
-        peer = file.with_name("cdktr-onefile")
+        peer = made.with_name("cdktr-onefile")
         starts = {"the one file": file, "its unpacked folder": program, "PyInstaller's one-file mode": peer}
         times: dict[str, list[float]] = {name: [] for name in starts}
         for _ in range(STARTS):
@@ -233,7 +235,7 @@ def binary(file: Path, port: int) -> list[Row]:
         listed = repeated(lambda: start_ms([str(file), "task", "list"], env), STARTS)
     must = {"the one file": "≤ 60 ms"}
     return [
-        Row("size of the one file", "≤ 40 MB", "MB", [file.stat().st_size / 1e6], 0),
+        Row("size of the one file", "≤ 40 MB", "MB", [made.stat().st_size / 1e6], 0),
         Row("first start, unpacking", "once", "ms", [first], 0),
         *(Row(f"--version: {name}", must.get(name, "beside it"), "ms", found, 0) for name, found in times.items()),
         Row("task list: the one file, against a live principal", "≤ 200 ms", "ms", listed, 0),

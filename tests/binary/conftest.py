@@ -5,7 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,9 +18,25 @@ from tests.binary.place import Place
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make the mounts and users for this")
 
 
+@contextmanager
+def folder_for_all() -> Iterator[Path]:
+    """A folder that other users can look into, as they cannot into those of pytest, and that is gone afterwards: each
+    test leaves 140 MB."""
+    with TemporaryDirectory(prefix="cdktr-binary-", ignore_cleanup_errors=True) as made:
+        os.chmod(made, 0o755)
+        yield Path(made)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder of the test's own."""
+    with folder_for_all() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def binary(pytestconfig: pytest.Config) -> Path:
-    """The one file. The tests copy it or call it, and leave it as it is."""
+    """The one file. The tests copy it, and leave it as it is."""
     path: Path = pytestconfig.getoption("binary")
     assert path.is_file(), f"there is no {path}; make binary makes it"
     # Each test would find it there.
@@ -29,12 +48,13 @@ def binary(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def unpacked(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unpacked(binary: Path) -> Iterator[Path]:
     """The folder that the file unpacks."""
-    home = tmp_path_factory.mktemp("unpacked")
-    Place(home, str(binary), {"HOME": str(home)}).ok("--version")
-    [folder] = (home / ".cdktr").glob("program-*/*")
-    return folder
+    with folder_for_all() as home:
+        shutil.copy(binary, home / "cdktr")
+        Place(home, str(home / "cdktr"), {"HOME": str(home)}).ok("--version")
+        [folder] = (home / ".cdktr").glob("program-*/*")
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -53,12 +73,7 @@ def other_version(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def file(binary: Path, tmp_path: Path) -> Path:
-    """A copy of the file in a folder of its own, in which everybody may read."""
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent.owner() != "root" or parent == Path("/tmp"):
-            break
-        parent.chmod(parent.stat().st_mode | 0o011)
+    """A copy of the file in a folder of its own."""
     folder = tmp_path / "bin"
     folder.mkdir()
     path = folder / "cdktr"
