@@ -132,7 +132,7 @@ class Agent:
         try:
             log.info("uv: %s", find_uv(None, self._env))
         except NotFoundError:
-            log.info("There is no uv here: !UvPython tasks without a uv_path will fail, and tell where it was sought")
+            log.info("There is no uv here: !UvPython tasks that need one will fail, and tell where it was sought")
 
     async def _work(self) -> None:
         self._tell_uv()
@@ -332,7 +332,8 @@ class Agent:
 
     def _drive(self, job: Assignment, group: asyncio.TaskGroup) -> None:
         slots = self._settings.agent_max_concurrency
-        driver = Driver(job, self.id, slots, self._executor, self._env, self._outbox.add)
+        embedded = self._settings.embedded_python
+        driver = Driver(job, self.id, slots, self._executor, self._env, self._outbox.add, embedded_python=embedded)
         self._drivers[job.run_id] = driver
         self._roster.run(job.run_id, job.workflow.id, job.token)
         log.info("Run %s of %s starts", job.run_id, job.workflow.id)
