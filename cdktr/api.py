@@ -24,6 +24,7 @@ from cdktr.logs import MAX_WAITING_BYTES, LogHub
 from cdktr.messages import Request, milliseconds, name_of_event, named
 from cdktr.pages import page_size
 from cdktr.reading import Reading
+from cdktr.recent import Recent
 from cdktr.store import Store
 from cdktr.text import format_log
 
@@ -70,6 +71,7 @@ class Api:
         reload: Callable[[], Awaitable[Changes]],
         ports: tuple[int, int, int],
         facts: Mapping[str, Any],
+        recent: Recent,
     ) -> None:
         self._coordinator = coordinator
         self._old = old_agents
@@ -79,6 +81,7 @@ class Api:
         self._reload = reload
         self._ports = ports
         self._facts = facts
+        self._recent = recent
         self._began = time.monotonic()
         self._reading = Reading(coordinator, store, hub)
         self._listing: tuple[object, p.Reply] = (None, p.OK)
@@ -138,7 +141,7 @@ class Api:
 
     def run_task(self, request: p.RunTask) -> OnceDurable:
         """Trigger a run with default parameters."""
-        return OnceDurable(p.OK, self._coordinator.accept(request.workflow_id, {}, "manual", None))
+        return OnceDurable(p.OK, self._coordinator.accept(p.Trigger(request.workflow_id)))
 
     def register_agent(self, request: p.RegisterAgent) -> p.Reply:
         """Registration or heartbeat."""
@@ -204,13 +207,14 @@ class Api:
     # What we add.
 
     def capabilities(self, _: p.Capabilities) -> p.Reply:
-        """Version, verbs, ports."""
+        """Version, verbs and their arguments, ports."""
         api, logs_in, logs_out = self._ports
         return p.success(
             {
                 "version": __version__,
                 "protocol": p.PROTOCOL_VERSION,
                 "verbs": sorted(p.VERBS),
+                "arguments": p.arguments(),
                 "principal_port": api,
                 "logs_listening_port": logs_in,
                 "logs_publishing_port": logs_out,
@@ -219,9 +223,9 @@ class Api:
 
     def trigger(self, request: p.Trigger) -> OnceDurable:
         """Trigger a run and tell its id."""
-        key = None if request.key is None else name_of_event(request.key)
-        facts = (request.params, request.trigger, request.scheduled_ms, key)
-        accepted = self._coordinator.accept(request.workflow_id, *facts)
+        if request.key is not None:
+            name_of_event(request.key)
+        accepted = self._coordinator.accept(request)
         answer = {"workflow_instance_id": accepted.run_id}
         return OnceDurable(p.success(answer | {"repeated": True} if accepted.repeated else answer), accepted)
 
@@ -251,7 +255,8 @@ class Api:
         """The history of runs."""
         filters = (request.workflow_id, request.workflow_instance_id, request.status)
         page = (page_size(request.limit), max(request.offset, 0))
-        return await self._reading.fresh(lambda: p.success(self._store.runs(*filters, *page)))
+        window = (request.start_ms, request.end_ms)
+        return await self._reading.fresh(lambda: p.success(self._store.runs(*filters, *page, *window)))
 
     async def list_latest(self, _: p.ListLatest) -> p.Reply:
         """The latest run of every workflow."""
@@ -292,9 +297,14 @@ class Api:
                 "agents_spooled_bytes": sum(agent.spooled_bytes for agent in dispatch.agents.values()),
                 "agents_dropped_lines": sum(agent.dropped_lines for agent in dispatch.agents.values()),
                 "stopping": self._coordinator.is_stopping,
+                "revisions": {"runs": self._hub.statuses, "workflows": self._catalog.revision},
                 **self._facts,
             }
         )
+
+    def list_own_log(self, request: p.ListOwnLog) -> p.Reply:
+        """What the principal itself has to say."""
+        return p.success(self._recent.page(request.after, page_size(request.limit)))
 
     def list_problems(self, _: p.ListProblems) -> p.Reply:
         """What is wrong in the workflow folder."""
@@ -335,6 +345,7 @@ HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | OnceDurable | Awai
     p.ListLatest: Api.list_latest,
     p.ListTaskRuns: Api.list_task_runs,
     p.ListLogs: Api.list_logs,
+    p.ListOwnLog: Api.list_own_log,
     p.ClusterStatus: Api.cluster_status,
     p.ListProblems: Api.list_problems,
     p.Reload: Api.reload,

@@ -4,7 +4,7 @@
 watched, which is "" itself.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,12 +13,14 @@ AGAIN_S = (1.0, 60.0)
 
 
 class Version(NamedTuple):
-    """A file as it was at one moment; after a change it is another version."""
+    """A file as it was at one moment; after a change it is another version.
+
+    Its number on the disk is no part of it: there are file systems that number their files anew while one looks.
+    """
 
     path: str
     size: int
     mtime_ns: int
-    inode: int
 
 
 class Place(NamedTuple):
@@ -39,15 +41,6 @@ class Listing:
     unread: frozenset[str] = frozenset()
 
 
-class News(NamedTuple):
-    """What a look changed in what is known, and is to be noted."""
-
-    #: Folders that are new, or others than before.
-    folders: dict[str, Place]
-    #: Files that have counted and are numbered anew.
-    renumbered: list[Version]
-
-
 @dataclass(slots=True)
 class _Waiting:
     version: Version
@@ -60,8 +53,7 @@ class Arrivals:
     """The files of a folder that are waiting to count, and those that have.
 
     A file that is gone is forgotten, but not when it is its folder that cannot be seen: where nothing can be read, or
-    where an empty folder is not the one that was there, as after an unmount. When it is mounted again, there are file
-    systems that number their files anew: only that makes no other version of them.
+    where an empty folder is not the one that was there, as after an unmount.
     """
 
     def __init__(
@@ -78,11 +70,13 @@ class Arrivals:
         self._waiting: dict[str, _Waiting] = {}
         self._present: Mapping[str, Version] = {}
 
-    def see(self, listing: Listing, now: float) -> News:
-        """Take in what a look found. `now` is in seconds, of any clock that does not jump."""
+    def see(self, listing: Listing, now: float) -> dict[str, Place]:
+        """Take in what a look found. `now` is in seconds, of any clock that does not jump.
+
+        Returns the folders that are new, or others than before, which are to be noted.
+        """
         self._present = listing.files
         moved = {path for path, place in listing.folders.items() if self.folders.get(path, place) != place}
-        renumbered = list(self._renumber(listing.files, moved)) if moved else []
         for path, version in listing.files.items():
             waiting = self._waiting.get(path)
             if self.counted.get(path) == version:
@@ -91,14 +85,7 @@ class Arrivals:
                 self._waiting[path] = _Waiting(version, now + self._settle_s)
         full = {parent(path) for path in (*listing.files, *listing.folders) if path} if moved else set()
         self.doubted = frozenset(moved - full)
-        return News(self._forget(listing, self.doubted | listing.unread), renumbered)
-
-    def _renumber(self, files: Mapping[str, Version], moved: set[str]) -> Iterator[Version]:
-        for path, version in files.items():
-            known = self.counted.get(path, version)
-            if known != version == known._replace(inode=version.inode) and parent(path) in moved:
-                self.counted[path] = version
-                yield version
+        return self._forget(listing, self.doubted | listing.unread)
 
     def _forget(self, listing: Listing, unseen: frozenset[str]) -> dict[str, Place]:
         known: tuple[dict[str, Version] | dict[str, _Waiting], ...] = (self.counted, self._waiting)

@@ -11,6 +11,7 @@ import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -80,6 +81,8 @@ class Catalog:
         #: By path relative to the folder.
         self._files: dict[str, _File] = {}
         self._state = _State()
+        #: Differs when the workflows or problems may: who sees the same number again has missed nothing.
+        self.revision = 0
 
     @property
     def workflows(self) -> Mapping[str, Workflow]:
@@ -107,6 +110,8 @@ class Catalog:
             self._files = dict(self._current(names, scan.stamps))
             self._state = _state(self._files, names, scan.problems + problems)
             read = {names[path] for path, file in self._files.items() if file is not files.get(path)}
+            if read or self._files.keys() != files.keys() or self._state.problems != before.problems:
+                self.revision += 1
             return _changes(before, self._state, read)
 
     def _current(self, names: Mapping[str, str], stamps: Mapping[str, _Stamp]) -> Iterator[tuple[str, _File]]:
@@ -151,6 +156,14 @@ def validate_paths(paths: Iterable[Path]) -> tuple[int, list[Problem]]:
             count += 1
             problems += _validate_file(path)
     return count, problems
+
+
+def workflow_texts(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Every workflow file below a folder and what it holds, whether that is in order or not; what cannot be read is
+    left out."""
+    for path in sorted(_Scan(folder).stamps):
+        with suppress(OSError):
+            yield folder / path, _content(folder / path).decode("utf-8", "replace")
 
 
 def _validate_file(path: Path) -> Iterable[Problem]:
@@ -209,7 +222,7 @@ class _Scan:
     def _fail(self, path: str, error: OSError, was_there: bool = False) -> None:
         shown = _shown(self._folder, path)
         if not path and isinstance(error, FileNotFoundError):
-            hint = "create it, or set CDKTR_WORKFLOW_DIR to the folder of your workflows"
+            hint = "start in the folder of the project, create it with `cdktr init`, or set CDKTR_WORKFLOW_DIR"
             self.problems.append(Problem(shown, 0, 0, "the workflow folder does not exist", hint))
         elif path and isinstance(error, FileNotFoundError) and not was_there:
             # Removed since its folder was listed.

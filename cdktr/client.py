@@ -7,17 +7,19 @@ uses, which returns the value or raises.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any
 
 from cdktr import protocol as p
 from cdktr.caller import Callers
 from cdktr.errors import CdktrError, NotFoundError, RefusedError, SettingError, StoreError, UnreachableError
-from cdktr.messages import Request, load
-from cdktr.settings import Settings, addresses
+from cdktr.messages import Request, load, unfit
+from cdktr.settings import HOSTS, PORT, Settings, addresses
 
 #: Milliseconds that one request rests at the principal at most; longer waits ask again.
 REST_MS = 20_000
+
+#: Milliseconds of rest after which it is asked whether a run is still queued.
+LOOK_MS = 2_000
 
 #: Seconds that a query of the history may take beyond the time-out of a request.
 QUERY_S = 30.0
@@ -32,14 +34,20 @@ PAUSE_S = 0.25
 #: Told why the principal's database cannot be written, None while it can.
 OnTrouble = Callable[[str | None], None]
 
+#: Asked now and then while nothing comes of a run: whether it is still queued. Who is asked tells why.
+IsQueued = Callable[[], bool]
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a request: `payload` when `success`, else `error` in words."""
+    """What became of a request: `payload` when `success`, else `error` in words. It is true when it is a success."""
 
     success: bool
     error: str | None = None
     payload: Any = None
+
+    def __bool__(self) -> bool:
+        return self.success
 
 
 def _not_sendable(workflow_id: object, params: object, key: object) -> str | None:
@@ -54,10 +62,17 @@ def _not_sendable(workflow_id: object, params: object, key: object) -> str | Non
         what = f"The parameter {name!r} of {workflow_id}"
         if not isinstance(name, str):
             return f"{what} has a {type(name).__name__} as its name; expected text"
-        if not isinstance(value, str | int | float):
-            return f"{what} is a {type(value).__name__}; text, numbers, True and False can be given"
-        if isinstance(value, float) and not isfinite(value):
-            return f"{what} is {value}; expected a finite number"
+        if (wrong := unfit(value)) is not None:
+            return f"{what} is {wrong}"
+    return None
+
+
+def _no_address(host: object, port: object) -> str | None:
+    """What is wrong with where a principal is said to be, but for what a list of hosts says."""
+    if not isinstance(host, str):
+        return f"The host of a principal is {host!r}; expected {HOSTS.expected}"
+    if not isinstance(port, int) or not 0 <= port <= 65535:
+        return f"The port of a principal is {port!r}; expected {PORT.expected}"
     return None
 
 
@@ -73,8 +88,11 @@ class Principal:
     ) -> None:
         """`host` may be a list, as in `CDKTR_PRINCIPAL_HOST`: the one that answers is used, and found again elsewhere.
 
-        `on_away` is told True when the principal is waited for, and False when it is back.
+        `on_away` is told True when the principal is waited for, and False when it is back. Raises SettingError for what
+        is no host or no port.
         """
+        if (wrong := _no_address(host, port)) is not None:
+            raise SettingError(wrong)
         self._callers = Callers(host, port)
         self._timeout_s = timeout_s
         self._on_away = on_away
@@ -185,24 +203,33 @@ class Principal:
         if self._on_away is not None:
             self._on_away(away)
 
-    def await_run(self, run_id: str, on_trouble: OnTrouble | None = None) -> Any:
+    def await_run(self, run_id: str, on_trouble: OnTrouble | None = None, is_queued: IsQueued = lambda: False) -> Any:
         """The summary of a run once it has ended, however long that takes, and through restarts of the principal.
 
         `on_trouble` is told with each reply how the principal's database is.
         """
+        rest_ms = LOOK_MS
         while True:
-            summary = self.ask_patiently(p.AwaitRun(run_id, REST_MS), REST_MS / 1000)
+            summary = self.ask_patiently(p.AwaitRun(run_id, rest_ms), rest_ms / 1000)
             if on_trouble is not None:
                 on_trouble(summary.pop("trouble", None))
             if summary["ended_ms"] is not None:
                 return summary
+            rest_ms = LOOK_MS if rest_ms == LOOK_MS and is_queued() else REST_MS
 
-    def pages(self, request: p.ListLogs, limit: int | None = None) -> Iterator[list[dict[str, Any]]]:
-        """The log lines there are, at most `limit` of them, a page of `request.limit` at a time."""
+    def pages(
+        self, request: p.ListLogs, limit: int | None = None, on_trouble: OnTrouble | None = None
+    ) -> Iterator[list[dict[str, Any]]]:
+        """The log lines there are, at most `limit` of them, a page of `request.limit` at a time.
+
+        `on_trouble` as for `await_run`.
+        """
         left = limit
         while left is None or left > 0:
             size = request.limit if left is None else min(request.limit, left)
             page = self.ask(replace(request, limit=size), QUERY_S)
+            if on_trouble is not None:
+                on_trouble(page.get("trouble"))
             if page["lines"]:
                 yield page["lines"]
             if not page["full"]:
@@ -210,12 +237,15 @@ class Principal:
             left = None if left is None else left - len(page["lines"])
             request = replace(request, after=page["next"])
 
-    def follow(self, request: p.ListLogs, on_trouble: OnTrouble | None = None) -> Iterator[list[dict[str, Any]]]:
+    def follow(
+        self, request: p.ListLogs, on_trouble: OnTrouble | None = None, is_queued: IsQueued = lambda: False
+    ) -> Iterator[list[dict[str, Any]]]:
         """Log lines as they come, each once, through restarts of the principal; ends with the run that is asked for.
 
-        `on_trouble` as for `await_run`.
+        `on_trouble` and `is_queued` as for `await_run`.
         """
-        more = True
+        more, wait_ms = True, request.wait_ms
+        request = replace(request, wait_ms=min(wait_ms, LOOK_MS))
         while more:
             page = self.ask_patiently(request, request.wait_ms / 1000)
             if on_trouble is not None:
@@ -223,3 +253,5 @@ class Principal:
             if page["lines"]:
                 yield page["lines"]
             request, more = replace(request, after=page["next"]), page["more"]
+            if more and request.wait_ms != wait_ms and (page["lines"] or not is_queued()):
+                request = replace(request, wait_ms=wait_ms)

@@ -14,9 +14,10 @@ from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StoreErro
 from cdktr.journal import Journal, Then
 from cdktr.ledger import JOURNAL, Ledger, now_ms
 from cdktr.logs import LogHub
-from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns
+from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns, Trigger
 from cdktr.records import QueuedRun, RunStatus
 from cdktr.reports import Reports
+from cdktr.text import plural
 from cdktr.workflow import Assignment, Workflow, bind_params
 
 log = logging.getLogger(__name__)
@@ -96,16 +97,9 @@ class Coordinator:
 
     # Triggers.
 
-    async def trigger(
-        self,
-        workflow_id: str,
-        params: Mapping[str, Any],
-        trigger: str,
-        scheduled_ms: int | None,
-        key: str | None = None,
-    ) -> str | None:
+    async def trigger(self, request: Trigger) -> str | None:
         """Accept a run; returns its id when it is durable. Otherwise as `accept`."""
-        accepted = self.accept(workflow_id, params, trigger, scheduled_ms, key)
+        accepted = self.accept(request)
         try:
             await self.durably()
         except StoreError:
@@ -113,14 +107,7 @@ class Coordinator:
             raise
         return accepted.run_id
 
-    def accept(
-        self,
-        workflow_id: str,
-        params: Mapping[str, Any],
-        trigger: str,
-        scheduled_ms: int | None,
-        key: str | None = None,
-    ) -> Accepted:
+    def accept(self, request: Trigger) -> Accepted:
         """Decide on a trigger. Nobody may be told before it is durable, nor of a repeated one, whose first may not be
         durable yet; when it cannot be, `withdraw` it.
 
@@ -129,6 +116,7 @@ class Coordinator:
         if self.is_stopping:
             raise StoreError("The principal is stopping; try again when it has been started again")
         self.ledger.check()
+        workflow_id, params, key = request.workflow_id, request.params, request.key
         if key is not None and (run_id := self.dispatch.keys.run_of(workflow_id, key)) is not None:
             return Accepted(run_id, repeated=True)
         self._hub.check_room()
@@ -137,14 +125,15 @@ class Coordinator:
             raise NotFoundError(f"No workflow exists with id {workflow_id}")
         if workflow.params or params:
             bind_params(workflow, params)
-        now = now_ms()
+        now, scheduled_ms = now_ms(), request.scheduled_ms
         if scheduled_ms is not None and scheduled_ms > now + AHEAD_MS:
             # It would be run before its time, and not when that comes.
             raise RefusedError(
                 f"The scheduled time {scheduled_ms} lies in the future; only what is due can be triggered"
             )
-        facts: dict[str, Any] = {"trigger": trigger, "scheduled_ms": scheduled_ms, "key": key}
-        run = self.dispatch.accept(workflow_id, now_ms=now, params=params, **facts)
+        run = self.dispatch.accept(
+            workflow_id, now_ms=now, params=params, trigger=request.trigger, scheduled_ms=scheduled_ms, key=key
+        )
         return Accepted(None if run is None else run.id)
 
     def withdraw(self, accepted: Accepted) -> None:
@@ -301,7 +290,8 @@ class Coordinator:
 
     def _lose(self, agent_id: str, why: str) -> None:
         leases = self.dispatch.leases_of(agent_id)
-        log.log(logging.WARNING if leases else logging.INFO, "%s; it held %d runs", why.capitalize(), len(leases))
+        held = f"; it held {plural(len(leases), 'run')}" if leases else ""
+        log.log(logging.WARNING if leases else logging.INFO, "%s%s", why[:1].upper() + why[1:], held)
         self.dispatch.agents.pop(agent_id, None)
         if (waiter := self._waiters.pop(agent_id, None)) is not None and not waiter.answer.done():
             waiter.answer.set_result([])

@@ -267,9 +267,9 @@ def _parse(expression: str) -> Fields:
     either_day = not any({"*", "*/1"} & set(text.split(",")) for text in (texts[3], texts[5]))
     fields = Fields._make([*values, either_day])
     if not fields.can_fire():
-        raise DefinitionError(
-            f"Cron {expression!r} never fires: no month {texts[4]} has a day {texts[3]}; expected a day that exists"
-        )
+        days, months = map(str, fields.days), (MONTHS[month - 1] for month in fields.months)
+        never = f"there is no day {' or '.join(days)} in {' or '.join(months)}"
+        raise DefinitionError(f"Cron {expression!r} never fires: {never}")
     return fields
 
 
@@ -331,7 +331,8 @@ def _in_words(fields: Fields) -> str | None:
 
 
 def _rhythm_in_words(fields: Fields) -> str | None:
-    """`every 5 minutes`, if the times are evenly spaced over the whole day and counted from midnight."""
+    """`every 5 minutes`, if the times are evenly spaced over the whole day and counted from midnight; else once in
+    each hour, such as `hourly at minute 17`."""
     clock = (fields.seconds, fields.minutes, fields.hours)
     full = [len(values) == unit.count for values, unit in zip(clock, UNITS, strict=False)]
     for position, values in enumerate(clock):
@@ -339,7 +340,8 @@ def _rhythm_in_words(fields: Fields) -> str | None:
         even = len(values) > 1 and values == tuple(range(0, unit.count, step))
         if even and set(clock[:position]) <= {(0,)} and all(full[position + 1 :]):
             return f"every {unit.name}" if step == 1 else f"every {step} {unit.name}s"
-    return None
+    is_hourly = fields.every_hour and len(fields.minutes) == 1 and fields.seconds == (0,)
+    return f"hourly at minute {fields.minutes[0]}" if is_hourly else None
 
 
 def _days_in_words(fields: Fields) -> str | None:

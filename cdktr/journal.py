@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from cdktr.disk import sync_folder, sync_parents
 from cdktr.errors import StartError, StoreError
 
 log = logging.getLogger(__name__)
@@ -331,19 +332,3 @@ def _write_durably(path: Path, data: bytes) -> None:
         # On a full disk the half of it would only take room.
         path.unlink(missing_ok=True)
         raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Make durable which files it holds. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_parents(folder: Path) -> None:
-    """Make the path to a new folder durable, as far as that can be asked for."""
-    for parent in folder.absolute().parents:
-        with suppress(OSError):
-            sync_folder(parent)

@@ -58,6 +58,8 @@ class LogHub:
         self._renewals = 0
         #: What the database is being given.
         self._under_way: Batch | None = None
+        #: Statuses of runs and tasks that were taken: who sees the same number again has missed none.
+        self.statuses = 0
         #: Lines of agents of the old API that were given up while the database could not be written.
         self.dropped = 0
         #: Why the database cannot be written, None while it can.
@@ -85,10 +87,12 @@ class LogHub:
 
     def take_run(self, update: RunUpdate) -> None:
         """A run's change of status."""
+        self.statuses += 1
         self._batch.add_run(update, self._number())
 
     def take_task(self, update: TaskUpdate) -> None:
         """A task's change of status."""
+        self.statuses += 1
         self._batch.add_task(update, self._number())
 
     def take_event(self, run_id: str, timestamp_ms: int, kind: str, detail: str) -> None:

@@ -11,6 +11,7 @@ import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
+from math import isfinite
 from types import UnionType
 from typing import Any, ClassVar, NoReturn, get_args, get_origin, get_type_hints
 from unicodedata import category
@@ -81,6 +82,18 @@ def name_of_event(key: str) -> str:
     return key
 
 
+def unfit(value: object) -> str | None:
+    """What a value is that no parameter of a trigger can have; None for one that it can: text, True, False, a finite
+    number, of the whole ones those that the database can hold."""
+    if isinstance(value, str):
+        return None if _is_text(value) else "a text that is not Unicode"
+    if isinstance(value, float):
+        return None if isfinite(value) else "not a finite number"
+    if not isinstance(value, int):
+        return f"a {type(value).__name__}; text, numbers, True and False can be given"
+    return None if isinstance(value, bool) or fits(value, int) else "a whole number of more than 64 bits"
+
+
 def milliseconds(text: str, what: str, default: int) -> int:
     """A time of the original API, where nothing stands for the default. Raises ProtocolError."""
     if not text:
@@ -130,6 +143,11 @@ def _fields(kind: type[Request]) -> tuple[Field[Any], ...]:
     if kind.verb not in _FIELDS:
         _FIELDS[kind.verb] = fields(kind)  # type: ignore[arg-type]
     return _FIELDS[kind.verb]
+
+
+def field_names(kind: type[Request]) -> list[str]:
+    """The names of a request's arguments, in order."""
+    return [f.name for f in _fields(kind)]
 
 
 def _types(kind: type[Request]) -> dict[str, Any]:
@@ -195,9 +213,16 @@ def _no_number(_name: str) -> NoReturn:
     raise ValueError
 
 
+def _finite(text: str) -> float:
+    # To Python, 1e999 is infinite.
+    if not isfinite(number := float(text)):
+        raise ValueError
+    return number
+
+
 # Made once: `json.dumps` and `json.loads` make theirs anew for every message that is not of the default form.
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
-_DECODE = json.JSONDecoder(parse_constant=_no_number).decode
+_DECODE = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite).decode
 
 
 def read_text(frame: bytes) -> str:

@@ -38,4 +38,6 @@ def log_filters(request: ListLogs) -> dict[str, Any]:
         "start": request.start_ms,
         "end": request.end_ms,
         "after": request.after,
+        "before": request.before,
+        "contains": request.contains,
     }

@@ -25,7 +25,8 @@ from cdktr.lock import take_lock
 from cdktr.logs import LogHub
 from cdktr.pair import AgentProcess
 from cdktr.process import on_stop
-from cdktr.protocol import Reply
+from cdktr.protocol import Reply, Trigger
+from cdktr.recent import Recent
 from cdktr.records import FINAL_STATUSES, RunStatus
 from cdktr.scheduler import Scheduler
 from cdktr.settings import ANY_ADDRESS, LOOPBACK, Address, Settings, addresses
@@ -86,6 +87,8 @@ class Principal:
 
     def _build(self, folder: Path) -> None:
         settings = self._settings
+        self._recent = self._own(Recent())
+        logging.getLogger().addHandler(self._recent)
         self._lock_folder(folder)
         self._store = self._own(Store(settings.db_path))
         # Bound before anything is read that could be long: a port in use is told at once.
@@ -144,7 +147,7 @@ class Principal:
             "scheduler": self._with_scheduler,
         }
         parts = (self._coordinator, self._old_agents, self._catalog, self._store, self._hub)
-        return Api(*parts, self._refresh, self._endpoints.ports, facts)
+        return Api(*parts, self._refresh, self._endpoints.ports, facts, self._recent)
 
     def _find(self, workflow_id: str) -> Workflow | None:
         return self._catalog.workflows.get(workflow_id)
@@ -210,7 +213,8 @@ class Principal:
         async def trigger(
             workflow_id: str, params: Mapping[str, Any], key: str | None, scheduled_ms: int | None
         ) -> None:
-            run_id = await self._coordinator.trigger(workflow_id, params, "schedule", scheduled_ms, key)
+            request = Trigger(workflow_id, dict(params), "schedule", scheduled_ms, key)
+            run_id = await self._coordinator.trigger(request)
             if run_id is not None:
                 log.info("Run %s of %s triggered by its schedule", run_id, workflow_id)
 
@@ -259,7 +263,6 @@ class Principal:
         log.info("Stopping")
         self._coordinator.stop()
         if self._pair is not None:
-            log.info("The agent finishes what it runs; a second signal ends that")
             await self._pair.stop()
         try:
             async with asyncio.timeout(STOP_S):

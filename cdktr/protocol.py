@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdktr.errors import ProtocolError
-from cdktr.messages import SEPARATOR, Positional, Structured, dump, read_text
+from cdktr.messages import SEPARATOR, Positional, Structured, dump, field_names, read_text
 from cdktr.records import RunStatus
 
 #: The version of the added verbs; a peer asks for it by CAPABILITIES.
@@ -208,7 +208,10 @@ class AwaitRun(Structured):
 
 @dataclass(frozen=True, slots=True)
 class ListRuns(Structured):
-    """The history of runs, newest first: one object a run."""
+    """The history of runs, newest first: one object a run.
+
+    `start_ms` and `end_ms` ask for those that were queued or under way at some time of start <= t < end.
+    """
 
     verb = "LSRUNS"
     workflow_id: str | None = None
@@ -216,6 +219,8 @@ class ListRuns(Structured):
     status: str | None = None
     limit: int = 50
     offset: int = 0
+    start_ms: int | None = None
+    end_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +242,10 @@ class ListTaskRuns(Structured):
 class ListLogs(Structured):
     """Log lines as objects, oldest first, with their `sequence`.
 
-    `after` is the sequence of the last line seen; `tail` asks for the last lines instead. When there is none yet, the
-    request rests for `wait_ms`. Answered by {"lines": [...], "next": sequence to go on from, "full": the page ended
-    before the lines that there are, "more": it did, or lines may come}.
+    `after` is the sequence of the last line seen; `tail` asks for the last lines instead, and `before` for none from
+    that sequence on. `contains` is a text that stands in the line after the name of its stream, in capitals or not.
+    When there is no line yet, the request rests for `wait_ms`. Answered by {"lines": [...], "next": sequence to go on
+    from, "full": the page ended before the lines that there are, "more": it did, or lines may come}.
     """
 
     verb = "LSLOGS"
@@ -254,11 +260,28 @@ class ListLogs(Structured):
     limit: int = 10_000
     tail: bool = False
     wait_ms: int = 0
+    before: int | None = None
+    contains: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListOwnLog(Structured):
+    """The principal's own log, as far as it is in memory: the last `limit` lines, or the first of those after `after`.
+
+    Answered by {"lines": [{sequence, timestamp_ms, level, logger, message}], "next": sequence to go on from}.
+    """
+
+    verb = "LSOWNLOG"
+    after: int | None = None
+    limit: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus(Structured):
-    """The principal's own state: version, uptime, queue, leases, agents, problems."""
+    """The principal's own state: version, uptime, queue, leases, agents, problems.
+
+    `revisions` are numbers that differ when something changed since: a status of a run or task, the workflow folder.
+    """
 
     verb = "STATUS"
 
@@ -284,9 +307,14 @@ VERBS: dict[str, type[Positional] | type[Structured]] = {
         *(Ping, ListWorkflows, RunTask, RegisterAgent, FetchWorkflow, AgentWorkflowStatus, AgentTaskStatus),
         *(QueryLogs, GetRecentStatuses, GetRegisteredAgents),
         *(Capabilities, Trigger, Heartbeat, LeaseWork, StartRuns, Report, AwaitRun, ListRuns, ListLatest, ListTaskRuns),
-        *(ListLogs, ClusterStatus, ListProblems, Reload),
+        *(ListLogs, ListOwnLog, ClusterStatus, ListProblems, Reload),
     )
 }
+
+
+def arguments() -> dict[str, list[str]]:
+    """The names of what may be given to each added verb."""
+    return {verb: field_names(kind) for verb, kind in VERBS.items() if issubclass(kind, Structured)}
 
 
 def decode(frame: bytes) -> Positional | Structured:

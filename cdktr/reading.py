@@ -82,7 +82,10 @@ class Reading:
 
     def _outline(self, run_id: str) -> dict[str, Any]:
         """A run of which the history cannot be read: its status, as far as it is known without."""
-        status = self._coordinator.dispatch.finished.get(run_id, RunStatus.PENDING)
+        dispatch = self._coordinator.dispatch
+        lease = dispatch.leases.get(run_id)
+        is_queued = lease is None or lease.started is False
+        status = dispatch.finished.get(run_id, RunStatus.PENDING if is_queued else RunStatus.RUNNING)
         return {**BLANK, "workflow_id": None, "workflow_instance_id": run_id, "status": status.value}
 
     async def lines(self, request: ListLogs) -> dict[str, Any]:
@@ -117,6 +120,8 @@ class Reading:
 
     def _may_grow(self, request: ListLogs) -> bool:
         run_id = request.workflow_instance_id
+        if request.before is not None and request.before <= self._hub.last_number + 1:
+            return False
         return run_id is None or self._coordinator.is_open(run_id)
 
     def close(self) -> None:

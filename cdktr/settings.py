@@ -1,7 +1,8 @@
 """The one declaration of every setting: name, default, unit, meaning.
 
 It feeds the environment, `.env`, the flags, `cdktr config list` and the documentation. No other module reads
-`os.environ`, but for the executor, which hands it on to tasks.
+`os.environ`, but for the executor, which hands it on to tasks, the screen of the terminal UI, which asks what terminal
+there is, and `bundle`, which undoes what the start of the frozen program did to it.
 
 Precedence, in one line (see `load`): flag > environment > `.env` in the working directory > default.
 """
@@ -134,6 +135,7 @@ HOSTS = Kind(
 TEXT = Kind("some text", _text)
 PATH = Kind("a path", _path)
 SECRET = Kind(f"a text of at least {SHORTEST_SECRET} characters", _secret)
+FLAG = Kind("1 or 0", lambda text: {"1": True, "0": False}[text.strip()])
 LEVEL = Kind("one of DEBUG, INFO, WARN, ERROR", lambda text: LOG_LEVELS[text.strip().upper()])
 
 
@@ -194,6 +196,12 @@ class Settings:
     webhook_secret: str = _setting(
         "", SECRET, "What signs the requests that `cdktr listen webhook` takes; there is no default", secret=True
     )
+    embedded_python: bool = _setting(
+        "0",
+        FLAG,
+        "Whether an agent runs !UvPython scripts without packages on the interpreter of cdktr, where its host has no "
+        "uv or no Python for it (1 or 0)",
+    )
 
     @property
     def connect_host(self) -> str:
@@ -205,6 +213,10 @@ class Settings:
     def timeout_s(self) -> float:
         """`default_zmq_timeout_ms` in seconds."""
         return self.default_zmq_timeout_ms / 1000
+
+
+#: The variables that hold a secret: not to be handed on to a task, which any of its processes may show.
+SECRET_VARIABLES = frozenset(PREFIX + f.name.upper() for f in fields(Settings) if f.metadata["secret"])
 
 
 @dataclass(frozen=True, slots=True)

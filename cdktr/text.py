@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from unicodedata import category, east_asian_width
 
 from cdktr.errors import SettingError
@@ -22,6 +23,12 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) i
 
 #: Categories of characters without a column of their own: marks, and formats such as the zero-width joiner.
 _INVISIBLE = ("Mn", "Me", "Cf")
+
+#: Characters that terminals disagree about, in whether they take one column, two or none.
+_DOUBTFUL = re.compile(
+    "[\u1160-\u11ff\u2630-\u2637\u268a-\u268f\u302e\u302f\u3164\u4dc0-\u4dff\ud7b0-\ud7ff\uffa0"
+    "\U00016ff0\U00016ff1\U0001d300-\U0001d37f\U0001f1e6-\U0001f1ff]"
+)
 
 # The words of the instance ids. Short, friendly, and none that reads oddly in an incident report.
 _ADJECTIVES = (
@@ -104,7 +111,52 @@ def width(text: str) -> int:
     """Columns of a terminal that `text` takes: wide characters count two, combining and invisible ones none."""
     if text.isascii():
         return len(text)
-    return sum(0 if category(c) in _INVISIBLE else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(map(_columns, text))
+
+
+@cache
+def _columns(char: str) -> int:
+    return 0 if category(char) in _INVISIBLE else 2 if east_asian_width(char) in "WF" else 1
+
+
+def cells(text: str, unicode: bool = True) -> str:
+    """`text` as a grid of columns can show it: each character takes one, or two where it is wide, on every terminal.
+
+    Controls are made visible, tabs are blanks, marks that have no column of their own are left out, and what is no
+    character, or of which terminals disagree how wide it is, is replaced. Without `unicode` only ASCII is left.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    text = printable(text.expandtabs(8))
+    if not text.isascii():
+        text = "".join(_cell(char) for char in _DOUBTFUL.sub("\ufffd", text))
+    return text if unicode else "".join(char if char.isascii() else "?" * width(char) for char in text)
+
+
+def _cell(char: str) -> str:
+    kind = category(char)
+    if kind in _INVISIBLE or kind == "Mc":
+        return ""
+    if kind in ("Zl", "Zp"):
+        return f"\\u{ord(char):04x}"
+    return "\ufffd" if kind in ("Cn", "Co", "Cs") else char
+
+
+def clip(text: str, columns: int, end: str = "…") -> str:
+    """`text` in at most so many columns; what is cut off is told by `end`."""
+    if width(text) <= columns:
+        return text
+    room = columns - width(end)
+    if room < 0:
+        return ""
+    if text.isascii():
+        return text[:room] + end
+    taken = 0
+    for number, char in enumerate(text):
+        taken += width(char)
+        if taken > room:
+            return text[:number] + end
+    return text
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

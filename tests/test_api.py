@@ -16,6 +16,7 @@ from cdktr.client import Principal
 from cdktr.frames import Reported, pack
 from cdktr.legacy import OldAgents
 from cdktr.messages import Request, load
+from cdktr.recent import Recent
 from cdktr.records import LogChunk, RunStatus, RunUpdate
 from tests.test_coordinator import World, in_world
 
@@ -28,6 +29,7 @@ class Desk:
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
         self.catalog = Catalog(folder)
+        self.recent = Recent()
         self.catalog.refresh()
         world.coordinator._find = self.catalog.workflows.get
         old = OldAgents(world.coordinator, world.hub)
@@ -35,7 +37,9 @@ class Desk:
         async def reload() -> Any:
             return self.catalog.refresh()
 
-        self.api = Api(world.coordinator, old, self.catalog, world.store, world.hub, reload, (1, 2, 3), {"x": "y"})
+        self.api = Api(
+            world.coordinator, old, self.catalog, world.store, world.hub, reload, (1, 2, 3), {"x": "y"}, self.recent
+        )
 
     async def ask(self, *frames: bytes) -> p.Reply:
         answered = asyncio.Event()

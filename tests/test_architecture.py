@@ -21,25 +21,30 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "0 vocabulary": ("errors", "settings", "records"),
     "1 pure core": (
-        *("workflow", "dag", "cron", "text", "parse", "run", "times", "keys", "presence", "dispatch", "history"),
-        *("codec", "messages", "protocol", "frames", "pages", "batch", "crontab", "arrivals", "rate", "signing"),
+        *("workflow", "dag", "cron", "text", "moments", "graph", "health", "parse", "run", "times", "keys"),
+        *("presence", "dispatch", "history", "codec", "messages", "protocol", "frames", "pages", "batch", "crontab"),
+        *("arrivals", "rate", "signing", "systemd"),
     ),
     "2 edges": (
-        *("catalog", "journal", "lock", "process", "datafile", "database", "store", "caller", "client", "transport"),
-        *("proc", "executor", "uv", "spool", "roster", "berth"),
+        *("catalog", "disk", "journal", "lock", "process", "recent", "datafile", "database", "store", "caller"),
+        *("client", "transport", "bundle", "proc", "executor", "uv", "components", "spool", "roster", "berth"),
     ),
     "3 daemons": (
         *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "listener", "scheduler"),
         *("pair", "principal", "standby", "outbox", "driver", "heir", "agent"),
     ),
-    "4 surfaces": ("listeners", "cli"),
+    "4 surfaces": ("listeners", "tui/state", "tui/view", "tui/feed", "tui/screen", "cli"),
 }
-PURE_CORE = frozenset(LAYERS["1 pure core"])
+#: The core, and what the terminal UI decides and draws.
+PURE = frozenset({*LAYERS["1 pure core"], "tui/state", "tui/view"})
 LAYER_OF = {module: number for number, modules in enumerate(LAYERS.values()) for module in modules}
 
 #: Which neighbours of its own layer a module may import.
 BESIDE: Mapping[str, frozenset[str]] = {
     "settings": frozenset({"errors"}),
+    "moments": frozenset({"cron", "text", "workflow"}),
+    "graph": frozenset({"dag"}),
+    "health": frozenset({"text"}),
     "parse": frozenset({"workflow", "dag", "cron", "text"}),
     "crontab": frozenset({"cron", "parse"}),
     "run": frozenset({"dag", "workflow"}),
@@ -48,6 +53,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "protocol": frozenset({"messages"}),
     "pages": frozenset({"protocol"}),
     "frames": frozenset({"messages"}),
+    "journal": frozenset({"disk"}),
     "datafile": frozenset({"lock"}),
     "database": frozenset({"datafile"}),
     "store": frozenset({"database"}),
@@ -61,12 +67,16 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "api": frozenset({"logs", "coordinator", "legacy", "reading"}),
     "scheduler": frozenset({"listener"}),
     "principal": frozenset({"logs", "coordinator", "legacy", "api", "scheduler", "pair"}),
-    "executor": frozenset({"proc"}),
+    "executor": frozenset({"bundle", "proc"}),
+    "uv": frozenset({"bundle"}),
     "roster": frozenset({"proc"}),
     "berth": frozenset({"lock", "proc"}),
     "heir": frozenset({"outbox"}),
     "agent": frozenset({"outbox", "driver", "heir"}),
-    "cli": frozenset({"listeners"}),
+    "tui/view": frozenset({"tui/state"}),
+    "tui/feed": frozenset({"tui/state"}),
+    "tui/screen": frozenset({"tui/state", "tui/view", "tui/feed"}),
+    "cli": frozenset({"listeners", "tui/screen"}),
 }
 
 #: Which modules may import a library; one that is not named here may be imported nowhere.
@@ -86,8 +96,9 @@ UNLOADED: Mapping[str, frozenset[str]] = {
     "cdktr.cli": frozenset({"zmq", "duckdb", "yaml", "asciimatics"}),
 }
 
-#: The modules that may look at the environment: its reader, and the one that hands it on to tasks.
-ENVIRONMENT_READERS = frozenset({"settings", "executor"})
+#: The modules that may look at the environment: its reader, the one that hands it on to tasks, the one that undoes what
+#: the start of the frozen program did to it, and the one that knows the terminal, whose name is there.
+ENVIRONMENT_READERS = frozenset({"settings", "executor", "bundle", "tui/screen"})
 ENVIRONMENT = re.compile(r"os\.(environb?|getenvb?|putenv|unsetenv)\b")
 
 #: Files, sockets, threads, processes, clocks and chance.
@@ -254,9 +265,9 @@ def loading_stays_light(root: Path) -> Iterator[str]:
 
 
 def core_is_pure(root: Path) -> Iterator[str]:
-    """The pure core has no file, socket, thread, clock or chance."""
+    """What is pure has no file, socket, thread, clock or chance."""
     for source in sources(root):
-        if source.unit not in PURE_CORE:
+        if source.unit not in PURE:
             continue
         for imported in imports(source.tree):
             if imported.library in IMPURE and not imported.name.startswith("pathlib.Pure"):
@@ -443,6 +454,7 @@ OFFENCES: tuple[tuple[Check, dict[str, str | None], str], ...] = (
     (imports_go_up, code("__init__", "from cdktr.agent import A"), "cdktr/__init__.py:2 imports cdktr.agent.A"),
     (libraries_stay_in_their_module, code("agent", "import zmq.asyncio"), "cdktr/agent.py:2 imports zmq"),
     (libraries_stay_in_their_module, code("cli/a", "import duckdb"), "cdktr/cli/a.py:2 imports duckdb"),
+    (libraries_stay_in_their_module, code("tui/view", "import asciimatics"), "cdktr/tui/view.py:2 imports asciimatics"),
     (libraries_stay_in_their_module, code("store", "import numpy"), "cdktr/store.py:2 imports numpy"),
     (
         loading_stays_light,
@@ -463,6 +475,8 @@ OFFENCES: tuple[tuple[Check, dict[str, str | None], str], ...] = (
     (core_is_pure, code("run", "from time import monotonic"), "cdktr/run.py:2 imports time.monotonic"),
     (core_is_pure, code("text", "from pathlib import Path"), "cdktr/text.py:2 imports pathlib.Path"),
     (core_is_pure, code("parse", "def f():\n    open('x')"), "cdktr/parse.py:3 calls open"),
+    (core_is_pure, code("tui/state", "import threading"), "cdktr/tui/state.py:2 imports threading"),
+    (core_is_pure, code("tui/view", "import time"), "cdktr/tui/view.py:2 imports time"),
     (core_is_pure, code("cron", "X = datetime.now(UTC)"), "cdktr/cron.py:2 calls datetime.now"),
     (core_is_pure, code("cron", "X = datetime.date.today()"), "cdktr/cron.py:2 calls datetime.date.today"),
     (environment_is_read_once, code("logs", "X = os.environ.get('A')"), "cdktr/logs.py:2 uses os.environ"),

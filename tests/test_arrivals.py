@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdktr.arrivals import AGAIN_S, Arrivals, Listing, News, Place, Version
+from cdktr.arrivals import AGAIN_S, Arrivals, Listing, Place, Version
 
 SETTLE_S = 2.0
 HOME = Place(1, 1)
@@ -16,7 +16,7 @@ HOME = Place(1, 1)
 def version(text: str) -> Version:
     """`a.csv:3` is a file of three bytes, changed at 3."""
     path, _, size = text.partition(":")
-    return Version(path, int(size), int(size), 7)
+    return Version(path, int(size), int(size))
 
 
 @dataclass(frozen=True)
@@ -152,25 +152,12 @@ def test_a_history(steps: list[Step], restarts: bool) -> None:
 def test_what_is_doubted_is_told_and_places_that_are_new_are_returned() -> None:
     arrivals = Arrivals(SETTLE_S)
     home, other = {"": HOME}, {"": Place(2, 5)}
-    assert arrivals.see(Listing({"a": version("a:1")}, home), 0) == News(home, [])
-    assert arrivals.see(Listing({"a": version("a:1")}, home), 1) == News({}, [])
-    assert arrivals.see(Listing({}, other), 2) == News({}, [])
+    assert arrivals.see(Listing({"a": version("a:1")}, home), 0) == home
+    assert arrivals.see(Listing({"a": version("a:1")}, home), 1) == {}
+    assert arrivals.see(Listing({}, other), 2) == {}
     assert arrivals.doubted == {""}
-    assert arrivals.see(Listing({"a": version("a:1")}, other), 3) == News(other, [])
+    assert arrivals.see(Listing({"a": version("a:1")}, other), 3) == other
     assert arrivals.doubted == frozenset()
-
-
-def test_files_that_are_numbered_anew_with_their_folder_are_the_same() -> None:
-    was, now = version("a:1"), version("a:1")._replace(inode=99)
-    other = {"": Place(2, 5)}
-    arrivals = Arrivals(0, [was, version("b:1")], {"": HOME})
-    arrivals.see(Listing({}, other), 0)
-    changed = version("b:2")._replace(inode=98)
-    assert arrivals.see(Listing({"a": now, "b": changed}, other), 1) == News(other, [now])
-    assert arrivals.due(1) == [changed]
-    # In a folder that stayed, another number is another file, which was moved there.
-    assert arrivals.see(Listing({"a": was, "b": changed}, other), 2) == News({}, [])
-    assert arrivals.due(2) == [was, changed]
 
 
 def test_what_is_there_at_the_start_can_be_taken_for_counted() -> None:
@@ -227,7 +214,7 @@ def test_each_version_counts_once_however_it_goes(events: list[tuple[str, str, i
     for what, path, pause in events:
         if what in ("write", "touch"):
             number += 1
-            files[path], since[path] = Version(path, number if what == "write" else 0, number, 1), now
+            files[path], since[path] = Version(path, number if what == "write" else 0, number), now
         elif what == "remove":
             files.pop(path, None)
         elif what == "refuse":

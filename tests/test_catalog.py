@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cdktr.catalog import Catalog, Changes, validate_paths
+from cdktr.catalog import Catalog, Changes, validate_paths, workflow_texts
 from cdktr.parse import MAX_BYTES, parse_workflow
 from cdktr.workflow import Workflow
 
@@ -193,7 +193,7 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
     problem = catalog.refresh().problems[0]
     assert str(problem) == (
         f"{tmp_path}/none: the workflow folder does not exist; "
-        "create it, or set CDKTR_WORKFLOW_DIR to the folder of your workflows"
+        "start in the folder of the project, create it with `cdktr init`, or set CDKTR_WORKFLOW_DIR"
     )
     write(tmp_path / "none/a.yml", GOOD.format("A"))
     assert catalog.refresh() == Changes(added=("a",))
@@ -349,3 +349,44 @@ def test_validate_shows_paths_as_they_were_given(tmp_path: Path, monkeypatch: py
     write(Path("a.yml"), BAD)
     assert validate_paths([Path("a.yml")])[1][0].path == "a.yml"
     assert validate_paths([Path()])[1][0].path == "a.yml"
+
+
+def test_a_revision_differs_when_something_changed(tmp_path: Path, catalog: Catalog) -> None:
+    write(tmp_path / "a.yml", GOOD.format("A"))
+    seen = [catalog.revision]
+
+    def look() -> bool:
+        """Whether another look finds that something changed."""
+        catalog.refresh()
+        seen.append(catalog.revision)
+        return seen[-1] != seen[-2]
+
+    assert look()
+    assert not look()
+    write(tmp_path / "b.yml", BAD)
+    assert look()
+    assert not look()
+    (tmp_path / "b.yml").unlink()
+    assert look()
+    replace(tmp_path / "a.yml", GOOD.format("Another"))
+    assert look()
+    assert not look()
+
+
+def test_the_texts_of_all_files(tmp_path: Path) -> None:
+    """Good or not, in folders that are linked too, each once; what cannot be read is left out."""
+    folder = tmp_path / "flows"
+    write(folder / "b.yml", "b: [")
+    write(folder / "sub" / "a.YAML", "a")
+    write(folder / "note.txt", "no")
+    write(tmp_path / "other" / "c.yml", "c")
+    (folder / "link").symlink_to(tmp_path / "other")
+    (folder / "loop").symlink_to(folder)
+    os.mkfifo(folder / "pipe.yml")
+    (folder / "none.yml").symlink_to("nowhere")
+    assert list(workflow_texts(folder)) == [
+        (folder / "b.yml", "b: ["),
+        (folder / "link" / "c.yml", "c"),
+        (folder / "sub" / "a.YAML", "a"),
+    ]
+    assert list(workflow_texts(tmp_path / "none")) == []

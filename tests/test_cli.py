@@ -1,5 +1,7 @@
 """The parts of the command line that need no principal: arguments, exit codes, errors, and everything that is drawn."""
 
+import contextlib
+import json
 import re
 import resource
 import shutil
@@ -8,7 +10,7 @@ import sys
 import time
 import tomllib
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,28 +18,33 @@ from typing import Any
 import pytest
 
 import cdktr.cli
-from cdktr import __version__, cli, errors
-from cdktr.cli import MEANINGS, Exit, arguments, common, graph, init, logs, main, names, project, run, show, times, tree
+from cdktr import __version__, cli, errors, moments
+from cdktr.cli import (
+    MEANINGS,
+    Exit,
+    arguments,
+    common,
+    init,
+    logs,
+    look,
+    main,
+    names,
+    project,
+    run,
+    service,
+    show,
+    tree,
+)
 from cdktr.cli.common import TroubleTeller
 from cdktr.cli.start import Formatter
 from cdktr.messages import Structured
 from cdktr.records import RunStatus
-from cdktr.settings import Entry
+from cdktr.settings import Entry, load
 from cdktr.workflow import CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 #: 2026-01-31 00:00 UTC, a Saturday in winter time.
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
-
-
-@pytest.fixture
-def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This machine is in New York, five hours behind UTC."""
-    monkeypatch.setenv("TZ", "America/New_York")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def lines(text: str) -> list[str]:
@@ -126,6 +133,33 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_the_names_of_statuses_are_those_of_the_records() -> None:
     assert tuple(RunStatus) == arguments.STATUSES
+
+
+def test_a_secret_is_told_of_and_not_in_the_unit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CDKTR_APP_DATA_DIRECTORY", "data")
+    monkeypatch.setenv("CDKTR_DB_PATH", "the-secret")
+    monkeypatch.setattr(service, "_secret_names", lambda: {"CDKTR_DB_PATH"})
+    assert main(["service", "agent"]) == 0
+    said = capsys.readouterr()
+    assert f"\nEnvironmentFile={tmp_path}/data/secrets.env\n" in said.out
+    assert "CDKTR_DB_PATH" not in said.out
+    assert "the-secret" not in said.out + said.err
+    assert f"CDKTR_DB_PATH: secret, and not in the unit. Before it starts, write NAME=value into {tmp_path}" in said.err
+
+
+def test_what_a_unit_reaches_is_known_by_the_links_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CDKTR_WORKFLOW_DIR", "link")
+    monkeypatch.setenv("_CDKTR_FILE", "link/cdktr")
+    found = service.described("principal", False, load())
+    assert found.command == [f"{tmp_path}/link/cdktr"]
+    assert {f"{tmp_path}/link", f"{tmp_path}/real", f"{tmp_path}/real/cdktr"} <= set(found.reads)
+    assert found.environment["CDKTR_WORKFLOW_DIR"] == f"{tmp_path}/link"
 
 
 # Errors.
@@ -228,6 +262,11 @@ def test_a_wrong_file_of_parameters(text: str, sentence: str, tmp_path: Path) ->
     assert sentence in str(caught.value)
 
 
+def test_a_parameter_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.SettingError, match=r"^--param a is given twice, as 'b' and as 'c'; give it once$"):
+        run.read_params(None, ["a=b", "d=", "a=c"])
+
+
 @pytest.mark.parametrize("pair", ["a", "=b", ""])
 def test_a_wrong_parameter_shows_a_right_one(pair: str) -> None:
     with pytest.raises(errors.SettingError, match="expected something like --param day=2026-01-31"):
@@ -237,41 +276,22 @@ def test_a_wrong_parameter_shows_a_right_one(pair: str) -> None:
 HOUR_MS = 3_600_000
 
 
-@pytest.mark.usefixtures("local_zone")
 @pytest.mark.parametrize(
-    ("text", "ms"),
+    ("flags", "back_s", "start", "end"),
     [
-        ("90m", NOW_MS - 90 * 60_000),
-        ("2026-01-31T02:00Z", NOW_MS + 2 * HOUR_MS),
-        ("2026-01-31T02:00+01:00", NOW_MS + HOUR_MS),
-        ("2026-01-31", NOW_MS + 5 * HOUR_MS),
-        ("2026-01-31 00:00", NOW_MS + 5 * HOUR_MS),
+        ({}, 60.0, NOW_MS - 60_000, None),
+        ({}, None, None, None),
+        ({"until": "1h"}, None, None, NOW_MS - HOUR_MS),
+        ({"until": "1h"}, 60.0, NOW_MS - HOUR_MS - 60_000, NOW_MS - HOUR_MS),
+        ({"last": "1h"}, None, NOW_MS - HOUR_MS, None),
+        ({"last": "1h"}, 60.0, NOW_MS - HOUR_MS, None),
+        ({"since": "2h", "until": "1h"}, 60.0, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
+        ({"last": "1h", "until": "1h"}, 60.0, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
     ],
 )
-def test_a_moment(text: str, ms: int) -> None:
-    assert logs.moment(text, NOW) == ms
-
-
-@pytest.mark.parametrize("text", ["", "now", "2026-02-30", "9" * 400 + "w"])
-def test_a_wrong_moment(text: str) -> None:
-    with pytest.raises(errors.SettingError, match="expected something like 2026-01-31"):
-        logs.moment(text, NOW)
-
-
-@pytest.mark.parametrize(
-    ("flags", "start", "end"),
-    [
-        ({}, NOW_MS - 24 * HOUR_MS, None),
-        ({"run": "r"}, None, None),
-        ({"run": "r", "last": "1h"}, NOW_MS - HOUR_MS, None),
-        ({"last": "1h"}, NOW_MS - HOUR_MS, None),
-        ({"since": "2h", "until": "1h"}, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
-        ({"last": "1h", "until": "1h"}, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
-    ],
-)
-def test_the_window_of_a_query(flags: dict[str, str], start: int | None, end: int | None) -> None:
-    given = {"since": None, "until": None, "last": None, "run": None} | flags
-    assert logs.window(Namespace(**given), NOW) == (start, end)
+def test_the_window_of_a_query(flags: dict[str, str], back_s: float | None, start: int | None, end: int | None) -> None:
+    given = {"since": None, "until": None, "last": None} | flags
+    assert logs.window(Namespace(**given), NOW, back_s) == (start, end)
 
 
 def test_what_was_meant() -> None:
@@ -306,6 +326,24 @@ def test_a_task_is_found_by_its_id_or_its_name() -> None:
         names.task_name(both, None, "t")
 
 
+def test_an_older_principal_that_knows_no_times_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ignores what it does not know, and answers with the newest runs."""
+    hour = 3_600_000
+    now_ms = int(time.time() * 1000)
+    answer = [RUN | {"queued_ms": now_ms - age, "ended_ms": now_ms - age + 60_000} for age in (hour, 30 * hour)]
+    principal = Answers({"LSRUNS": answer, "STATUS": {}})
+    monkeypatch.setattr(look, "connect", lambda _: contextlib.nullcontext(principal))
+    assert main(["task", "history", "--last", "1d", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == answer[:1]
+    sentence = "cdktr: this principal is older and knows no times: only its newest 2 runs were looked at\n"
+    assert said.err == sentence
+    assert main(["task", "history", "--last", "2d"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 # Times and tables.
 
 
@@ -313,43 +351,6 @@ def workflow(**given: Any) -> Workflow:
     """A workflow of one task."""
     tasks = {"a": Task("A", Subprocess("echo", ("hi",)))}
     return Workflow(**{"id": "w", "name": "W", "tasks": tasks, **given})
-
-
-@pytest.mark.usefixtures("local_zone")
-@pytest.mark.parametrize(
-    ("given", "text"),
-    [
-        ({}, "-"),
-        ({"cron": "0 2 * * *"}, "2026-01-31 02:00 UTC (2026-01-30 21:00 EST), in 2h00m"),
-        ({"cron": "0 9 * * *", "timezone": "America/New_York"}, "2026-01-31 09:00 EST, in 14h00m"),
-        ({"cron": "0 9 * * *", "timezone": "Europe/Berlin"}, "2026-01-31 09:00 CET (03:00 EST), in 8h00m"),
-        ({"cron": "15 0 9 * * *", "timezone": "Europe/Berlin"}, "2026-01-31 09:00:15 CET (03:00:15 EST), in 8h00m"),
-        (
-            {"cron": "0 2 * * *", "start_time": datetime(2026, 2, 3, 2, tzinfo=UTC)},
-            "2026-02-03 02:00 UTC (2026-02-02 21:00 EST), in 3d02h",
-        ),
-        ({"cron": "0 2 * * *", "start_time": datetime(9999, 12, 31, 23, tzinfo=UTC)}, "-"),
-    ],
-)
-def test_the_next_run(given: dict[str, Any], text: str) -> None:
-    assert times.due_text(times.next_run(workflow(**given), NOW), NOW) == text
-
-
-def test_a_schedule_in_words() -> None:
-    assert times.schedule_in_words(workflow()) is None
-    assert times.schedule_in_words(workflow(cron="0 2 * * *")) == "daily at 02:00"
-    assert times.schedule_in_words(workflow(cron="0 2 * * *", timezone="Europe/Berlin")) == (
-        "daily at 02:00 (Europe/Berlin)"
-    )
-    assert times.schedule_in_words(workflow(cron="gone wrong")) == "gone wrong"
-
-
-def test_times_that_no_clock_shows() -> None:
-    assert times.when(None) == "-"
-    assert times.when(2**62) == times.when_short(2**62, NOW) == f"{2**62}ms"
-    assert times.ago_short(NOW_MS + 5000, NOW) == "now"
-    assert times.ago(NOW_MS + 5000, NOW) == "now"
-    assert times.ago(NOW_MS - 185_000, NOW) == "3m05s ago"
 
 
 def test_lines_are_cut_at_the_edge() -> None:
@@ -399,23 +400,23 @@ def test_the_table_of_runs() -> None:
     waiting = RUN | {"started_ms": None, "ended_ms": None, "status": "PENDING", "agent_id": None, "detail": "\x1b"}
     assert show.history_table([RUN, waiting], NOW) == lines(
         r"""
-        RUN         WORKFLOW   STATUS   STARTED              TOOK  AGENT      TRIGGER   DETAIL
+        RUN         WORKFLOW   STATUS   STARTED EST          TOOK  AGENT      TRIGGER   DETAIL
         calm-owl-7  etl.daily  FAILED   2026-01-30 19:00:01  12s   web1-4f2a  schedule  failed: load
         calm-owl-7  etl.daily  PENDING  2026-01-30 19:00:00  -     -          schedule  \x1b
         """
     )
-    assert show.history_table([RUN, waiting], NOW, 81) == lines(
+    assert show.history_table([RUN, waiting], NOW, 84) == lines(
         r"""
-        RUN         WORKFLOW   STATUS   STARTED   TOOK  AGENT      TRIGGER   DETAIL
-        calm-owl-7  etl.daily  FAILED   19:00:01  12s   web1-4f2a  schedule  failed: load
-        calm-owl-7  etl.daily  PENDING  19:00:00  -     -          schedule  \x1b
+        RUN         WORKFLOW   STATUS   STARTED EST  TOOK  AGENT      TRIGGER   DETAIL
+        calm-owl-7  etl.daily  FAILED   19:00:01     12s   web1-4f2a  schedule  failed: load
+        calm-owl-7  etl.daily  PENDING  19:00:00     -     -          schedule  \x1b
         """
     )
-    assert show.history_table([RUN, waiting], NOW, 58) == lines(
+    assert show.history_table([RUN, waiting], NOW, 61) == lines(
         r"""
-        RUN         WORKFLOW   STATUS   STARTED   TOOK  DETAIL
-        calm-owl-7  etl.daily  FAILED   19:00:01  12s   failed: l…
-        calm-owl-7  etl.daily  PENDING  19:00:00  -     \x1b
+        RUN         WORKFLOW   STATUS   STARTED EST  TOOK  DETAIL
+        calm-owl-7  etl.daily  FAILED   19:00:01     12s   failed: l…
+        calm-owl-7  etl.daily  PENDING  19:00:00     -     \x1b
         """
     )
 
@@ -432,11 +433,17 @@ def test_tables_fit_a_terminal_of_80_columns() -> None:
 
 
 @pytest.mark.usefixtures("local_zone")
-@pytest.mark.parametrize(
-    ("back_h", "text"), [(0, "19:00:00"), (19, "00:00:00"), (20, "01-29 23:00"), (800, "2025-12-28 11:00")]
-)
-def test_a_short_time(back_h: int, text: str) -> None:
-    assert times.when_short(NOW_MS - back_h * HOUR_MS, NOW) == text
+def test_the_zone_is_named() -> None:
+    july_ms = NOW_MS + 180 * 24 * HOUR_MS
+    assert moments.zone([NOW_MS, None, NOW_MS]) == "EST"
+    assert moments.zone([july_ms, NOW_MS]) == "EDT/EST"
+    assert moments.zone([None]) == moments.zone([2**62]) == ""
+    day_before = RUN | {"started_ms": NOW_MS - 24 * HOUR_MS}
+    head, row = show.history_table([day_before], NOW, 80)
+    assert "  STARTED EST  " in head
+    assert "  01-29 19:00  " in row
+    open_ = show.run_lines(RUN | {"ended_ms": None}, TASKS, ETL, NOW, 80, False)
+    assert "  ended       -" in open_
 
 
 @pytest.mark.usefixtures("local_zone")
@@ -456,6 +463,15 @@ def test_the_table_of_workflows() -> None:
         etl.daily  daily at 02:00  in 2h00m  never             ETL
         """
     )
+
+
+def test_no_next_run_is_promised_while_the_scheduler_is_off() -> None:
+    for columns in (None, 80):
+        plain, etl = show.workflows_table([workflow(), ETL], {}, NOW, columns, False)[1:]
+        assert "scheduler off" not in plain
+        assert re.search(r"  daily at 02:00  scheduler off  never +ETL$", etl)
+    shown = "\n".join(show.workflow_lines(ETL, None, NOW, 80, True, False))
+    assert "\n  schedule    daily at 02:00\n  next run    scheduler off; the principal has --no-scheduler\n" in shown
 
 
 @pytest.mark.usefixtures("local_zone")
@@ -489,9 +505,9 @@ def test_a_run_is_shown() -> None:
           status      FAILED: failed: load
           trigger     schedule
           parameters  {"day":"x"}
-          queued      2026-01-30 19:00:00
-          started     2026-01-30 19:00:01
-          ended       2026-01-30 19:00:13
+          queued      2026-01-30 19:00:00 EST
+          started     2026-01-30 19:00:01 EST
+          ended       2026-01-30 19:00:13 EST
           duration    12s
           agent       web1-4f2a
 
@@ -511,41 +527,6 @@ def test_the_outcome_of_a_run() -> None:
         "  task load FAILED: exit code 2 (attempt 3)",
     ]
     assert show.outcome(RUN | {"status": "COMPLETED", "detail": None}, []) == ["calm-owl-7 COMPLETED after 12s"]
-
-
-STATE: dict[str, Any] = {
-    "queued": 0, "running": 0, "agents": 1, "free_slots": 5, "stopping": False, "database_trouble": None,
-    "unstored_rows": 0, "unstored_bytes": 0, "unstored_bytes_limit": 2**27, "dropped_lines": 0,
-    "database_set_aside": [],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("state", "sentence"),
-    [
-        ({}, ""),
-        ({"agents": 0}, "there is no agent, so nothing would run; `cdktr start agent` starts one"),
-        ({"queued": 1, "agents": 0}, "1 run waits (r1 of w): there is no agent; `cdktr start agent` starts one"),
-        (
-            {"queued": 3, "free_slots": 0},
-            "3 runs wait (r1 of w, …): no agent has a free slot; they start as others end",
-        ),
-        ({"queued": 1}, "1 run waits (r1 of w): they are about to start; if they stay, see what the agents log"),
-        ({"queued": 1, "stopping": True}, "the principal is stopping: it takes nothing new and hands nothing out"),
-        ({"journal_trouble": "full"}, "no trigger is accepted and nothing is handed out: full"),
-        (
-            {"database_trouble": "full", "unstored_rows": 7, "unstored_bytes": 2**20},
-            "the database cannot be written, 7 rows wait for it (1.0 MB of at most 128): full",
-        ),
-        ({"dropped_lines": 3}, "3 lines of agents that keep none were dropped, as too much waited"),
-        ({"agents_dropped_lines": 4}, "4 lines of ended runs gave way at agents whose spool was full; their logs say"),
-        ({"database_set_aside": ["a.db.damaged-x"]}, "a damaged database was moved aside to a.db.damaged-x"),
-    ],
-)
-def test_what_needs_attention(state: dict[str, Any], sentence: str) -> None:
-    found = show.attention(STATE | state, [{"workflow_instance_id": "r1", "workflow_id": "w"}])
-    assert "\n".join(found).startswith(sentence)
-    assert bool(found) == bool(sentence)
 
 
 def test_a_database_in_trouble_is_told_once_and_so_is_its_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -627,6 +608,24 @@ def test_a_folder_without_workflow_files_is_an_error(tmp_path: Path, capsys: pyt
     assert f"no workflow files in {tmp_path}" in capsys.readouterr().out
 
 
+def test_what_is_not_there_cannot_be_validated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["validate"]) == 1
+    sentence = "there is no folder workflows here; change into the project, or name a folder or a file"
+    assert capsys.readouterr() == ("", f"{sentence}\n")
+    assert main(["validate", "--json"]) == 1
+    assert sentence in capsys.readouterr().out
+    shutil.copy(init.where() / "hello.yml", tmp_path / "good.yml")
+    assert main(["validate", "nosuch.yml", "good.yml"]) == 1
+    said = capsys.readouterr()
+    assert said == ("", "there is no file or folder nosuch.yml here\n1 file checked, all in order.\n")
+    (tmp_path / "link.yml").symlink_to("nowhere")
+    assert main(["validate", "link.yml"]) == 1
+    assert "link.yml: cannot be read: No such file or directory; check" in capsys.readouterr().out
+
+
 # The examples.
 
 
@@ -640,6 +639,8 @@ def test_init_writes_what_lies_in_the_tree(tmp_path: Path, capsys: pytest.Captur
     assert made == {name: (init.where() / name).read_bytes() for name in init.FIRST}
     assert f"Made {tmp_path}/new/workflows/examples/health.yml.\n" in capsys.readouterr().out
     assert main(["validate", str(tmp_path / "new/workflows")]) == 0
+    assert main(["init", str(tmp_path / "a b/c d")]) == 0
+    assert f"\n  cd '{tmp_path}/a b/c d'\n" in capsys.readouterr().out
     for name in init.FIRST:
         assert "python3" not in made[name].decode()
         assert "examples/scripts" not in made[name].decode()
@@ -709,124 +710,6 @@ def test_init_without_its_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(init, "__file__", str(tmp_path / "cdktr/cli/init.py"))
     with pytest.raises(errors.StartError, match=rf"there is no {tmp_path}/cdktr/workflows"):
         init.where()
-
-
-# The graph.
-
-
-def drawn(depends: Mapping[str, str], columns: int = 40, boxes: bool = True) -> list[str]:
-    """A graph of tasks with names of one letter, as lines."""
-    rows = graph.draw({task: list(needs) for task, needs in depends.items()}, columns, boxes)
-    width = max(len(art) for art, _ in rows)
-    return [f"{art:<{width}} {task}".rstrip() for art, task in rows]
-
-
-GRAPHS: dict[str, tuple[dict[str, str], str]] = {
-    "one": ({"a": ""}, """
-        ○ a
-        """),
-    "chain": ({"a": "", "b": "a", "c": "b"}, """
-        ○ a
-        ▼ b
-        ▼ c
-        """),
-    "unrelated": ({"a": "", "b": "", "c": ""}, """
-        ○ a
-        ○ b
-        ○ c
-        """),
-    "fan-out": ({"a": "", "b": "a", "c": "a", "d": "a"}, """
-        ○   a
-        ├─► b
-        ├─► c
-        ▼   d
-        """),
-    "fan-in": ({"a": "", "b": "", "c": "", "d": "abc"}, """
-        ○─┐ a
-        ○─┤ b
-        ○─┤ c
-          ▼ d
-        """),
-    "diamond": ({"a": "", "b": "a", "c": "a", "d": "bc"}, """
-        ○     a
-        ├─►─┐ b
-        ▼───┤ c
-            ▼ d
-        """),
-    "shortcut": ({"a": "", "b": "a", "c": "ab"}, """
-        ○   a
-        ├─► b
-        └─▼ c
-        """),
-    "all with all": ({"a": "", "b": "", "c": "ab", "d": "ab"}, """
-        ○─┐   a
-        ○─┤   b
-          ├─► c
-          ▼   d
-        """),
-    "two chains": ({"a": "", "b": "a", "c": "a", "d": "b", "e": "c", "f": "de"}, """
-        ○     a
-        ├─►   b
-        ▼ │   c
-        │ ▼─┐ d
-        ▼───┤ e
-            ▼ f
-        """),
-    "crossing": ({"a": "", "b": "", "c": "a", "d": "ab", "e": "bc", "f": "a", "g": "defa"}, """
-        ○           a
-        │ ○         b
-        ├─│─►       c
-        ├─┼─│─►─┐   d
-        ├─│─│─►─┤   f
-        │ └─▼───┤   e
-        └───────▼   g
-        """),
-    "way back": ({"a": "", "b": "", "c": "a", "d": "b", "e": "cd", "f": "cd", "g": "b"}, """
-        ○         a
-        │ ○       b
-        ▼─│─┐     c
-          ├─│─►   d
-          │ ├─┘
-          ▼ │     g
-            ├─►   e
-            ▼     f
-        """),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", GRAPHS)
-def test_a_graph_is_drawn(name: str) -> None:
-    depends, picture = GRAPHS[name]
-    rows = drawn(depends)
-    expected = lines(picture)
-    assert [row.split() for row in rows] == [row.split() for row in expected]
-    assert [row.rstrip("abcdefg ") for row in rows] == [row.rstrip("abcdefg ") for row in expected]
-
-
-def test_a_graph_without_box_characters() -> None:
-    assert drawn({"a": "", "b": "a", "c": "a", "d": "bc"}, boxes=False) == lines(
-        """
-        o     a
-        +->-+ b
-        v---+ c
-            v d
-        """
-    )
-
-
-def test_wide_fans_take_two_lines() -> None:
-    middle = {f"m{n}": ["first"] for n in range(100)}
-    rows = graph.draw({"first": [], **middle, "last": list(middle)}, 10)
-    assert max(len(art) for art, _ in rows) == 5
-    assert len(rows) == 102
-
-
-def test_a_graph_that_is_too_wide_is_told_in_words() -> None:
-    chains: dict[str, list[str]] = {f"a{n}": [] for n in range(9)} | {f"b{n}": [f"a{n}"] for n in range(9)}
-    rows = graph.draw({**chains, "z": list(chains)}, 12)
-    assert {task: art for art, task in rows} == (
-        {f"a{n}": "" for n in range(9)} | {f"b{n}": f"after a{n}" for n in range(9)} | {"z": "after 18 tasks"}
-    )
 
 
 def test_the_command_line_is_the_package_itself() -> None:

@@ -121,6 +121,29 @@ def test_the_original_methods_return_results(principal: Principal, script: Scrip
     assert script.asked[-1] == p.QueryLogs("5", "0", "w", "", "true")
 
 
+def test_a_result_is_true_when_it_is_a_success() -> None:
+    assert Result(True)
+    assert not Result(False, "No.", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "said"),
+    [
+        (None, 5561, "The host of a principal is None; expected a host, or several with commas"),
+        (b"localhost", 5561, "The host of a principal is b'localhost'; expected a host"),
+        ("local host", 5561, "'local host' does not say where a principal is; expected a host"),
+        ("", 5561, "'' does not say where a principal is; expected a host"),
+        ("localhost", "x", "The port of a principal is 'x'; expected a port number from 0 to 65535"),
+        ("localhost", "5561", "The port of a principal is '5561'; expected a port number"),
+        ("localhost", None, "The port of a principal is None; expected a port number"),
+        ("localhost", 65536, "The port of a principal is 65536; expected a port number"),
+    ],
+)
+def test_what_is_no_address_is_told_at_once(host: Any, port: Any, said: str) -> None:
+    with pytest.raises(errors.SettingError, match=said):
+        Principal(host, port)
+
+
 def test_pages_go_on_until_one_is_not_full(principal: Principal, script: Script) -> None:
     script.answers = [page(1, 2), page(5), page(9, full=False)]
     assert sequences(principal.pages(p.ListLogs(limit=2, level="INFO"))) == [[1, 2], [5], [9]]
@@ -172,7 +195,22 @@ def test_the_end_of_a_run_is_awaited_through_a_restart(principal: Principal, scr
     running, ended = p.success({"ended_ms": None}), p.success({"ended_ms": 7})
     script.answers = [running, errors.UnreachableError("Away."), p.PONG, running, ended]
     assert principal.await_run("r") == {"ended_ms": 7}
-    assert set(script.asked) == {p.AwaitRun("r", client.REST_MS), p.Ping()}
+    rests = [request.wait_ms for request in script.asked if isinstance(request, p.AwaitRun)]
+    assert rests == [client.LOOK_MS, *[client.REST_MS] * 3]
+
+
+def test_a_run_is_looked_at_more_often_while_it_is_queued(principal: Principal, script: Script) -> None:
+    open_, ended = p.success({"ended_ms": None}), p.success({"ended_ms": 7})
+    script.answers = [open_, open_, open_, ended]
+    queued = iter([True, False])
+    principal.await_run("r", is_queued=lambda: next(queued))
+    page: dict[str, Any] = {"lines": [], "next": None, "more": True}
+    last = p.success({**page, "more": False})
+    script.answers = [p.success(page), p.success({**page, "lines": [{"sequence": 1}]}), p.success(page), last]
+    list(principal.follow(p.ListLogs(wait_ms=client.REST_MS), is_queued=lambda: True))
+    rests = [request.wait_ms for request in script.asked if isinstance(request, p.AwaitRun | p.ListLogs)]
+    look, rest = client.LOOK_MS, client.REST_MS
+    assert rests == [look, look, rest, rest, look, look, rest, rest]
 
 
 @pytest.mark.usefixtures("clock")

@@ -19,7 +19,7 @@ from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StoreErro
 from cdktr.frames import Reported, pack
 from cdktr.journal import Journal
 from cdktr.logs import LogHub
-from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns
+from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns, Trigger
 from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
 from cdktr.store import MEMORY, Store
 from cdktr.workflow import Subprocess, Task, Workflow
@@ -48,7 +48,7 @@ class World:
         )
 
     async def trigger(self, **params: Any) -> str:
-        run_id = await self.coordinator.trigger("etl", params, "manual", None)
+        run_id = await self.coordinator.trigger(Trigger("etl", params))
         assert run_id is not None
         return run_id
 
@@ -130,7 +130,7 @@ def test_a_run_from_trigger_to_end(tmp_path: Path) -> None:
 def test_a_trigger_is_refused_with_the_reason(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         with pytest.raises(NotFoundError, match=r"^No workflow exists with id nope$"):
-            await world.coordinator.trigger("nope", {}, "manual", None)
+            await world.coordinator.trigger(Trigger("nope"))
         with pytest.raises(DefinitionError, match="no parameter nope"):
             await world.trigger(nope=1)
         world.coordinator.stop()
@@ -308,7 +308,7 @@ def test_a_repeated_trigger_waits_for_the_disk_as_the_first_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And when that fails, both are told, the run is withdrawn once, and the key can be triggered again."""
-    facts: tuple[str, dict[str, Any], str, None, str] = ("etl", {}, "listener", None, "k")
+    request = Trigger("etl", {}, "listener", None, "k")
 
     async def story(world: World) -> None:
         def full(_fd: int) -> None:
@@ -318,7 +318,7 @@ def test_a_repeated_trigger_waits_for_the_disk_as_the_first_does(
 
         async def trigger() -> None:
             try:
-                told.append(str(await world.coordinator.trigger(*facts)))
+                told.append(str(await world.coordinator.trigger(request)))
             except StoreError as error:
                 told.append(str(error))
 
@@ -332,14 +332,14 @@ def test_a_repeated_trigger_waits_for_the_disk_as_the_first_does(
         await world.coordinator.ledger.persist()
         assert await world.lease() == []
 
-        first = world.coordinator.accept(*facts)
+        first = world.coordinator.accept(request)
         assert not first.repeated
         synced = world.journal._synced
-        again = await world.coordinator.trigger(*facts)
+        again = await world.coordinator.trigger(request)
         assert again is not None
         assert again == first.run_id
         assert world.journal._synced > synced, "not told before it is durable"
-        world.coordinator.withdraw(world.coordinator.accept(*facts))
+        world.coordinator.withdraw(world.coordinator.accept(request))
         assert world.coordinator.is_open(again), "who repeats a trigger cannot take back the first"
         await world.hub.write()
         assert sorted(run["status"] for run in world.store.runs()) == ["CANCELLED", "PENDING"]
@@ -349,14 +349,14 @@ def test_a_repeated_trigger_waits_for_the_disk_as_the_first_does(
 
 def test_a_repeated_trigger_is_known_though_its_workflow_is_gone(tmp_path: Path) -> None:
     async def before(world: World) -> None:
-        ids.append(await world.coordinator.trigger("etl", {"day": "friday"}, "listener", None, "k"))
+        ids.append(await world.coordinator.trigger(Trigger("etl", {"day": "friday"}, "listener", None, "k")))
 
     async def after(world: World) -> None:
-        assert await world.coordinator.trigger("etl", {}, "listener", None, "k") == ids[0]
+        assert await world.coordinator.trigger(Trigger("etl", {}, "listener", None, "k")) == ids[0]
         del world.workflows["etl"]
-        assert await world.coordinator.trigger("etl", {"nope": 1}, "listener", None, "k") == ids[0]
+        assert await world.coordinator.trigger(Trigger("etl", {"nope": 1}, "listener", None, "k")) == ids[0]
         with pytest.raises(NotFoundError):
-            await world.coordinator.trigger("etl", {}, "listener", None, "l")
+            await world.coordinator.trigger(Trigger("etl", {}, "listener", None, "l"))
         assert len(world.coordinator.dispatch.queued) == 1
 
     ids: list[str | None] = []

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from cdktr.catalog import validate_paths
 from cdktr.cli import imports, main
+from cdktr.cli.common import own_user
 from cdktr.cli.imports import host_zone
 from cdktr.cron import Schedule
-from cdktr.crontab import Job, Remark, Source, read_crontab
+from cdktr.crontab import Job, Kind, Remark, Source, read_crontab
 from cdktr.crontab.fields import times
+from cdktr.crontab.known import Made, made_of
 from cdktr.crontab.names import MAX_NAME, description_of, id_of, name_of
 from cdktr.crontab.written import plan, workflow_text
 from cdktr.errors import DefinitionError
@@ -38,12 +40,20 @@ def one(text: str | bytes, source: Source = ANN) -> Job:
     return job
 
 
+def told(kind: Kind, text: str | bytes, source: Source) -> list[str]:
+    return [f"{remark.line}: {remark.message}" for remark in read(text, source)[1] if remark.kind == kind]
+
+
 def lost(text: str | bytes, source: Source = ANN) -> list[str]:
-    return [f"{remark.line}: {remark.message}" for remark in read(text, source)[1] if remark.is_lost]
+    return told(Kind.LOST, text, source)
+
+
+def differs(text: str | bytes, source: Source = ANN) -> list[str]:
+    return told(Kind.DIFFERS, text, source)
 
 
 def notes(text: str | bytes, source: Source = ANN) -> list[str]:
-    return [f"{remark.line}: {remark.message}" for remark in read(text, source)[1] if not remark.is_lost]
+    return told(Kind.NOTE, text, source)
 
 
 def task_of(job: Job) -> Task:
@@ -93,7 +103,10 @@ def test_schedules(fields: str, expression: str) -> None:
     ("fields", "why"),
     [
         ("@reboot", "@reboot: cdktr has no such schedule"),
-        ("@Daily", "cron knows no '@Daily'; it has @annually"),
+        ("@Daily", "cron knows no '@Daily'; did you mean @daily?"),
+        ("@weely", "cron knows no '@weely'; did you mean @weekly?"),
+        ("@rebot", "cron knows no '@rebot'; did you mean @reboot?"),
+        ("@never", "cron knows no '@never'; it has @annually"),
         ("5/20 * * * *", "in the minute field '5/20', cron does not know '5/20'; expected 0 to 59"),
         ("60 * * * *", "60 is out of range"),
         ("* * * * Monday", "did you mean MON?"),
@@ -114,7 +127,8 @@ def test_what_has_no_schedule_keeps_its_command(fields: str, why: str) -> None:
     assert argv_of(job)[-1] == "keep me"
     [message] = lost(text)
     assert why in message
-    assert "`cdktr task run` starts it" in message
+    assert "he workflow has no schedule, and `cdktr task run` starts it" in message
+    assert "?;" not in message
     assert "cron:" not in workflow_text(job, "it")
 
 
@@ -154,7 +168,7 @@ FIELDS = st.tuples(field(0, 59), field(0, 23), field(1, 31), field(1, 12, MONTHS
 @example(("0", "0", "*/2", "*", "MON"), datetime(2024, 1, 1, tzinfo=UTC))
 @example(("0", "0", "1-7", "*", "*/7"), datetime(2024, 1, 1, tzinfo=UTC))
 @example(("0", "0", "13", "*", "fri"), datetime(2024, 1, 1, tzinfo=UTC))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_job_runs_at_the_minutes_at_which_cron_runs_it(fields: tuple[str, ...], start: datetime) -> None:
     original = " ".join(fields)
     try:
@@ -219,9 +233,7 @@ def test_two_backslashes() -> None:
     """As the two crons were seen to do it: Debian's, and cronie."""
     text = r"* * * * * printf '\%s|' 'a\\b' 'c\\\b' 'e\f' 'g\\\\h' 'c\\\%d'; cat%\\"
     assert output_of(one(text)).decode() == r"a\\b|c\\\b|e\f|g\\\\h|c\\%d|" + "\\\\\n"
-    assert output_of(one(text, replace(ANN, joins_backslashes=True))).decode() == (
-        r"a\b|c\\b|e\f|g\\h|c\%d|" + "\\\\\n"
-    )
+    assert output_of(one(text, replace(ANN, is_debian=True))).decode() == (r"a\b|c\\b|e\f|g\\h|c\%d|" + "\\\\\n")
     assert notes(text)[0].endswith("here there are two now")
     assert notes(r"@daily a\b%\\") == []
 
@@ -232,7 +244,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\1
 @given(words=st.lists(TEXT, min_size=1, max_size=3), lines=st.none() | st.lists(TEXT, max_size=4), value=TEXT)
 @example(["${{ params.x }}", "${{"], ["END", "END1", "${{"], "${{ x }} 'a")
 @example(["%\\%"], ["%", "\\", ""], "' \"")
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_shell_gets_the_same_bytes(words: list[str], lines: list[str] | None, value: str) -> None:
     """Arguments, input and a variable of any text, written in a crontab, and printed by what comes of it."""
     quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in words)
@@ -295,20 +307,37 @@ def test_variables(line: str, name: str, value: str) -> None:
     assert task_of(one(f"{line}\n* * * * * true")).env[name] == value
 
 
-@pytest.mark.parametrize("line", ['A="x" y', 'A="x', "export A=b", "A B=c", "=b", "nonsense", "5 * * * *", "* * * *"])
+@pytest.mark.parametrize("line", ['A="x" y', 'A="x', "export A=b", "A B=c", "=b", "nonsense", "* * * *", "a b c d e"])
 def test_what_is_neither_a_variable_nor_an_entry(line: str) -> None:
     text = f"\n{line}\n"
     assert read(text)[0] == []
-    assert lost(text) == [f"2: is neither a variable nor an entry, and is not carried over: {line}"]
+    assert lost(text) == [f"2: this line is neither a variable nor an entry, and is not carried over: {line}"]
+
+
+@pytest.mark.parametrize("line", ["5 * * * *", "@daily", "@reboot"])
+def test_an_entry_without_a_command(line: str) -> None:
+    assert lost(f"{line}  \n") == [f"1: the command is missing after `{line}`, so there is nothing to carry over"]
+    [missing] = lost(line, SYSTEM)
+    assert missing.startswith(f"1: the user and the command are missing after `{line}`")
+    assert lost(f"{line} root", SYSTEM)[0].startswith(f"1: the command is missing after `{line} root`")
+
+
+def test_what_is_too_long_to_show_is_cut() -> None:
+    assert len(lost("x" * 5000)[0]) < 200
+    [mail, name] = differs(f"MAILTO={'x' * 5000}\n{'A-' * 5000}=1\n")
+    assert len(mail) < 300
+    assert len(name) < 200
+    assert notes("#@daily x\n" * 500)[0].endswith(": lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 490 more")
 
 
 def test_a_variable_holds_for_the_entries_after_it() -> None:
     jobs, remarks = read("@daily a\nA=1\n@daily b\nA=2\nPATH=/x\n@daily c\n")
     assert [dict(job.env) for job in jobs] == [
-        {"PATH": "/usr/bin:/bin"},
-        {"PATH": "/usr/bin:/bin", "A": "1"},
-        {"A": "2", "PATH": "/x"},
+        {"PATH": "/usr/bin:/bin", "SHELL": "/bin/sh"},
+        {"PATH": "/usr/bin:/bin", "SHELL": "/bin/sh", "A": "1"},
+        {"A": "2", "PATH": "/x", "SHELL": "/bin/sh"},
     ]
+    assert one("SHELL=/bin/bash\n@daily a").env["SHELL"] == "/bin/bash"
     assert remarks == []
 
 
@@ -317,7 +346,8 @@ def test_home_is_where_a_job_starts() -> None:
     assert [job.working_directory for job in jobs] == ["/home/ann", "/srv/it"]
     assert jobs[1].env["HOME"] == "/srv/it"
     assert remarks == []
-    assert lost("@daily a", replace(ANN, user="x")) == [
+    assert lost("@daily a", replace(ANN, user="x")) == []
+    assert differs("@daily a", replace(ANN, user="x")) == [
         "1: the home folder of x is not known here; set the task's `working_directory`"
     ]
 
@@ -325,15 +355,21 @@ def test_home_is_where_a_job_starts() -> None:
 def test_variables_that_are_for_cron() -> None:
     text = "MAILTO=ann\nLOGNAME=x\nMAILTO=bob\nRANDOM_DELAY=45\n@daily a\n@daily mail $MAILTO\n"
     jobs, _ = read(text)
-    assert [sorted(job.env) for job in jobs] == [["PATH"], ["MAILTO", "PATH"]]
-    assert [message.partition(":")[2].partition(":")[0] for message in lost(text)] == [" MAILTO=ann", " RANDOM_DELAY"]
-    assert lost('MAILTO=""\nMAILTO=\nRANDOM_DELAY=\n@daily a') == []
+    assert [sorted(job.env) for job in jobs] == [["PATH", "SHELL"], ["MAILTO", "PATH", "SHELL"]]
+    assert [message.partition(":")[2].partition(":")[0] for message in differs(text)] == [
+        " MAILTO=ann",
+        " RANDOM_DELAY",
+    ]
+    assert "the task `tell` in docs/from-cron.md mails when a job fails" in differs(text)[0]
+    assert read('MAILTO=""\nMAILTO=\nRANDOM_DELAY=\n@daily a')[1] == []
+    assert lost(text) == []
 
 
 def test_names_that_no_task_can_have() -> None:
     text = "CDKTR_X=1\nA-B=2\nC=3\n@daily a"
-    assert sorted(one(text).env) == ["C", "PATH"]
-    assert [message[:2] for message in lost(text)] == ["1:", "2:"]
+    assert sorted(one(text).env) == ["C", "PATH", "SHELL"]
+    assert [message[:2] for message in differs(text)] == ["1:", "2:"]
+    assert lost(text) == []
 
 
 def test_zones() -> None:
@@ -344,6 +380,18 @@ def test_zones() -> None:
     assert all(job.env["TZ"] == "Asia/Tokyo" for job in jobs)
     assert ["The timezone 'Nowhere' is not known" in message for message in lost(text)] == [True]
     assert notes(text) == ["1: TZ is for the commands alone, as cron has it; --timezone is for the schedules"]
+
+
+def test_the_cron_of_debian_has_no_zones() -> None:
+    debian = replace(ANN, is_debian=True)
+    text = "CRON_TZ=America/New_York\n0 9 */2 * 1 a\nCRON_TZ=Nowhere\n@daily b\nCRON_TZ=Europe/Berlin\n@daily c\n"
+    jobs, _ = read(text, debian)
+    assert [job.timezone for job in jobs] == ["Europe/Berlin"] * 3
+    assert "TZ=Europe/Berlin date" in jobs[0].argv[-1]
+    assert lost(text, debian) == differs(text, debian) == []
+    advice = "Debian's cron does not heed it, and the schedules are in Europe/Berlin; --timezone gives another"
+    found = [note for note in notes(text, debian) if "CRON_TZ" in note]
+    assert found == [f"1: CRON_TZ=America/New_York: {advice}", f"3: CRON_TZ=Nowhere: {advice}"]
 
 
 # Comments, names, ids.
@@ -425,13 +473,15 @@ def test_a_column_of_users() -> None:
     jobs, _ = read(text, SYSTEM)
     assert [job.argv[-1] for job in jobs] == ["cd / && run", "echo a", "b", "c"]
     assert [job.working_directory for job in jobs] == ["/root", "/var/www", "/var/www", None]
-    messages = lost(text, SYSTEM)
-    assert "2: cron runs it as www-data, as line 3 too; here it will run as the agent's user" in messages[0]
-    assert [message.partition(",")[0] for message in messages[3:]] == [
-        f"{n}: is neither a variable nor an entry with a user" for n in (5, 6)
+    others = differs(text, SYSTEM)
+    assert "2: cron runs it as www-data, as line 3 too; here it will run as the agent's user" in others[0]
+    assert [message[:8] for message in others[1:]] == ["4: the h", "4: cron "]
+    assert [message.partition(",")[0] for message in lost(text, SYSTEM)] == [
+        "5: the user and the command are missing after `@daily`",
+        "6: the command is missing after `@daily root`",
     ]
-    assert notes("@daily root a\n") == ["0: seems to name a user before each command; if so, import it with --system"]
-    assert notes("@daily root a\n@daily b\n") == notes(text, SYSTEM) == []
+    assert differs("@daily root a\n") == ["0: seems to name a user before each command; if so, import it with --system"]
+    assert differs("@daily root a\n@daily b\n") == notes(text, SYSTEM) == []
 
 
 def test_what_is_no_crontab() -> None:
@@ -442,20 +492,33 @@ def test_what_is_no_crontab() -> None:
     assert read("5 4 sun * * a")[0][0].cron is None
 
 
+def test_what_is_no_text() -> None:
+    """A program, a file after a power cut, text of another encoding: one sentence, however many lines it has."""
+    for data in (b"\x7fELF\n" + b"@daily a\0\n" * 500, b"@daily a\n\0\0\0\0", b"\x80\x81\xff x\n" * 500):
+        jobs, remarks = read(data)
+        assert jobs == []
+        [remark] = remarks
+        assert str(remark).startswith("the crontab of ann is no text in UTF-8, and was not read: ")
+        assert remark.kind == Kind.LOST
+    assert "NUL in line 3" in lost(b"a\nb\nc\0")[0]
+
+
 def test_bytes_of_all_kinds() -> None:
-    text = b"\xef\xbb\xbf@daily a\r\n# caf\xe9\n@daily b\n@daily caf\xe9\nA=\xe9\n@daily nul\0\n@daily c"
+    text = b"\xef\xbb\xbf@daily a\r\n# caf\xe9\n@daily b\n@daily caf\xe9\nA=\xe9\n@daily bell\x07\n@daily c"
     jobs, _ = read(text)
-    assert [job.argv[-1] for job in jobs] == ["a", "b", "nul\0", "c"]
+    assert [job.argv[-1] for job in jobs] == ["a", "b", "bell\x07", "c"]
     assert jobs[1].description == ("caf�",)
-    assert [message[:20] for message in lost(text)] == ["4: is not UTF-8 text", "5: is not UTF-8 text"]
-    files, remarks = plan(jobs, {})
-    assert [file.stem for file in files] == ["a", "b", "c"]
-    assert "as no workflow can hold it: an item of 'args' holds the control character" in remarks[0].message
+    assert [message[:21] for message in lost(text)] == ["4: this line is not U", "5: this line is not U"]
+    files, remarks = plan(jobs)
+    assert [file.stem for file in files] == ["a", "b", "bell", "c"]
+    assert remarks == []
+    [remark] = plan([one("SHELL=\n@daily a")])[1]
+    assert remark.message.startswith("this entry is not carried over, as no workflow can hold it: ")
 
 
 def test_what_is_left_running_is_told() -> None:
-    assert "leaves a process running" in lost("@daily server &  ")[0]
-    assert lost("@daily a && b\n@daily a \\&\n@daily a >& b\n") == []
+    assert "1: the command leaves a process running" in differs("@daily server &  ")[0]
+    assert differs("@daily a && b\n@daily a \\&\n@daily a >& b\n") == []
 
 
 def test_a_file_reads_well() -> None:
@@ -468,6 +531,7 @@ def test_a_file_reads_well() -> None:
         "timezone: Europe/Berlin\n"
         "env:\n"
         '  PATH: "/usr/bin:/bin"\n'
+        '  SHELL: "/bin/sh"\n'
         "tasks:\n"
         "  backup:\n"
         '    name: "Nightly backup"\n'
@@ -497,16 +561,72 @@ def test_any_text_is_written_so_that_it_is_read_again(text: str) -> None:
 
 def test_names_of_files_are_unique_and_found_again() -> None:
     jobs, _ = read("@daily /a/x.sh\n@hourly /b/x.sh\n@daily y\n@daily y\n@daily null\n@daily 007\n")
-    files, _ = plan(jobs, {"X": "name: mine"})
+    files, _ = plan(jobs, taken=["x"])
     stems = [file.stem for file in files]
     assert stems == ["x-2", "x-3", "y", "y-2", "null", "007"]
-    there = {file.stem: file.text for file in files} | {"X": "name: mine"}
+    there = {f"{file.stem}.yml": file.text for file in files}
     # Lines above were added since, and a file was edited.
     moved, _ = read("# new\n@weekly z\n@daily /a/x.sh\n@hourly /b/x.sh\n@daily y\n@daily y\n@daily null\n@daily 007\n")
-    again, _ = plan(moved, {**there, "x-2": there["x-2"] + "# mine\n"})
-    assert [(file.stem, file.there is None) for file in again] == [("z", True), *((stem, False) for stem in stems)]
+    again, _ = plan(moved, made({**there, "x-2.yml": there["x-2.yml"] + "# mine\n"}), ["x"])
+    paths = [(file.made.path, file.is_edited) if file.made else None for file in again]
+    assert paths == [None, ("x-2.yml", True), *((f"{stem}.yml", False) for stem in stems[1:])]
     changed, _ = read("@monthly /a/x.sh\n")
-    assert [(file.stem, file.there) for file in plan(changed, there)[0]] == [("x-4", None)]
+    assert [(file.stem, file.made) for file in plan(changed, made(there), ["x", "x-2", "x-3"])[0]] == [("x-4", None)]
+
+
+def made(files: Mapping[str, str]) -> list[Made]:
+    return [each for path, text in files.items() for each in made_of(path, text)]
+
+
+def before(text: str, source: Source = ANN) -> dict[str, str]:
+    """The files of an earlier import, renamed and edited by a person."""
+    files, _ = plan(read(text, source)[0])
+    return {f"mine/{file.stem}-0.yml": f"# Mine.\r\n{file.text}timeout: 5m\n" for file in files}
+
+
+@pytest.mark.parametrize(
+    ("origin", "again", "is_same"),
+    [
+        ("the crontab of ann", "the crontab of ann", True),
+        ("the crontab of ann", "the crontab of bob", False),
+        ("/a/table", "/b/table", False),
+        ("/a/table", "standard input", True),
+        ("standard input", "the crontab of ann", True),
+        ("/a\nb/t, x", "/a\nb/t, x", True),
+    ],
+)
+def test_an_entry_is_known_by_its_origin_and_its_line(origin: str, again: str, is_same: bool) -> None:
+    text = "@daily a, line 5: b\t'\x85'\n"
+    files, remarks = plan(
+        read("# new\n" + text, replace(ANN, origin=again))[0], made(before(text, replace(ANN, origin=origin)))
+    )
+    assert [file.made is not None for file in files] == [is_same]
+    told = [] if is_same else [f"{again}:2: the same entry is in mine/a-0.yml, made from {origin}; both run"]
+    assert [str(remark) for remark in remarks] == told
+    assert {remark.kind for remark in remarks} <= {Kind.NOTE}
+
+
+def test_files_of_entries_that_changed_are_told() -> None:
+    there = before("@daily a\n@daily b\n@daily c\n") | before("@daily x\n", SYSTEM)
+    files, remarks = plan(read("@hourly a\n@daily c\n")[0], made(there))
+    assert [file.made and file.made.path for file in files] == [None, "mine/c-0.yml"]
+    advice = "was made; if the line was only changed, remove that file, or both run"
+    assert [str(remark) for remark in remarks] == [
+        f"the crontab of ann no longer has the line from which mine/{name}-0.yml {advice}" for name in "ab"
+    ]
+    # Whoever took everything out has come to the end of it.
+    assert plan([], made(there)) == ([], [])
+    # What has no schedule does not run twice.
+    assert plan(read("@reboot x\n")[0], made(before("@reboot x\n", replace(ANN, origin="/a"))))[1] == []
+    # A copy of a file is no file of a line that is gone.
+    assert plan(read("@daily c\n")[0], made({"a.yml": there["mine/c-0.yml"], "b.yml": there["mine/c-0.yml"]}))[1] == []
+
+
+def test_entries_alike_are_known_in_their_order() -> None:
+    text = "A=1\n@daily y\nA=2\n@daily y\n"
+    files, _ = plan(read(text)[0])
+    again, _ = plan(read(text)[0], made({"z.yml": files[0].text, "a.yml": files[1].text}))
+    assert [(file.made and file.made.path, file.is_edited) for file in again] == [("z.yml", False), ("a.yml", False)]
 
 
 LINE = st.one_of(
@@ -518,18 +638,18 @@ LINE = st.one_of(
         TEXT,
     ),
     TEXT.map(lambda text: f"# {text}".encode()),
-    st.binary(max_size=40),
+    st.binary(max_size=40).map(lambda data: data.replace(b"\0", b"\1")),
 )
 
 
 @given(lines=st.lists(LINE, max_size=12), source=st.sampled_from([ANN, SYSTEM]))
 @example([b"SHELL=", b"@daily x"], ANN)
 @example([b"HOME=${{", b"@daily x"], ANN)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_file_of_any_crontab_is_in_order(lines: list[bytes], source: Source) -> None:
     data = b"\n".join(lines)
     jobs, told = read_crontab(data, source)
-    files, more = plan(jobs, {})
+    files, more = plan(jobs)
     assert len(files) + len(more) == len(jobs)
     assert len({file.stem for file in files}) == len(files)
     for file in files:
@@ -541,14 +661,15 @@ def test_every_file_of_any_crontab_is_in_order(lines: list[bytes], source: Sourc
         assert (task.config.cmd, *task.config.args) == file.job.argv
         assert {name: task.env[name] for name in file.job.env} == file.job.env
         assert task.env.keys() - file.job.env.keys() == workflow.params.keys()
-    again, _ = plan(jobs, {file.stem: file.text for file in files})
-    assert [file.there for file in again] == [file.text for file in files]
+    again, _ = plan(jobs, made({file.stem: file.text for file in files}))
+    assert [file.made and file.made.path for file in again] == [file.stem for file in files]
+    assert not any(file.is_edited for file in again)
     assert all(str(remark) for remark in [*told, *more])
 
 
 def test_what_is_written_is_in_order_on_the_disk_too(tmp_path: Path) -> None:
     jobs, _ = read("@daily y\n@daily null\n@daily 007\n0 0 1-7 * */7 a%b\n@daily echo '${{ x }}'\n")
-    files, _ = plan(jobs, {})
+    files, _ = plan(jobs)
     for file in files:
         (tmp_path / f"{file.stem}.yml").write_text(file.text)
     assert validate_paths([tmp_path]) == (5, [])
@@ -583,8 +704,45 @@ def test_a_host_that_does_not_say_its_zone(
     monkeypatch.setattr(imports, "host_zone", lambda: None)
     (tmp_path / "table").write_text("0 2 * * * a\n")
     words = ["import", "crontab", str(tmp_path / "table"), "--into", str(tmp_path / "made")]
-    assert main(words) == 1
-    assert "this host does not say in which zone it is, so schedules are in UTC" in capsys.readouterr().out
+    assert main(words) == 0
+    assert "Differs:\n  this host does not say in which zone it is, so schedules are in UTC" in capsys.readouterr().out
     assert "timezone: UTC\n" in (tmp_path / "made" / "a.yml").read_text().replace('"', "")
     assert main([*words[:-1], str(tmp_path / "again"), "--timezone", "Asia/Tokyo"]) == 0
     assert "Schedules are in Asia/Tokyo.\n" in capsys.readouterr().out
+
+
+def test_the_file_of_a_user_is_the_crontab_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "SPOOL", tmp_path / "spool")
+    (tmp_path / "spool" / "crontabs").mkdir(parents=True)
+    table = tmp_path / "spool" / "crontabs" / own_user()
+    table.write_text("@daily a\n")
+    assert main(["import", "crontab", str(table), "--into", str(tmp_path / "made"), "--timezone", "UTC"]) == 0
+    head = (tmp_path / "made" / "a.yml").read_text().partition("\n")[0]
+    assert head == f"# From the crontab of {own_user()}, line 1: @daily a"
+
+
+@pytest.mark.parametrize("is_debian", [True, False])
+def test_the_zones_of_the_schedules_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_debian: bool
+) -> None:
+    monkeypatch.setattr(imports, "DEBIAN", tmp_path if is_debian else tmp_path / "none")
+    monkeypatch.setattr(imports, "host_zone", lambda: "Europe/Berlin")
+
+    def told(text: str) -> str:
+        (tmp_path / "table").write_text(text)
+        assert main(["import", "crontab", str(tmp_path / "table"), "--into", str(tmp_path / "made"), "--dry-run"]) == 0
+        return capsys.readouterr().out.partition("Would make ")[2]
+
+    whole = "\nSchedules are in Europe/Berlin, as this host is; --timezone gives another.\n"
+    assert whole in told("@daily a\n")
+    both = told("@daily a\nCRON_TZ=Asia/Tokyo\n@daily b\n")
+    alone = told("CRON_TZ=Asia/Tokyo\n@daily b\n")
+    if is_debian:
+        assert whole in both
+        assert whole in alone
+        assert "  b.yml  daily at 00:00  b\n" in both
+    else:
+        assert "  a.yml  daily at 00:00               a\n  b.yml  daily at 00:00 (Asia/Tokyo)  b\n" in both
+        assert "\nSchedules are in Europe/Berlin, as this host is; --timezone gives another. " in both
+        assert "Where RUNS names a zone, CRON_TZ gives it.\n" in both
+        assert "\nSchedules are in Asia/Tokyo, as CRON_TZ says.\n" in alone

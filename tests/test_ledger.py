@@ -12,7 +12,7 @@ import pytest
 
 from cdktr.errors import StartError, StoreError
 from cdktr.frames import Reported
-from cdktr.protocol import LeaseWork
+from cdktr.protocol import LeaseWork, Trigger
 from cdktr.records import RunStatus
 from tests.test_coordinator import World, ended, in_world
 
@@ -139,7 +139,7 @@ def test_a_journal_in_trouble_takes_nothing_and_recovers_by_itself(
         with monkeypatch.context() as patch:
             patch.setattr(os, "fdatasync", full)
             with pytest.raises(StoreError, match="cannot be written: No space left on device"):
-                await world.coordinator.trigger("etl", {}, "schedule", 1000)
+                await world.coordinator.trigger(Trigger("etl", {}, "schedule", 1000))
             number = ledger._number
             for _ in range(100):
                 with pytest.raises(StoreError, match="nothing is accepted until it can be"):
@@ -153,7 +153,7 @@ def test_a_journal_in_trouble_takes_nothing_and_recovers_by_itself(
         await ledger.persist()
         told.append(ledger.trouble)
         assert told == [f"The journal in {tmp_path} cannot be written: No space left on device", None]
-        run_id = await world.coordinator.trigger("etl", {}, "schedule", 1000)
+        run_id = await world.coordinator.trigger(Trigger("etl", {}, "schedule", 1000))
         assert list(world.coordinator.dispatch.queued) == [run_id], "its time was not taken by the one that failed"
 
     async def after(world: World) -> None:

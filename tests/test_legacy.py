@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from cdktr.legacy import OldAgents
+from cdktr.protocol import Trigger
 from cdktr.records import LogRecord, RunStatus
 from cdktr.workflow import Subprocess, Task, Workflow
 from tests.test_coordinator import World, in_world
@@ -64,7 +65,7 @@ def test_nothing_to_fetch(tmp_path: Path) -> None:
 def test_parameters_are_filled_in_for_agents_that_know_none(tmp_path: Path) -> None:
     async def story(world: World, old: OldAgents) -> None:
         world.workflows["p"] = PARAMETERED
-        await world.coordinator.trigger("p", {"day": "friday"}, "manual", None)
+        await world.coordinator.trigger(Trigger("p", {"day": "friday"}))
         fetched = await old.fetch("old")
         assert fetched is not None
         workflow = fetched[1]

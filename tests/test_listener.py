@@ -142,7 +142,9 @@ def test_type_checkers_see_what_is_answered() -> None:
         (("etl", [1, 2]), "The parameters of etl are a list; expected names with their values"),
         (("etl", "x=1"), "The parameters of etl are a str; expected names with their values"),
         (("etl", {b"x": 1}), "The parameter b'x' of etl has a bytes as its name; expected text"),
-        (("etl", {"x": float("nan")}), "The parameter 'x' of etl is nan; expected a finite number"),
+        (("etl", {"x": float("nan")}), "The parameter 'x' of etl is not a finite number"),
+        (("etl", {"x": 2**63}), "The parameter 'x' of etl is a whole number of more than 64 bits"),
+        (("etl", {"x": "\ud800"}), "The parameter 'x' of etl is a text that is not Unicode"),
         (("etl", None, 7), "The key for etl is a int; expected text"),
     ],
 )

@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+import resource
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from cdktr.listeners.folder import FolderListener, Watch
 from cdktr.listeners.http import Answer, Refused, Request, Server, client_of, read_head
 from cdktr.listeners.notes import Noted, Notes
 from cdktr.listeners.scan import Look, counts
-from cdktr.listeners.webhook import Policy, Webhook, read_body
+from cdktr.listeners.webhook import Policy, Webhook, read_body, read_secret
 from cdktr.signing import sign
 
 # A look at a folder.
@@ -70,13 +72,40 @@ def test_what_is_there(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
     found = Look(str(tmp_path), [], recursive=True)
-    assert sorted(found.listing.files) == ["a", "link", "sub/b", "sub/deep/c"]
+    assert sorted(found.listing.files) == ["a", "sub/b", "sub/deep/c"]
     about = (tmp_path / "a").stat()
-    assert found.listing.files["link"] == Version("link", 5, about.st_mtime_ns, about.st_ino)
+    assert found.listing.files["a"] == Version("a", 5, about.st_mtime_ns)
     assert sorted(found.listing.folders) == ["", "sub", "sub/deep"]
     assert found.listing.folders[""] == Place(tmp_path.stat().st_dev, tmp_path.stat().st_ino)
-    assert found.problems == {"round": os.strerror(errno.ELOOP)}
-    assert sorted(Look(str(tmp_path), [], recursive=False).listing.files) == ["a", "link"]
+    assert found.problems == {}
+    assert sorted(Look(str(tmp_path), [], recursive=False).listing.files) == ["a"]
+    # The folder itself may be named by a link.
+    (tmp_path / "sub" / "here").symlink_to(tmp_path / "sub" / "deep", target_is_directory=True)
+    assert sorted(Look(str(tmp_path / "sub" / "here"), [], recursive=True).listing.files) == ["c"]
+
+
+@pytest.mark.parametrize("swapped", ["sub", "sub/deep"])
+def test_a_folder_that_becomes_a_link_while_one_looks_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
+) -> None:
+    (tmp_path / "in" / "sub" / "deep").mkdir(parents=True)
+    (tmp_path / "secret" / "deep").mkdir(parents=True)
+    for name in ("in/a", "in/sub/deep/b", "secret/c", "secret/deep/d"):
+        (tmp_path / name).write_text("")
+    read = Look._read
+
+    def swap(self: Look, path: str) -> None:
+        if path == "sub/deep":
+            (tmp_path / "in" / swapped).rename(tmp_path / "was")
+            (tmp_path / "in" / swapped).symlink_to(tmp_path / "secret", target_is_directory=True)
+        read(self, path)
+
+    monkeypatch.setattr(Look, "_read", swap)
+    before = len(os.listdir("/proc/self/fd"))
+    found = Look(str(tmp_path / "in"), [], recursive=True)
+    assert list(found.listing.files) == ["a"]
+    assert found.problems == {"sub/deep": os.strerror(errno.ENOTDIR)}
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +140,7 @@ def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
 
 # The notes.
 
-A, B = Version("a", 1, 2, 3), Version("in/b\n", 4, 5, 6)
+A, B = Version("a", 1, 2), Version("in/b\n", 4, 5)
 HOME = Place(7, 8)
 
 
@@ -140,7 +169,7 @@ def test_what_is_noted_is_read_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "{}\n", "[{}]\nx\n", '[{}]\n["file","a",1]\n', '[{}]\n["file","a",1,2,"3"]\n', '[{}]\n["x","a"]\n'],
+    ["", "x", "{}\n", "[{}]\nx\n", '[{}]\n["file","a",1]\n', '[{}]\n["file","a",1,"2"]\n', '[{}]\n["x","a"]\n'],
 )
 def test_damaged_notes(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.notes"
@@ -172,9 +201,9 @@ def test_a_full_disk_is_written_to_when_it_has_room_again(tmp_path: Path, monkey
     written = os.pwrite
 
     def full(file: int, data: Any, offset: int) -> int:
-        if offset > 60:
+        if offset > 50:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return written(file, data[: 61 - offset], offset)
+        return written(file, data[: 51 - offset], offset)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
@@ -352,6 +381,36 @@ def test_an_answer_that_cannot_be_noted_is_told_once_and_triggers_nothing_twice(
     assert "is written again" in caplog.text
 
 
+def test_a_file_that_is_numbered_anew_is_the_same_version(new_listener: NewListener, tmp_path: Path) -> None:
+    """As some file systems do it, while one looks and across restarts."""
+    path = tmp_path / "in" / "a"
+    listener = new_listener()
+    path.write_text("1")
+    listener.look()
+    assert names(listener) == ["a"]
+    about = path.stat()
+    for _ in range(2):
+        (tmp_path / "copy").write_text("1")
+        os.utime(tmp_path / "copy", ns=(about.st_mtime_ns, about.st_mtime_ns))
+        (tmp_path / "copy").rename(path)
+        assert path.stat().st_ino != about.st_ino
+        listener.look()
+        listener.look()
+        assert names(listener) == []
+        listener = new_listener()
+    # A file that went away and came back is asked for again, with the key of its run.
+    path.rename(tmp_path / "away")
+    listener.look()
+    (tmp_path / "away").rename(path)
+    listener.look()
+    [(_, _, first)] = listener.asked
+    listener = new_listener()
+    path.touch()
+    listener.look()
+    [(_, _, second)] = listener.asked
+    assert first != second
+
+
 def test_a_folder_that_is_unmounted_and_mounted_again(
     new_listener: NewListener, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -426,6 +485,47 @@ def test_any_head_is_a_request_or_refused(head: bytes) -> None:
         assert read_head(head, "x").method.isupper()
 
 
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """A test that takes for ever fails."""
+
+    def fail(*_: Any) -> None:
+        pytest.fail("it takes for ever")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+BLANKS = b" " * http.MAX_HEAD
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        (b"A:" + BLANKS, ""),
+        (b"A:" + BLANKS + b"\x01", None),
+        (b"A:x" + BLANKS + b"y", "x" + BLANKS.decode() + "y"),
+        (b"A:x" + BLANKS + b"\x01", None),
+        (b"A: \t" * http.MAX_HEAD, "A: \t" * (http.MAX_HEAD - 2) + "A:"),
+        (b"A" * http.MAX_HEAD, None),
+        (b"A:\t x\t ", "x"),
+        (b"A: ", ""),
+    ],
+    ids=range(8),
+)
+def test_a_header_is_read_in_one_way(line: bytes, value: str | None) -> None:
+    head = b"GET / HTTP/1.1\r\n" + line
+    if value is None:
+        with pytest.raises(Refused):
+            read_head(head, "x")
+    else:
+        assert read_head(head, "x").headers == {"a": value}
+
+
 class Echo:
     """Answers with what it was asked."""
 
@@ -493,6 +593,33 @@ def test_who_goes_away_is_missed_by_nobody_and_an_error_by_the_log(caplog: pytes
             half.shutdown(socket.SHUT_WR)
             assert half.recv(1000).startswith(b"HTTP/1.1 400 ")
     assert caplog.text.count("A request of 127.0.0.1 failed") == 1
+
+
+def test_without_room_for_a_connection_it_waits_for_some(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    server = Server("127.0.0.1", 0, Echo(), 100)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with closing(server.socket), socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (connection.fileno() + 1, hard))
+        fillers = []
+        try:
+            with suppress(OSError):
+                while True:
+                    fillers.append(os.dup(0))
+            for _ in range(3):
+                server.handle_request()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for each in fillers:
+                os.close(each)
+        assert pauses == [http.LOOK_S] * 3
+        assert caplog.text.count("No connection can be taken: Too many open files") == 1
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        server.handle_request()
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
 # What the webhook answers.
@@ -583,6 +710,47 @@ def test_what_the_principal_does(error: Exception, status: int, text: str) -> No
     assert health.value == {"status": "the principal is away"}
 
 
+def asked(hook: Webhook, request: Request) -> int:
+    """The status of the answer to a request, as a server gets it."""
+    return (hook.admit(request) or hook.answer(request)).status
+
+
+FLOOD = [
+    Request("c", "GET", "/health", {}),
+    Request("c", "GET", "/", {}),
+    Request("c", "PUT", "/trigger/etl", {}),
+    Request("c", "POST", "/trigger/etl", {}),
+    Request("c", "POST", "/trigger/etl", {"x-cdktr-signature": "x"}),
+    Request("c", "POST", "/trigger/etl", signed(body=b"another").headers),
+    signed(at=NOW - 3600),
+]
+
+
+@pytest.mark.parametrize("request_", FLOOD, ids=range(len(FLOOD)))
+def test_what_is_not_rightly_signed_uses_up_nothing_of_what_is(request_: Request) -> None:
+    hook = Webhook(Policy(SECRET, per_minute=3), Doors(), lambda: NOW, lambda: 0.0)
+    for number in range(3 * 10 + 5):
+        other = Request(f"c{number}", request_.method, request_.path, request_.headers)
+        asked(hook, other)
+    assert asked(hook, request_) == 429
+    assert [asked(hook, signed(at=NOW + number)) for number in range(4)] == [202, 202, 202, 429]
+    # Each workflow has its own, and a client that signs rightly is not thought less of.
+    assert asked(hook, signed("/trigger/other")) == 404
+
+
+def test_what_is_rightly_signed_uses_up_nothing_of_its_client() -> None:
+    hook = Webhook(Policy(SECRET, per_minute=3), Doors(), lambda: NOW, lambda: 0.0)
+    for number in range(9):
+        asked(hook, signed(at=NOW + number))
+    assert asked(hook, FLOOD[0]) == 200
+
+
+def test_what_has_no_signature_is_refused_before_its_body_is_read() -> None:
+    hook = Webhook(Policy(SECRET, per_minute=3), Doors(), lambda: NOW, lambda: 0.0)
+    found = [hook.admit(FLOOD[3]) for _ in range(4)]
+    assert [each and each.status for each in found] == [401, 401, 401, 429]
+
+
 def test_a_workflow_is_named_as_paths_name_things() -> None:
     doors = Doors()
     hook = Webhook(Policy(SECRET), doors, lambda: NOW)
@@ -597,6 +765,44 @@ def test_any_body_is_read_or_refused(body: bytes) -> None:
         params, key = read_body(body)
         assert all(isinstance(value, str | int | float) for value in params.values())
         assert key is None or key.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b"9" * 4000, "The parameter 'x' is a whole number of more than 64 bits"),
+        (b"-9223372036854775809", "The parameter 'x' is a whole number of more than 64 bits"),
+        (b'"\\ud800"', "The parameter 'x' is a text that is not Unicode"),
+        (b"[1]", "The parameter 'x' is a list; text, numbers, True and False can be given"),
+        (b"1e999", "The body must be nothing, or a JSON object"),
+        (b"-Infinity", "The body must be nothing, or a JSON object"),
+        (b"9" * 5000, "The body must be nothing, or a JSON object"),
+        (b'"\xff"', "The body must be nothing, or a JSON object"),
+    ],
+)
+def test_a_value_that_no_trigger_can_carry(value: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        read_body(b'{"params": {"x": %s}}' % value)
+
+
+def test_a_secret_that_is_no_text() -> None:
+    secret = b"a secret of \xff\xfe bytes"
+    assert read_secret(None, os.fsdecode(secret)) == secret
+    assert read_secret(None, "ein Geheimnis für zwei") == "ein Geheimnis für zwei".encode()
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_good"), [(0o600, True), (0o400, True), (0o640, True), (0o660, False), (0o604, False)]
+)
+def test_who_may_read_the_secret(tmp_path: Path, mode: int, is_good: bool) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(SECRET)
+    file.chmod(mode)
+    if is_good:
+        assert read_secret(str(file), "") == SECRET
+    else:
+        with pytest.raises(SettingError, match="others than its owner and the readers of its group; `chmod o=,g-w "):
+            read_secret(str(file), "")
 
 
 def test_the_secret_is_not_shown() -> None:

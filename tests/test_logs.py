@@ -147,9 +147,8 @@ def test_everything_is_stored_in_the_order_in_which_it_came() -> None:
         assert hub.unstored == 0
 
     store = living(story).store
-    page = store.log_page(
-        dict.fromkeys(("workflow", "run", "task", "level", "status", "start", "end", "after")), 9, newest=False
-    )
+    names = ("workflow", "run", "task", "level", "status", "start", "end", "after", "before", "contains")
+    page = store.log_page(dict.fromkeys(names), 9, newest=False)
     assert [(row["sequence"], row["payload"]) for row in page] == [(0, "0"), (1, "1"), (3, "2"), (5, "3")]
     assert [row["status"] for row in store.runs()] == ["RUNNING"]
     assert [row["status"] for row in store.tasks("run-1")] == ["RUNNING"]

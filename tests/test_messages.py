@@ -69,6 +69,7 @@ def test_structured_both_ways() -> None:
         ('{"name": "x", "count": 9223372036854775808}', "count of ASKED cannot be"),
         ('{"name": "\\ud800"}', "name of ASKED cannot be"),
         ('{"name": "x", "count": NaN}', "not valid JSON"),
+        ('{"name": "x", "other": -1e999}', "not valid JSON"),
     ],
 )
 def test_what_structured_refuses(text: str, said: str) -> None:

@@ -200,7 +200,7 @@ def test_what_was_not_answered_is_sent_again_with_its_number(faults: str, seen: 
     assert network.records == [chunk(number) for number in range(9)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.text("....lars", max_size=40), st.lists(st.integers(1, 12), max_size=6))
 def test_nothing_is_lost_doubled_or_out_of_order(faults: str, parts: list[int]) -> None:
     called: list[int] = []

@@ -30,6 +30,6 @@ def test_one_line_always_fits(newest: bool) -> None:
 
 
 def test_every_field_that_narrows_is_handed_on() -> None:
-    request = ListLogs("w", "r", "t", "s", "l", 1, 2, 3)
-    names = ("workflow", "run", "task", "status", "level", "start", "end", "after")
-    assert log_filters(request) == dict(zip(names, ("w", "r", "t", "s", "l", 1, 2, 3), strict=True))
+    request = ListLogs("w", "r", "t", "s", "l", 1, 2, 3, before=4, contains="c")
+    names = ("workflow", "run", "task", "status", "level", "start", "end", "after", "before", "contains")
+    assert log_filters(request) == dict(zip(names, ("w", "r", "t", "s", "l", 1, 2, 3, 4, "c"), strict=True))

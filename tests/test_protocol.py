@@ -7,7 +7,7 @@ import pytest
 from cdktr import protocol as p
 from cdktr.api import HANDLERS, Api
 from cdktr.errors import ProtocolError
-from cdktr.messages import Positional, fits
+from cdktr.messages import Positional, fits, unfit
 from cdktr.records import RunStatus
 
 #: Every request of the original API, and its bytes.
@@ -182,3 +182,20 @@ def test_a_reply_can_always_be_encoded() -> None:
 def test_what_is_no_reply(frame: bytes) -> None:
     with pytest.raises(ProtocolError):
         p.decode_reply(frame)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "x", "\ud800", True, None, [1], {}),
+        *(0, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 0.5, 1e308, float("inf"), float("nan")),
+    ],
+    ids=repr,
+)
+def test_what_a_sender_can_give_is_what_a_principal_takes(value: Any) -> None:
+    try:
+        p.decode(p.Trigger("etl", {"x": value}).encode())
+        is_taken = True
+    except ProtocolError:
+        is_taken = False
+    assert (unfit(value) is None) is is_taken

@@ -41,7 +41,7 @@ def test_a_clock_that_goes_back_grants_nothing() -> None:
 
 
 def test_memory_is_bounded_and_full_buckets_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate, "MOST_CLIENTS", 5)
+    monkeypatch.setattr(rate, "MOST_NAMES", 5)
     rates = Rates(1)
     for number in range(5):
         assert rates.take(f"c{number}", 0) == 0

@@ -365,4 +365,4 @@ def test_any_order_of_what_can_happen(tmp_path_factory: pytest.TempPathFactory) 
     Life.folders = iter(lambda: tmp_path_factory.mktemp("spool"), None)
     from hypothesis.stateful import run_state_machine_as_test
 
-    run_state_machine_as_test(Life, settings=settings(max_examples=150, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(Life, settings=settings(max_examples=150, stateful_step_count=40))

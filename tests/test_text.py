@@ -7,6 +7,8 @@ from cdktr.records import LogRecord
 from cdktr.text import (
     CUT_MARK,
     LineSplitter,
+    cells,
+    clip,
     format_duration,
     format_log,
     parse_duration,
@@ -207,3 +209,41 @@ def test_ids_read_well_and_differ() -> None:
     assert all(name.isascii() and name == name.lower() and len(name.split("-")) == 3 for name in names)
     assert len({name.rsplit("-", 1)[0] for name in names[:50]}) == 50, "neighbours look different"
     assert slug(0) == names[0], "the same for ever: they are kept in files"
+
+
+def test_a_cell_is_as_wide_as_the_terminal_library_takes_it_to_be() -> None:
+    wcwidth = pytest.importorskip("wcwidth").wcwidth
+    shown = {char for code in range(256, 0x110000) for char in cells(chr(code))}
+    assert [hex(ord(char)) for char in shown if width(char) != wcwidth(char)] == []
+    assert {width(char) for char in shown} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "plain"),
+    [
+        ("a\x1b[31mb", "a\\x1b[31mb", "a\\x1b[31mb"),
+        ("\ta", "        a", "        a"),
+        ("e\u0301\u200b", "e", "e"),
+        ("日本", "日本", "????"),
+        ("é\ud800", "é\ufffd", "??"),
+        ("\u2028\u2630", "\\u2028\ufffd", "\\u2028?"),
+    ],
+)
+def test_cells(text: str, shown: str, plain: str) -> None:
+    assert cells(text) == shown
+    assert cells(text, unicode=False) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "cut"),
+    [
+        ("abcd", 4, "abcd"),
+        ("abcde", 4, "abc…"),
+        ("日本語", 5, "日本…"),
+        ("日本語", 4, "日…"),
+        ("ab", 1, "…"),
+        ("ab", 0, ""),
+    ],
+)
+def test_a_text_is_clipped(text: str, columns: int, cut: str) -> None:
+    assert clip(text, columns) == cut

@@ -12,6 +12,9 @@ Verb = Callable[[argparse.Namespace], int]
 STATUSES = ("PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "CRASHED", "SKIPPED", "CANCELLED")
 
 
+TIMES = "a time such as 2026-01-31T02:00 (local unless it says otherwise), or how long ago, such as 90m"
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that answers a mistake with one sentence and where to read on."""
 
@@ -110,6 +113,14 @@ def add_status_filter(made: argparse.ArgumentParser) -> None:
     made.add_argument("--status", metavar="S", type=str.upper, choices=STATUSES, help=meaning)
 
 
+def add_window(made: argparse.ArgumentParser) -> None:
+    """The flags of a command that can look at some time alone."""
+    window = made.add_mutually_exclusive_group()
+    window.add_argument("--last", metavar="1h", help="how far to look back")
+    window.add_argument("--since", metavar="T", help=TIMES)
+    made.add_argument("--until", metavar="T", help="the same, for the end")
+
+
 def whole(low: int, high: int, what: str) -> Callable[[str], int]:
     """Reads a whole number; `what` completes "is not …"."""
 
@@ -125,6 +136,17 @@ def whole(low: int, high: int, what: str) -> Callable[[str], int]:
 port = whole(0, 65535, "a port number")
 #: Reads how many of something there shall be.
 count = whole(1, 10_000, "a whole number")
+
+
+def address(text: str) -> str:
+    """Reads an address to bind: nothing would be every one that there is."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an address is missing; 0.0.0.0 is every one of this host")
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address") from None
+    return text
 
 
 def seconds(text: str) -> float:

@@ -15,7 +15,7 @@ from cdktr.client import Principal
 from cdktr.codec import workflow_from_json
 from cdktr.errors import DefinitionError, SettingError, UnreachableError
 from cdktr.listeners.base import ReadyListener
-from cdktr.process import on_stop
+from cdktr.process import on_stop, raise_file_limit
 from cdktr.protocol import Ping
 from cdktr.settings import Settings, addresses
 from cdktr.workflow import bind_params
@@ -62,6 +62,7 @@ def webhook(arguments: Namespace) -> int:
         arguments.rate,
         arguments.max_body,
     )
+    raise_file_limit()
     with Principal.of(settings) as principal:
         check(principal, settings, dict.fromkeys(sorted(policy.workflows)))
         listener = WebhookListener(policy, arguments.bind, arguments.port, principal)

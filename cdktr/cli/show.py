@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cdktr.cli.graph import draw
-from cdktr.cli.times import (
+from cdktr.graph import draw
+from cdktr.health import megabytes
+from cdktr.moments import (
     ago,
     ago_short,
     due_short,
@@ -15,6 +16,7 @@ from cdktr.cli.times import (
     took,
     when,
     when_short,
+    zone,
 )
 from cdktr.text import format_duration, printable, table, width
 from cdktr.workflow import CatchUp, Subprocess, Task, Workflow, scalar_text
@@ -28,8 +30,8 @@ GRAPH_COLUMNS = 60
 #: Of a schedule in words, where columns are short; `cdktr task show` has all of it.
 SCHEDULE_COLUMNS = 24
 
-#: Bytes that agents have to tell from which it is worth telling: a moment's output is always under way.
-SPOOLED = 2**20
+#: In the place of the next run, where nothing runs by its schedule.
+OFF = "scheduler off"
 
 Summary = Mapping[str, Any]
 
@@ -53,7 +55,11 @@ def _fitted(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int) ->
 
 
 def workflows_table(
-    workflows: Sequence[Workflow], latest: Mapping[str, Any], now: datetime, columns: int | None = None
+    workflows: Sequence[Workflow],
+    latest: Mapping[str, Any],
+    now: datetime,
+    columns: int | None = None,
+    scheduled: bool = True,
 ) -> list[str]:
     """One row a workflow; shorter where there are not so many columns. None: no terminal sets an end."""
     head = ("ID", "SCHEDULE", "NEXT RUN", "LAST RUN", "NAME")
@@ -65,7 +71,7 @@ def workflows_table(
             (
                 workflow.id,
                 *(fit([schedule], SCHEDULE_COLUMNS) if short else [schedule]),
-                (due_short if short else due_text)(due[workflow.id], now),
+                (due_short if short else due_text)(due[workflow.id], now) if scheduled or not workflow.cron else OFF,
                 latest_text(latest.get(workflow.id), now, short),
                 workflow.name,
             )
@@ -84,13 +90,18 @@ def latest_text(latest: Mapping[str, Any] | None, now: datetime, short: bool = F
 def history_table(runs: Sequence[Summary], now: datetime, columns: int | None = None) -> list[str]:
     """One row a run; shorter where there are not so many columns. None: no terminal sets an end."""
 
+    def began_ms(run: Summary) -> int | None:
+        began: int | None = run["queued_ms"] if run["started_ms"] is None else run["started_ms"]
+        return began
+
     def row(run: Summary) -> tuple[str, ...]:
         ids = (run["workflow_instance_id"], run["workflow_id"], run["status"])
-        began = run["queued_ms"] if run["started_ms"] is None else run["started_ms"]
+        began = began_ms(run)
         time = when(began) if columns is None or began is None else when_short(began, now)
         return (*ids, time, took(run, now), run["agent_id"] or "-", run["trigger"] or "-", run["detail"] or "")
 
-    head = ("RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "AGENT", "TRIGGER", "DETAIL")
+    started = f"STARTED {zone(map(began_ms, runs))}".rstrip()
+    head = ("RUN", "WORKFLOW", "STATUS", started, "TOOK", "AGENT", "TRIGGER", "DETAIL")
     rows = [row(run) for run in runs]
     lines = table(head, rows).split("\n")
     if columns is None or max(map(width, lines)) <= columns:
@@ -107,100 +118,32 @@ def agents_table(agents: Sequence[Mapping[str, Any]], now_s: float) -> list[str]
             f"{agent['running_tasks']}/{'?' if agent['slots'] is None else agent['slots']}",
             ago(agent["last_ping_timestamp"] // 1000, datetime.fromtimestamp(now_s, UTC)),
             agent["version"] or "?",
-            _megabytes(agent.get("spooled_bytes", 0)),
+            megabytes(agent.get("spooled_bytes", 0)),
         )
         for agent in agents
     ]
     return table(("AGENT", "RUNS/SLOTS", "LAST HEARD", "VERSION", "TO TELL"), rows).split("\n")
 
 
-def _megabytes(count: int) -> str:
-    return f"{count / 2**20:.1f} MB" if count else "-"
-
-
-# The principal.
-
-
-def status_lines(state: Mapping[str, Any]) -> list[str]:
-    """The state of a principal, a fact a line."""
-    rows = (
-        ("principal", f"{state['host']}:{state['port']}, process {state['pid']}, version {state['version']}"),
-        ("up for", format_duration(state["uptime_s"])),
-        ("scheduler", "on" if state["scheduler"] else "off"),
-        ("workflows", f"{state['workflows']} in {state['workflow_dir']}"),
-        ("runs", f"{state['queued']} queued, {state['running']} running{_ended(state)}"),
-        ("agents", f"{state['agents']}, {state['free_slots']} free slots{_to_tell(state)}"),
-        ("database", f"{state['db_path']}, {'in trouble' if state['database_trouble'] else 'in order'}"),
-    )
-    return [f"{name:<11}{value}" for name, value in rows]
-
-
-def _ended(state: Mapping[str, Any]) -> str:
-    ended = state.get("ended_unstored", 0)
-    return f", {ended} ended and not stored yet" if ended else ""
-
-
-def _to_tell(state: Mapping[str, Any]) -> str:
-    spooled = state.get("agents_spooled_bytes", 0)
-    return f", {_megabytes(spooled)} to tell" if spooled >= SPOOLED else ""
-
-
-def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]:
-    """What somebody should know: above all why something that is queued does not run."""
-    found = []
-    if state["stopping"]:
-        found.append("the principal is stopping: it takes nothing new and hands nothing out")
-    if state["queued"]:
-        found.append(f"{_waiting(state['queued'], waiting)}: {_why_waiting(state)}")
-    elif not state["agents"]:
-        found.append("there is no agent, so nothing would run; `cdktr start agent` starts one")
-    if state.get("journal_trouble"):
-        found.append(f"no trigger is accepted and nothing is handed out: {state['journal_trouble']}")
-    if state["database_trouble"]:
-        used, limit = (state[name] / 2**20 for name in ("unstored_bytes", "unstored_bytes_limit"))
-        waits = f"{state['unstored_rows']} rows wait for it ({used:.1f} MB of at most {limit:.0f})"
-        why = "its journal comes first" if state.get("journal_trouble") else state["database_trouble"]
-        found.append(f"the database cannot be written, {waits}: {why}")
-    if state["dropped_lines"]:
-        found.append(f"{state['dropped_lines']} lines of agents that keep none were dropped, as too much waited")
-    if dropped := state.get("agents_dropped_lines"):
-        found.append(f"{dropped} lines of ended runs gave way at agents whose spool was full; their logs say where")
-    found += [f"{loss}: what it held is not in the history" for loss in state.get("database_losses", ())]
-    for path in state.get("database_set_aside", ()):
-        found.append(f"a damaged database was moved aside to {path}; remove it when nobody wants to read it any more")
-    return found
-
-
-def _waiting(count: int, waiting: Sequence[Summary]) -> str:
-    # The newest come first.
-    named = [f"{run['workflow_instance_id']} of {run['workflow_id']}" for run in reversed(waiting)]
-    verb = "run waits" if count == 1 else "runs wait"
-    return f"{count} {verb}" + (f" ({', '.join(named)}{', …' if count > len(named) else ''})" if named else "")
-
-
-def _why_waiting(state: Mapping[str, Any]) -> str:
-    if state["stopping"]:
-        return "the principal is stopping; they are kept for its next start"
-    if not state["agents"]:
-        return "there is no agent; `cdktr start agent` starts one"
-    if not state["free_slots"]:
-        return "no agent has a free slot; they start as others end, or with more agents or a higher --max-concurrent"
-    return "they are about to start; if they stay, see what the agents log"
-
-
 # One workflow, one run.
 
 
 def workflow_lines(
-    workflow: Workflow, latest: Mapping[str, Any] | None, now: datetime, columns: int, boxes: bool
+    workflow: Workflow,
+    latest: Mapping[str, Any] | None,
+    now: datetime,
+    columns: int,
+    boxes: bool,
+    scheduled: bool = True,
 ) -> list[str]:
     """A definition: its facts, its graph, its tasks."""
+    due = due_text(next_run(workflow, now), now) if scheduled else f"{OFF}; the principal has --no-scheduler"
     facts = [
         ("name", workflow.name),
         ("about", workflow.description),
         ("file", workflow.path),
         ("schedule", schedule_in_words(workflow) or "none"),
-        ("next run", due_text(next_run(workflow, now), now) if workflow.cron else None),
+        ("next run", due if workflow.cron else None),
         ("catch up", "the latest missed time is run" if workflow.catch_up is CatchUp.LATEST else None),
         ("last run", _latest_with_id(latest, now)),
         ("parameters", _params_text(workflow) or None),
@@ -261,9 +204,9 @@ def run_lines(
         ("status", run["status"] + (f": {run['detail']}" if run["detail"] else "")),
         ("trigger", run["trigger"]),
         ("parameters", run["params"] if run["params"] not in (None, "{}") else None),
-        ("queued", when(run["queued_ms"])),
-        ("started", when(run["started_ms"])),
-        ("ended", when(run["ended_ms"])),
+        ("queued", _at(run["queued_ms"])),
+        ("started", _at(run["started_ms"])),
+        ("ended", _at(run["ended_ms"])),
         ("duration", took(run, now)),
         ("agent", run["agent_id"]),
     ]
@@ -272,6 +215,10 @@ def run_lines(
     rows = {task_id: _task_cells(known.get(task_id), now) for task_id in ids}
     head = ("STATUS", "ATTEMPT", "EXIT", "DURATION", "DETAIL")
     return [run["workflow_instance_id"], *_facts(facts), "", *_graph(workflow, head, rows, columns, boxes)]
+
+
+def _at(ms: int | None) -> str:
+    return f"{when(ms)} {zone([ms])}".rstrip()
 
 
 def _task_cells(task: Summary | None, now: datetime) -> tuple[str, ...]:

@@ -78,11 +78,21 @@ def agent(arguments: Namespace) -> int:
     return Exit.DONE
 
 
-def prepare(arguments: Namespace) -> Settings:
-    """What every command begins with that runs until it is told to stop: its settings, streams, and log lines."""
+def prepare(arguments: Namespace, for_script: bool = False) -> Settings:
+    """What every command begins with that runs until it is told to stop: its settings, streams, and log lines.
+
+    A script may set up log lines of its own: until it does, its lines and ours look like those of other commands.
+    """
     settings = settings_of(arguments)
     fill_standard_streams()
-    _set_up_logging(settings.log_level)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter())
+    if for_script:
+        # Not at the root, where one that is there makes `logging.basicConfig` do nothing.
+        logging.lastResort = handler
+        logging.getLogger("cdktr").setLevel(settings.log_level)
+    else:
+        logging.basicConfig(level=settings.log_level, handlers=[handler])
     return settings
 
 
@@ -92,20 +102,14 @@ class Formatter(logging.Formatter):
     converter = staticmethod(time.gmtime)
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s [%(levelname)s] %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        super().__init__("%(asctime)s [%(level)s] %(message)s", "%Y-%m-%dT%H:%M:%SZ")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The line without a traceback."""
+        # As the setting has it.
+        record.__dict__["level"] = "WARN" if record.levelno == logging.WARNING else record.levelname
         return printable(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:
         """The lines of a traceback."""
         return "\n".join(map(printable, super().formatException(ei).splitlines()))
-
-
-def _set_up_logging(level: str) -> None:
-    # The name that the setting has.
-    logging.addLevelName(logging.WARNING, "WARN")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Formatter())
-    logging.basicConfig(level=level, handlers=[handler])

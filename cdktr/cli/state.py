@@ -6,7 +6,8 @@ from argparse import Namespace
 from cdktr.cli import Exit
 from cdktr.cli.common import connect, say, show, show_json
 from cdktr.cli.names import problem_line
-from cdktr.cli.show import agents_table, attention, status_lines
+from cdktr.cli.show import agents_table
+from cdktr.health import attention, status_lines
 from cdktr.protocol import ClusterStatus, GetRegisteredAgents, ListProblems, ListRuns
 from cdktr.text import plural
 

@@ -7,16 +7,24 @@ holds for the entries after it, or an entry; what is neither is told, as all els
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from cdktr.crontab.fields import Times, day_names, day_test, times
 from cdktr.crontab.names import description_of, id_of, name_of, plain
 from cdktr.errors import DefinitionError
 
-__all__ = ["Job", "Remark", "Source", "read_crontab"]
+__all__ = ["Job", "Kind", "Remark", "Source", "read_crontab"]
 
 #: What cron gives to jobs whose crontab does not say otherwise.
 DEFAULT_SHELL = "/bin/sh"
 DEFAULT_PATH = "/usr/bin:/bin"
+
+#: Characters of a line, and numbers of lines, that are shown.
+MAX_SHOWN = 100
+MAX_LINES = 10
+
+#: One in as many characters of a text may not be UTF-8.
+MAX_NO_TEXT = 3
 
 #: Shells that have the here-documents and the `case` of sh.
 _LIKE_SH = re.compile(r"(.*/)?(sh|[bd]?ash|m?ksh(93)?|zsh)")
@@ -58,10 +66,20 @@ class Source:
     timezone: str
     #: Each entry names its user, as in /etc/crontab.
     has_users: bool = False
-    #: Two backslashes in a command are one, as they are to the cron of Debian and to no other.
-    joins_backslashes: bool = False
+    #: Its cron is Debian's, which as no other makes one of two backslashes in a command, and does not heed CRON_TZ.
+    is_debian: bool = False
     #: The home folder of a user; None for one that this host does not know.
     home: Callable[[str], str | None] = lambda _: None
+
+
+class Kind(StrEnum):
+    """What a remark is worth."""
+
+    #: An entry, or its schedule, is in no workflow.
+    LOST = "lost"
+    #: A workflow does otherwise than cron did.
+    DIFFERS = "differs"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +89,7 @@ class Remark:
     origin: str
     line: int
     message: str
-    #: The workflows lack something that the crontab has.
-    is_lost: bool = False
+    kind: Kind = Kind.NOTE
 
     def __str__(self) -> str:
         return f"{self.origin}:{self.line}: {self.message}" if self.line else f"{self.origin} {self.message}"
@@ -103,6 +120,9 @@ def read_crontab(data: bytes, source: Source) -> tuple[list[Job], list[Remark]]:
     if data.startswith(b"#!"):
         reader.lose(0, "is a script and no crontab; call it from a workflow: cmd: run-parts, args: [its folder]")
         return [], reader.remarks
+    if why := _why_no_text(data):
+        reader.lose(0, f"is no text in UTF-8, and was not read: {why}")
+        return [], reader.remarks
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if any(line.endswith(b"\r") for line in lines):
         reader.note(0, "has line ends of Windows, which were left out")
@@ -115,6 +135,17 @@ def read_crontab(data: bytes, source: Source) -> tuple[list[Job], list[Remark]]:
         reader.read(number, text)
     reader.close()
     return reader.jobs, sorted(reader.remarks, key=lambda remark: remark.line)
+
+
+def _why_no_text(data: bytes) -> str:
+    """Empty for text, in which there may be lines that are none."""
+    before, nul, _ = data.partition(b"\0")
+    if nul:
+        line = before.count(b"\n") + 1
+        return f"NUL in line {line}"
+    text = data.decode(errors="replace")
+    is_other = text.count("\ufffd") * MAX_NO_TEXT > len(text)
+    return "much of it is something else; `iconv -t UTF-8` reads other encodings" if is_other else ""
 
 
 def _is_anacrontab(origin: str, lines: list[bytes]) -> bool:
@@ -154,8 +185,11 @@ class _Reader:
     def note(self, line: int, message: str) -> None:
         self.remarks.append(Remark(self.source.origin, line, message))
 
+    def differ(self, line: int, message: str) -> None:
+        self.remarks.append(Remark(self.source.origin, line, message, Kind.DIFFERS))
+
     def lose(self, line: int, message: str) -> None:
-        self.remarks.append(Remark(self.source.origin, line, message, is_lost=True))
+        self.remarks.append(Remark(self.source.origin, line, message, Kind.LOST))
 
     def read(self, number: int, line: bytes) -> None:
         """One line of the crontab."""
@@ -169,7 +203,7 @@ class _Reader:
         try:
             text = line.decode()
         except UnicodeDecodeError:
-            self.lose(number, "is not UTF-8 text, and is not carried over; `iconv -t UTF-8` makes it so")
+            self.lose(number, "this line is not UTF-8 text, and is not carried over; `iconv -t UTF-8` makes it so")
             return
         if variable := _VARIABLE.fullmatch(text):
             name, value = ("".join(one or "" for one in variable.groups()[i : i + 3]) for i in (0, 3))
@@ -184,13 +218,13 @@ class _Reader:
         for user, lines in self._others.items():
             what = f"cron runs it as {user}" + (f", as {_lines(lines[1:])} too" if lines[1:] else "")
             how = f"an agent that {user} starts, or `sudo -n -u {user}` in the command, does as cron did"
-            self.lose(lines[0], f"{what}; here it will run as the agent's user: {how}")
+            self.differ(lines[0], f"{what}; here it will run as the agent's user: {how}")
         if (
             self._first
             and not self.source.has_users
             and all(self.source.home(word) is not None for word in self._first)
         ):
-            self.note(0, "seems to name a user before each command; if so, import it with --system")
+            self.differ(0, "seems to name a user before each command; if so, import it with --system")
 
     def _read_comment(self, number: int, text: str) -> None:
         if _is_entry(text):
@@ -201,19 +235,22 @@ class _Reader:
 
     def _read_variable(self, number: int, name: str, value: str) -> None:
         if not _NAME.fullmatch(name) or name.startswith("CDKTR_"):
-            self.lose(number, f"the variable {plain(name)!r} is not carried over: no task can have one of that name")
+            self.differ(number, f"the variable {_shown(name)!r} is not carried over: no task can have one of that name")
             return
         if name != _NEVER:
             self._env[name] = value
+        if name == "CRON_TZ" and self.source.is_debian and value not in ("", self.source.timezone):
+            zones = f"the schedules are in {self.source.timezone}; --timezone gives another"
+            self.note(number, f"CRON_TZ={_shown(value)}: Debian's cron does not heed it, and {zones}")
         if name in self._said or not value:
             return
         self._said.add(name)
         if name == "MAILTO":
             history = "what a run prints is in its history, `cdktr logs query` shows it"
-            more = "a task with `run_if: any_failed` can tell somebody"
-            self.lose(number, f"MAILTO={plain(value)}: no mail is sent; {history}, and {more}")
+            more = "the task `tell` in docs/from-cron.md mails when a job fails"
+            self.differ(number, f"MAILTO={_shown(value)}: no mail is sent; {history}, and {more}")
         elif name == "RANDOM_DELAY":
-            self.lose(number, "RANDOM_DELAY: runs begin at their minute; `sleep` in a command delays it")
+            self.differ(number, "RANDOM_DELAY: runs begin at their minute; `sleep` in a command delays it")
         elif name == "TZ":
             self.note(number, "TZ is for the commands alone, as cron has it; --timezone is for the schedules")
 
@@ -224,18 +261,20 @@ class _Reader:
             split = _WITH_USER.fullmatch(rest)
             user, rest = (split[1], split[2] or "") if split else (user, "")
         if match is None or not rest:
-            what = "a variable nor an entry" + (" with a user" if self.source.has_users else "")
-            self.lose(number, f"is neither {what}, and is not carried over: {plain(text)}")
+            self.lose(number, _not_an_entry(text, self.source.has_users))
             return
-        zone = self._env.get("CRON_TZ") or self.source.timezone
+        zone = (not self.source.is_debian and self._env.get("CRON_TZ")) or self.source.timezone
         found = self._times(number, match[1], zone)
-        command, given = _split(rest, self.source.joins_backslashes)
-        if command != _split(rest, not self.source.joins_backslashes)[0]:
-            made = "one" if self.source.joins_backslashes else "two"
+        command, given = _split(rest, self.source.is_debian)
+        if command != _split(rest, not self.source.is_debian)[0]:
+            made = "one" if self.source.is_debian else "two"
             self.note(number, f"Debian's cron makes one backslash of two, others leave both; here there are {made} now")
         self._first.add(command.split()[0] if command.split() else "")
         if _BACKGROUND.search(command):
-            self.lose(number, "leaves a process running with `&`; cdktr ends that with the task: take the `&` away")
+            self.differ(
+                number,
+                "the command leaves a process running with `&`; cdktr ends that with the task: take the `&` away",
+            )
         shell = self._env.get("SHELL", DEFAULT_SHELL)
         before = [day_test(found.weekdays, zone)] if found and found.weekdays is not None else []
         self.jobs.append(
@@ -263,17 +302,18 @@ class _Reader:
         try:
             found = times(text, zone)
         except DefinitionError as error:
-            self.lose(number, f"{error}; {by_hand}")
+            question = str(error).endswith("?")
+            self.lose(number, f"{error} {by_hand.capitalize()}" if question else f"{error}; {by_hand}")
             return None
         if found.chosen:
             self.note(number, f"cron chooses a time at random; {found.chosen} was chosen now, and stays")
         if found.weekdays is not None:
-            days = f"runs on those of its days of the month that are {day_names(found.weekdays)}"
+            days = f"the entry runs on those of its days of the month that are {day_names(found.weekdays)}"
             self.note(number, f"{days}; as a schedule cannot say that, the command begins with a test of the weekday")
         return found
 
     def _env_of(self, command: str) -> dict[str, str]:
-        env = {"PATH": DEFAULT_PATH, **self._env}
+        env = {"PATH": DEFAULT_PATH, "SHELL": DEFAULT_SHELL, **self._env}
         return {name: value for name, value in env.items() if name not in _FOR_CRON or name in command}
 
     def _folder(self, number: int, user: str) -> str | None:
@@ -281,12 +321,28 @@ class _Reader:
             self._others.setdefault(user, []).append(number)
         home = self._env.get("HOME") or self.source.home(user)
         if home is None:
-            self.lose(number, f"the home folder of {user} is not known here; set the task's `working_directory`")
+            self.differ(number, f"the home folder of {user} is not known here; set the task's `working_directory`")
         return home
 
 
+def _not_an_entry(text: str, has_users: bool) -> str:
+    """What is wrong with a line that is neither a variable nor an entry."""
+    shown = _shown(text)
+    if not _is_entry(f"{text.rstrip()} x"):
+        return f"this line is neither a variable nor an entry, and is not carried over: {shown}"
+    is_without_user = has_users and not _is_entry(text)
+    missing = "the user and the command are" if is_without_user else "the command is"
+    return f"{missing} missing after `{shown}`, so there is nothing to carry over"
+
+
+def _shown(text: str) -> str:
+    text = plain(text)
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+
+
 def _lines(numbers: list[int]) -> str:
-    return f"line{'s' if numbers[1:] else ''} {', '.join(map(str, numbers))}"
+    more = f" and {len(numbers) - MAX_LINES} more" if len(numbers) > MAX_LINES else ""
+    return f"line{'s' if numbers[1:] else ''} {', '.join(map(str, numbers[:MAX_LINES]))}{more}"
 
 
 def _split(text: str, joins: bool) -> tuple[str, str]:

@@ -4,6 +4,7 @@ The two agree nearly everywhere. Where they do not, the expression says what cro
 """
 
 import re
+from difflib import get_close_matches
 from typing import NamedTuple
 from zlib import crc32
 
@@ -32,7 +33,9 @@ def times(fields: str, timezone: str) -> Times:
     """What `fields`, five of them or a shorthand, mean. Raises DefinitionError for what cron would never run."""
     if fields.startswith("@"):
         if fields not in SHORTHANDS:
-            raise DefinitionError(f"cron knows no {fields!r}; it has {' '.join(sorted(SHORTHANDS))}")
+            close = get_close_matches(fields.lower(), [*SHORTHANDS, "@reboot"], 1)
+            advice = f"did you mean {close[0]}?" if close else f"it has {' '.join(sorted(SHORTHANDS))}"
+            raise DefinitionError(f"cron knows no {fields!r}; {advice}")
         found = Times(fields)
     else:
         found = _five(fields.split())

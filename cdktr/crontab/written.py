@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
-from cdktr.crontab import Job, Remark
+from cdktr.crontab import Job, Kind, Remark
+from cdktr.crontab.known import Made, head_of, match, remarks_on, visible
 from cdktr.parse import WorkflowProblems, parse_workflow
 
 #: Characters: a longer command is a block of its own.
@@ -15,6 +16,7 @@ MAX_QUOTED = 80
 _OPEN = "${{"
 #: Text that YAML takes for nothing else, without quotes.
 _BARE = re.compile(r"[A-Za-z/][A-Za-z0-9/_.]*(-[A-Za-z0-9]+)*|-c")
+_TASK = re.compile(r'^tasks:\n  "?([a-z0-9_-]+)"?:$', re.MULTILINE)
 _NOT_TEXT = re.compile(r"true|false|yes|no|on|off|null|y|n", re.IGNORECASE)
 
 
@@ -25,8 +27,13 @@ class File:
     job: Job
     stem: str
     text: str
-    #: What a file of that name holds already, made from the same entry. It is not to be written.
-    there: str | None = None
+    #: The file that was made from this entry before, by whatever name. Then none is to be written.
+    made: Made | None = None
+
+    @property
+    def is_edited(self) -> bool:
+        """The file that is there holds something else than would be written now, but for the number of the line."""
+        return self.made is not None and self.made.text.partition("\n")[2] != self.text.partition("\n")[2]
 
 
 def workflow_text(job: Job, stem: str) -> str:
@@ -36,41 +43,42 @@ def workflow_text(job: Job, stem: str) -> str:
     return text
 
 
-def plan(jobs: Iterable[Job], there: Mapping[str, str]) -> tuple[list[File], list[Remark]]:
-    """The files of all jobs, in their order, and what cannot be one. `there`: what the files that exist hold."""
+def plan(
+    jobs: Sequence[Job], made: Sequence[Made] = (), taken: Collection[str] = ()
+) -> tuple[list[File], list[Remark]]:
+    """The files of all jobs, in their order, and what is to be said of them. `made`: the files that imports made
+    before; `taken`: names in lower case that no new file can have."""
     files: list[File] = []
-    remarks: list[Remark] = []
-    texts = {stem.lower(): text for stem, text in there.items()}
-    for job in jobs:
-        stem = _stem(job, texts, {file.stem for file in files})
+    found = match(jobs, made)
+    remarks = remarks_on(jobs, made, found)
+    stems = set(taken)
+    for job, own in zip(jobs, found, strict=True):
+        stem = _stem_in(own, job) if own else _stem(job, stems)
         try:
-            files.append(File(job, stem, workflow_text(job, stem), texts.get(stem)))
+            files.append(File(job, stem, workflow_text(job, stem), own))
+            if own is None:
+                stems.add(stem)
         except WorkflowProblems as error:
-            message = f"is not carried over, as no workflow can hold it: {error.problems[0].message}"
-            remarks.append(Remark(job.origin, job.line, message, is_lost=True))
+            message = f"this entry is not carried over, as no workflow can hold it: {error.problems[0].message}"
+            remarks.append(Remark(job.origin, job.line, message, Kind.LOST))
     return files, remarks
 
 
-def _stem(job: Job, there: Mapping[str, str], taken: Container[str]) -> str:
-    """The first free name, or that of the file which was made from this entry before."""
+def _stem(job: Job, taken: Container[str]) -> str:
+    """The first free name."""
     names = chain([job.word], (f"{job.word}-{number}" for number in count(2)))
-    return next(name for name in names if name not in taken and (name not in there or _is_from(job, there[name])))
+    return next(name for name in names if name not in taken)
 
 
-def _is_from(job: Job, text: str) -> bool:
-    """Whether a file was made from the entry of this job, wherever that stood in its crontab."""
-    before, after = _head(job).split(f"line {job.line}:", 1)
-    first = text.partition("\n")[0]
-    return re.fullmatch(re.escape(before) + r"line \d+:" + re.escape(after), first) is not None
-
-
-def _head(job: Job) -> str:
-    return f"# From {_visible(job.origin)}, line {job.line}: {_visible(job.entry.strip())}"
+def _stem_in(made: Made, job: Job) -> str:
+    """What a file was called at first: so is its task, also when the file has another name now."""
+    task = _TASK.search(made.text)
+    return task[1] if task else job.word
 
 
 def _lines(job: Job, stem: str) -> Iterator[str]:
     brace = _brace(job)
-    yield _head(job)
+    yield head_of(job)
     yield f"name: {_quoted(job.name)}"
     if job.description:
         yield from _value("description: ", "\n".join(job.description), "  ")
@@ -131,13 +139,4 @@ def _quoted(text: str) -> str:
 
 def _escaped(text: str) -> str:
     """For double quotes in YAML."""
-    return "".join(json.dumps(char)[1:-1] if char in '"\\\n\t\r' else _visible(char) for char in text)
-
-
-def _visible(text: str) -> str:
-    """Every character without a glyph as its number."""
-    return "".join(char if char.isprintable() else _number(ord(char)) for char in text)
-
-
-def _number(code: int) -> str:
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    return "".join(json.dumps(char)[1:-1] if char in '"\\\n\t\r' else visible(char) for char in text)

@@ -18,8 +18,8 @@ from typing import Any
 
 from cdktr.arrivals import Arrivals, Version
 from cdktr.client import Principal
+from cdktr.disk import sync_parents
 from cdktr.errors import CdktrError, SettingError, StartError, UnreachableError
-from cdktr.journal import sync_parents
 from cdktr.listeners.base import ReadyListener
 from cdktr.listeners.notes import Notes
 from cdktr.listeners.scan import Look, is_text
@@ -184,7 +184,7 @@ class FolderListener(ReadyListener):
         self._see(found)
         if noted is None and not self._existing:
             count = self._arrivals.count_all()
-            log.info("%s there already do not count; with --existing they would", plural(count, "file"))
+            log.info("What is there already does not count (%s); with --existing it would", plural(count, "file"))
         try:
             self._notes.rewrite(self._arrivals.counted.values(), self._arrivals.folders)
         except OSError as error:
@@ -208,11 +208,8 @@ class FolderListener(ReadyListener):
         for path in self._problems.keys() - found.problems.keys():
             log.info("%s can be looked at again, or is gone", self._full(path))
         self._problems = found.problems
-        news = self._arrivals.see(found.listing, self._now())
-        for path, place in news.folders.items():
+        for path, place in self._arrivals.see(found.listing, self._now()).items():
             self._notes.folder(path, place)
-        for version in news.renumbered:
-            self._notes.file(version)
         for path in sorted(self._arrivals.doubted - self._doubted):
             log.warning(
                 "%s is empty, and not the folder that it was: is something not mounted? Its files are not forgotten",

@@ -5,6 +5,7 @@ programs could read differently is refused, and as each connection ends after it
 follows it.
 """
 
+import errno
 import json
 import logging
 import re
@@ -42,8 +43,12 @@ DRAIN_S = 1.0
 #: Seconds between looks whether to stop.
 LOOK_S = 0.25
 
+#: What an accept fails with while this process or its host has no room for another connection.
+_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
 _FIRST = re.compile(rb"([A-Z]{1,16}) ([\x21-\x7e]{1,4096}) HTTP/1\.[01]")
-_HEADER = re.compile(rb"([\w!#$%&'*+.^`|~-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*", re.ASCII)
+#: Possessive: what a stranger sends must not be read in more than one way, which takes time without end.
+_HEADER = re.compile(rb"([\w!#$%&'*+.^`|~-]++):([\t\x20-\x7e\x80-\xff]*+)", re.ASCII)
 _LENGTH = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
@@ -121,7 +126,7 @@ def read_head(head: bytes, client: str) -> Request:
         found = _HEADER.fullmatch(line)
         if found is None:
             raise Refused(error(400, "A header is not NAME: VALUE"))
-        name, value = found[1].decode().lower(), found[2].decode("latin-1")
+        name, value = found[1].decode().lower(), found[2].strip(b" \t").decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return Request(client, match[1].decode(), match[2].decode(), headers)
 
@@ -177,6 +182,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.site = site
         self.max_body = max_body
         self._slots = _Slots()
+        self._is_full = False
         super().__init__((host, port), _Exchange)
         self.port: int = self.socket.getsockname()[1]
 
@@ -187,6 +193,21 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 self.handle_request()
         finally:
             self.server_close()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """See `socketserver`; called for each connection that waits to be taken."""
+        try:
+            taken = super().get_request()
+        except OSError as error:
+            if error.errno in _FULL:
+                # It goes on waiting, so without a pause this would be tried again at once, and again.
+                if not self._is_full:
+                    log.error("No connection can be taken: %s", error.strerror)
+                self._is_full = True
+                time.sleep(LOOK_S)
+            raise
+        self._is_full = False
+        return taken
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """See `socketserver`; called for each connection."""

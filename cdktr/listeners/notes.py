@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cdktr.arrivals import Place, Version
+from cdktr.disk import sync_folder
 from cdktr.errors import StartError
-from cdktr.journal import sync_folder
 
 #: Lines beyond twice what is known after which the file is written anew.
 SPARE = 1000

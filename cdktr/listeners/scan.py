@@ -1,7 +1,7 @@
 """One look at a folder: the files in it, as they are now.
 
-Plain files count, and links that lead to one, as what they lead to. Links to folders are not followed, so there is no
-going in circles. Hidden files and folders are left out, and files with the names that unfinished ones have, unless a
+Plain files count. Links do not, and are not followed: who may write into the folder could have a workflow read what he
+himself may not. Hidden files and folders are left out, and files with the names that unfinished ones have, unless a
 pattern names them.
 """
 
@@ -16,6 +16,8 @@ from cdktr.arrivals import Listing, Place, Version
 UNFINISHED = (".*", "*~", "*.part", "*.tmp", "*.swp")
 #: All of them at once, as most names are none.
 _UNFINISHED = re.compile("|".join(map(translate, UNFINISHED)))
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Look:
@@ -43,7 +45,7 @@ class Look:
 
     def _read(self, path: str) -> None:
         # Open, so that what is named and what is read is the same folder.
-        number = os.open(os.path.join(self._folder, path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        number = self._open(path)
         try:
             about = os.fstat(number)
             self._folders[path] = Place(about.st_dev, about.st_ino)
@@ -53,19 +55,30 @@ class Look:
         finally:
             os.close(number)
 
+    def _open(self, path: str) -> int:
+        """A folder, one step after the other: none may have become a link since it was seen."""
+        number = os.open(self._folder, _OPEN)
+        for name in path.split("/") if path else ():
+            above = number
+            try:
+                number = os.open(name, _OPEN | os.O_NOFOLLOW, dir_fd=above)
+            finally:
+                os.close(above)
+        return number
+
     def _meet(self, entry: os.DirEntry[str], path: str) -> None:
         try:
             if entry.is_dir(follow_symlinks=False):
                 if self._recursive and not entry.name.startswith("."):
                     self._coming.append(path)
-            elif counts(entry.name, self._patterns) and entry.is_file():
-                about = entry.stat()
+            elif counts(entry.name, self._patterns) and entry.is_file(follow_symlinks=False):
+                about = entry.stat(follow_symlinks=False)
                 if is_text(path):
-                    self._files[path] = Version(path, about.st_size, about.st_mtime_ns, about.st_ino)
+                    self._files[path] = Version(path, about.st_size, about.st_mtime_ns)
                 else:
                     self.problems[path] = "its name is not UTF-8 and cannot be passed on; give it another"
         except FileNotFoundError:
-            # It went away just now, or is a link that leads nowhere.
+            # It went away just now.
             pass
         except OSError as error:
             self.problems[path] = error.strerror or str(error)

@@ -1,13 +1,18 @@
 """Signed requests over HTTP have workflows run: `POST /trigger/<workflow id>`; and `GET /health` tells how it is.
 
-Who does not hold the secret learns nothing: the signature is looked at before anything else in a request. A request
-that is sent again is the same event: its signature is the key of its trigger, so it makes no second run.
+Who does not hold the secret learns nothing of the workflows: of a trigger, the signature is looked at before anything
+that depends on them. A request that is sent again is the same event: its signature is the key of its trigger, so it
+makes no second run.
+
+Nor can such a one use up what others may ask. What is not rightly signed counts for its client, what is for its
+workflow. Whether a signature is right shows only once the body is here, so a client that has used up its share, and
+sends wrong ones, is still listened to: what that costs is bounded by the longest body and the number of connections.
 """
 
-import json
 import logging
 import math
 import os
+import reprlib
 import stat
 import threading
 import time
@@ -20,9 +25,18 @@ from urllib.parse import unquote
 
 from cdktr import signing
 from cdktr.client import Principal
-from cdktr.errors import CdktrError, NotFoundError, RefusedError, SettingError, StartError, UnreachableError
+from cdktr.errors import (
+    CdktrError,
+    NotFoundError,
+    ProtocolError,
+    RefusedError,
+    SettingError,
+    StartError,
+    UnreachableError,
+)
 from cdktr.listeners.base import ReadyListener, Triggered
 from cdktr.listeners.http import Answer, Request, Server, error
+from cdktr.messages import load, unfit
 from cdktr.rate import Rates
 from cdktr.settings import SHORTEST_SECRET
 from cdktr.signing import Signed, verify
@@ -41,9 +55,14 @@ AWAY_S = 5
 #: The headers in which a forge names the event; to a ping it wants an answer, and no more.
 EVENTS = ("x-github-event", "x-gitea-event")
 
+#: What is answered to a signature that is none.
 UNSIGNED = (
     "The signature is missing or wrong. It is the header X-Cdktr-Signature: sha256=<hex>, HMAC-SHA256 of "
     "<unix seconds>.<workflow id>.<body> with the shared secret; the header X-Cdktr-Timestamp holds the seconds"
+)
+UNSIGNED_FORGE = (
+    "The signature is missing or wrong. It is that of a forge: the header X-Hub-Signature-256: sha256=<hex>, "
+    "HMAC-SHA256 of the body with the shared secret"
 )
 
 
@@ -54,11 +73,11 @@ class Policy:
     secret: bytes = field(repr=False)
     #: Those that may be triggered; none means all.
     workflows: frozenset[str] = frozenset()
-    #: Whether the signature of a forge, such as GitHub or Gitea, is accepted, too.
+    #: Whether requests are signed as a forge does it, such as GitHub or Gitea, and in no other way.
     forge: bool = False
     #: What every trigger is given.
     params: Mapping[str, str] = field(default_factory=dict)
-    #: Requests of one client.
+    #: Requests for one workflow that are rightly signed, and of one client that are not.
     per_minute: int = 60
     #: Bytes.
     max_body: int = 64 * 1024
@@ -96,21 +115,41 @@ class Webhook:
         self._door = door
         self._clock = clock
         self._monotonic = monotonic
-        self._rates = Rates(policy.per_minute)
+        self._unsigned = Rates(policy.per_minute)
+        self._signed = Rates(policy.per_minute)
         self._lock = threading.Lock()
 
     def admit(self, request: Request) -> Answer | None:
         """See `http.Site`."""
-        with self._lock:
-            wait_s = self._rates.take(request.client, self._monotonic())
-        if wait_s:
-            return error(429, "There were too many requests; wait", {"Retry-After": str(math.ceil(wait_s))})
         path = request.path.partition("?")[0]
+        is_trigger = path.startswith(TRIGGER) and path != TRIGGER
+        if is_trigger and request.method == "POST" and signing.has_signature(request.headers, self._policy.forge):
+            return None
+        if (late := self._too_often(self._unsigned, request.client)) is not None:
+            return late
         if path == HEALTH:
             return self._health() if request.method in ("GET", "HEAD") else _not_allowed("GET, HEAD")
-        if not path.startswith(TRIGGER) or path == TRIGGER:
+        if not is_trigger:
             return error(404, f"There is POST {TRIGGER}<workflow id>, and GET {HEALTH}")
-        return None if request.method == "POST" else _not_allowed("POST")
+        return self._refused(Signed.NOT) if request.method == "POST" else _not_allowed("POST")
+
+    def _too_often(self, rates: Rates, name: str) -> Answer | None:
+        """The answer to one request too many."""
+        with self._lock:
+            wait_s = rates.take(name, self._monotonic())
+        if not wait_s:
+            return None
+        return error(429, "There were too many requests; wait", {"Retry-After": str(math.ceil(wait_s))})
+
+    def _refused(self, signed: Signed) -> Answer:
+        """The answer to a signature that is not right."""
+        if signed is Signed.LATE:
+            text = (
+                f"The request was signed more than {signing.WINDOW_S // 60} minutes before or after now, by the clock "
+            )
+            return error(401, f"{text}here; sign it anew, and look at the clocks", note="signed at another time")
+        text = UNSIGNED_FORGE if self._policy.forge else UNSIGNED
+        return error(401, text, {"WWW-Authenticate": "Cdktr-Signature"}, "unsigned")
 
     def _health(self) -> Answer:
         if self._door.is_there():
@@ -122,13 +161,10 @@ class Webhook:
         policy = self._policy
         workflow_id = unquote(request.path.partition("?")[0].removeprefix(TRIGGER))
         signed = verify(policy.secret, request.headers, workflow_id, request.body, self._clock(), policy.forge)
-        if signed is Signed.NOT:
-            return error(401, UNSIGNED, {"WWW-Authenticate": "Cdktr-Signature"}, "unsigned")
-        if signed is Signed.LATE:
-            text = (
-                f"The request was signed more than {signing.WINDOW_S // 60} minutes before or after now, by the clock "
-            )
-            return error(401, f"{text}here; sign it anew, and look at the clocks", note="signed at another time")
+        if signed in (Signed.NOT, Signed.LATE):
+            return self._too_often(self._unsigned, request.client) or self._refused(signed)
+        if (late := self._too_often(self._signed, workflow_id)) is not None:
+            return late
         if policy.workflows and workflow_id not in policy.workflows:
             return error(403, f"{workflow_id} may not be triggered here", note="not one of --workflow")
         if signed is Signed.FORGE:
@@ -173,30 +209,30 @@ def read_body(body: bytes) -> tuple[dict[str, Any], str | None]:
     if not body:
         return {}, None
     try:
-        found = json.loads(body, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        found = load(body.decode(), "the body")
+    except (ProtocolError, UnicodeDecodeError):
         found = None
     if not isinstance(found, dict) or found.keys() - {"params", "key"}:
         raise ValueError(
             'The body must be nothing, or a JSON object such as {"params": {"day": "2026-01-31"}, "key": "7"}'
         )
     params, key = found.get("params", {}), found.get("key")
-    if not isinstance(params, dict) or not all(isinstance(value, str | int | float) for value in params.values()):
+    if not isinstance(params, dict):
         raise ValueError('"params" must be an object whose values are texts, numbers, true or false')
+    for name, value in params.items():
+        if (wrong := unfit(name) or unfit(value)) is not None:
+            raise ValueError(f"The parameter {reprlib.repr(name)} is {wrong}")
     if key is not None and not (isinstance(key, str) and 0 < len(key) <= LONGEST_KEY and key.isprintable()):
         raise ValueError(f'"key" must be a text of 1 to {LONGEST_KEY} characters that can be printed')
     return params, key
-
-
-def _refuse(_: str) -> None:
-    raise ValueError
 
 
 def read_secret(file: str | None, setting: str) -> bytes:
     """The secret in a file, else that of the setting. Raises SettingError when there is none that can be used."""
     if file is None:
         if setting:
-            return setting.encode()
+            # An environment may hold bytes that are no text.
+            return setting.encode(errors="surrogateescape")
         raise SettingError("A webhook needs a secret: give --secret-file FILE, or set CDKTR_WEBHOOK_SECRET")
     try:
         with Path(file).open("rb") as opened:
@@ -205,7 +241,10 @@ def read_secret(file: str | None, setting: str) -> bytes:
     except OSError as wrong:
         raise SettingError(f"--secret-file {file} cannot be read: {wrong.strerror}") from None
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
-        raise SettingError(f"--secret-file {file} can be read by others, or written; `chmod 600 {file}` mends it")
+        raise SettingError(
+            f"--secret-file {file} can be used by others than its owner and the readers of its group; "
+            f"`chmod o=,g-w {file}` mends it"
+        )
     if len(secret) < SHORTEST_SECRET:
         raise SettingError(
             f"--secret-file {file} holds {len(secret)} bytes; a secret has at least {SHORTEST_SECRET}, "

@@ -31,7 +31,7 @@ _COUNT = re.compile(r"[0-9]{1,6}")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _INT = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _FLOAT = re.compile(r"-?[0-9]+\.[0-9]+")
-_BEFORE_OFFSET = re.compile(r"\s+(?=[Zz+-])")
+_BEFORE_OFFSET = re.compile(r"(?<!\s)\s++(?=[Zz+-])")
 _FLAGS = {word: True for text in ("true", "yes", "on") for word in (text, text.title(), text.upper())}
 _FLAGS |= {word: False for text in ("false", "no", "off") for word in (text, text.title(), text.upper())}
 _BOOLEANS = {word: flag for word, flag in _FLAGS.items() if word.lower() in ("true", "false")}

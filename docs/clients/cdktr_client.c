@@ -247,8 +247,9 @@ int main(int count, char **words) {
         if (*end || !(seconds > 0 && seconds <= 86400)) fail(USAGE, "-t takes seconds, not %s", words[2]);
         next = 3;
     }
-    int port = count - next < 3 ? 0 : atoi(words[next + 1]);
-    if (port < 1 || port > 65535) fail(USAGE, "usage: cdktr_client [-t SECONDS] HOST PORT VERB [ARGUMENT]...");
+    char *rest = "";
+    long port = count - next < 3 ? 0 : strtol(words[next + 1], &rest, 10);
+    if (*rest || port < 1 || port > 65535) fail(USAGE, "usage: cdktr_client [-t SECONDS] HOST PORT VERB [ARGUMENT]...");
     signal(SIGPIPE, SIG_IGN);
     deadline_ms = now_ms() + (int64_t)(seconds * 1000);
 

@@ -133,7 +133,7 @@ async function main(words) {
     if (!(seconds > 0 && seconds <= 86400)) throw new CdktrError(USAGE, `-t takes seconds, not ${words[1]}`);
     words = words.slice(2);
   }
-  if (words.length < 3 || !(Number(words[1]) > 0 && Number(words[1]) < 65536)) {
+  if (words.length < 3 || !/^\d+$/.test(words[1]) || !(words[1] > 0 && words[1] < 65536)) {
     throw new CdktrError(USAGE, 'usage: cdktr_client.mjs [-t SECONDS] HOST PORT VERB [ARGUMENT]...');
   }
   const [host, port, ...request] = words;

@@ -7,12 +7,15 @@ measured again beside every row, so that the ratios hold on a machine whose spee
 import contextlib
 import os
 import platform
+import shutil
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +24,13 @@ import zmq
 from cdktr.client import Principal
 from cdktr.protocol import ClusterStatus, ListLogs, ListRuns, ListTaskRuns, Ping, Trigger
 from tests.bench.cluster import Cluster
+from tests.bench.screen import Screen
 
 #: Measured runs of each row, after one that warms up.
 RUNS = 7
+
+#: Starts of the program.
+STARTS = 21
 
 #: Seconds over which idle processes are watched.
 IDLE_S = 10
@@ -36,6 +43,8 @@ WORKFLOWS = {
     "chain": "name: chain\ntasks:\n"
     + "".join(f"  t{n}: {TRUE % (f', depends: [t{n - 1}]' if n else '')}\n" for n in range(20)),
     "flood": "name: flood\ntasks:\n  t: {name: t, config: !Subprocess {cmd: seq, args: ['1000000']}}\n",
+    "talk": "name: talk\ntasks:\n  t: {name: t, config: !Subprocess {cmd: sh, args: ['-c', "
+    "'for n in $(seq 300); do echo line $n of some length; sleep 0.1; done']}}\n",
     "wide": "name: wide\ntasks:\n" + "".join(f"  t{n}: {TRUE % ''}\n" for n in range(100)),
 }
 
@@ -207,6 +216,63 @@ def idle(pids: dict[str, int]) -> list[Row]:
     return rows
 
 
+def screen_rows(size: tuple[int, int]) -> list[Row]:
+    """The terminal UI: what it sends while nothing happens, while a run is watched, and while a log is followed."""
+    rows = []
+    what = f"ui, {size[0]} × {size[1]}"
+    workflows = {name: WORKFLOWS[name] for name in ("clock", "flood", "talk")}
+    with Cluster(workflows) as cluster, Screen(cluster.port, *size) as screen:
+        screen.wait_for("talk")
+        screen.settle()
+        before = cpu_s(screen.pid)
+        rows.append(Row(f"{what}: idle", "≤ 20 B/s", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        busy = (cpu_s(screen.pid) - before) / IDLE_S * 100
+        rows.append(Row(f"{what}: processor, idle", "≤ 1 %", "%", [busy], 0))
+        rows.append(Row(f"{what}: key → screen, 95th percentile", "≤ 50 ms", "ms", [screen.key_ms("2341" * 5)], 0))
+        screen.press("Gr")
+        screen.wait_for("RUNNING")
+        rows.append(Row(f"{what}: a run is watched", "", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        screen.press("l")
+        screen.wait_for("following")
+        rows.append(Row(f"{what}: ten log lines a second", "", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        screen.press("\x1b/flood\rl")
+        screen.wait_for("No line yet")
+        with Principal(port=cluster.port) as client:
+            client.run_workflow("flood")
+        rows.append(Row(f"{what}: a million log lines at once", "", "B/s", [screen.bytes_per_second(3)], 0))
+    return rows
+
+
+def start_ms(command: list[str], env: dict[str, str]) -> float:
+    """Milliseconds until a command has ended well."""
+    began = time.perf_counter()
+    subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return (time.perf_counter() - began) * 1000
+
+
+def binary(made: Path, port: int) -> list[Row]:
+    """Starts of the one file, of the folder that it unpacks and of PyInstaller's one-file mode, in turn."""
+    with tempfile.TemporaryDirectory(prefix="cdktr-bench-") as folder:
+        file = Path(shutil.copy(made, folder))
+        env = {"PATH": os.environ["PATH"], "CDKTR_APP_DATA_DIRECTORY": folder, "CDKTR_PRINCIPAL_PORT": str(port)}
+        first = start_ms([str(file), "--version"], env)
+        [program] = Path(folder).glob("program-*/*/cdktr")
+        peer = made.with_name("cdktr-onefile")
+        starts = {"the one file": file, "its unpacked folder": program, "PyInstaller's one-file mode": peer}
+        times: dict[str, list[float]] = {name: [] for name in starts}
+        for _ in range(STARTS):
+            for name, path in starts.items():
+                times[name].append(start_ms([str(path), "--version"], env))
+        listed = repeated(lambda: start_ms([str(file), "task", "list"], env), STARTS)
+    must = {"the one file": "≤ 60 ms"}
+    return [
+        Row("size of the one file", "≤ 40 MB", "MB", [made.stat().st_size / 1e6], 0),
+        Row("first start, unpacking", "once", "ms", [first], 0),
+        *(Row(f"--version: {name}", must.get(name, "beside it"), "ms", found, 0) for name, found in times.items()),
+        Row("task list: the one file, against a live principal", "≤ 200 ms", "ms", listed, 0),
+    ]
+
+
 def main() -> None:
     """Measure and print."""
     cpu = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
@@ -215,8 +281,12 @@ def main() -> None:
         f"Python {platform.python_version()}"
     )
     print(f"bare loop: start `true` and wait for it: {spawn_ms(300):.3f} ms\n")
+    for row in chain.from_iterable(map(screen_rows, ((80, 24), (200, 60)))):
+        print(row.line(), flush=True)
     with Cluster(WORKFLOWS) as cluster, Principal(port=cluster.port, timeout_s=30) as client:
         for row in idle({"principal": cluster.principal.pid, "agent": cluster.agent.pid}):
+            print(row.line(), flush=True)
+        for row in binary(Path("dist/cdktr"), cluster.port):
             print(row.line(), flush=True)
         measured: list[tuple[str, str, str, Callable[[], float], float, int]] = [
             ("trigger sent → first task looks at the clock", "≤ 10 ms", "ms", lambda: trigger_to_start(client), 1, 21),

@@ -20,6 +20,7 @@ from cdktr.coordinator import Coordinator
 from cdktr.cron import Schedule
 from cdktr.journal import Journal
 from cdktr.logs import LogHub
+from cdktr.protocol import Trigger
 from cdktr.scheduler import MISSED, Scheduler
 from cdktr.store import Store
 from cdktr.workflow import Subprocess, Task, Workflow
@@ -91,7 +92,7 @@ async def live(folder: Path, clock: Clock, accepted: list[tuple[str, datetime]])
 
     async def trigger(workflow_id: str, params: Mapping[str, Any], key: str | None, scheduled_ms: int | None) -> None:
         assert scheduled_ms is not None
-        if await runs.trigger(workflow_id, params, "schedule", scheduled_ms, key) is not None:
+        if await runs.trigger(Trigger(workflow_id, dict(params), "schedule", scheduled_ms, key)) is not None:
             accepted.append((workflow_id, datetime.fromtimestamp(scheduled_ms / 1000, UTC)))
 
     try:

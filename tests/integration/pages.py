@@ -45,7 +45,8 @@ _MARK = re.compile(r"^[ \t>]*(?:```|~~~)", re.MULTILINE)
 _EXITS = re.compile(r"# exits (\d+)\s*$")
 _HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?")
 _DAEMON = re.compile(r"^(?:\w+=\S+ )*cdktr (start|listen)\b(?!.*(?:--help|# exits))")
-_OURS = re.compile(r"^(?:\w+=\S+ )*cdktr (.*)")
+#: Also behind a pipe and in a loop.
+_OURS = re.compile(r"(?:^|[|;&] *|\bdo )(?:\w+=\S+ )*cdktr ([^|;&]*)")
 
 #: What a daemon says when it is ready, by a word of its command; the first that fits counts.
 _READY = (
@@ -321,8 +322,8 @@ class Reader:
 def check_commands(block: Block) -> None:
     """Each `cdktr …` of a block that is not run is a command line of ours."""
     for line in commands(block.text):
-        if match := _OURS.match(line):
-            check_words(shlex.split(match[1], comments=True), str(block))
+        for words in _OURS.findall(line):
+            check_words(shlex.split(words, comments=True), str(block))
 
 
 def check_words(words: list[str], where: str) -> None:

@@ -88,7 +88,9 @@ def test_what_is_refused_is_told(ask: Ask, port: int) -> None:
 
 
 def test_a_wrong_command_line_is_told(client: list[str]) -> None:
-    for words in ([], ["127.0.0.1", "5561"], ["127.0.0.1", "x", "PING"], ["-t", "x", "127.0.0.1", "5561", "PING"]):
+    here = "127.0.0.1"
+    wrong = ([], [here, "5561"], *([here, port, "PING"] for port in ("x", "0", "5561.5", "65536")))
+    for words in (*wrong, ["-t", "x", here, "5561", "PING"]):
         done = subprocess.run([*client, *words], capture_output=True, text=True)
         assert done.returncode == 2, words
         assert done.stderr.startswith("cdktr_client: "), words

@@ -964,6 +964,56 @@ def test_log_pages(wire: Wire) -> None:
     assert len(wire.value("LSLOGS", workflow_id="pages", limit=0)["lines"]) == 1
 
 
+def test_log_lines_before_one_and_those_that_hold_a_text(wire: Wire) -> None:
+    stored(wire, *(log("back", "back-run", NOON, f"STDOUT Row {number}") for number in range(30)))
+    lines = wire.value("LSLOGS", workflow_id="back")["lines"]
+    twenty = lines[20]["sequence"]
+
+    def rows(**asked: Any) -> list[int]:
+        found = wire.value("LSLOGS", workflow_id="back", **asked)["lines"]
+        return [int(line["payload"].rpartition(" ")[2]) for line in found]
+
+    assert rows(before=twenty, tail=True, limit=3) == [17, 18, 19]
+    assert rows(before=twenty, limit=3) == [0, 1, 2]
+    assert rows(before=twenty, after=lines[17]["sequence"]) == [18, 19]
+    assert rows(before=lines[0]["sequence"], tail=True) == []
+    assert rows(contains="row 2", after=lines[3]["sequence"]) == list(range(20, 30))
+    assert rows(contains="ROW 2", before=twenty, tail=True, limit=1) == [2]
+    assert rows(contains="stdout") == []
+    assert rows(contains="Row %") == []
+    # Nothing can come before a line that is there: the answer does not rest.
+    page = wire.value("LSLOGS", workflow_id="back", before=lines[0]["sequence"], wait_ms=60_000)
+    assert (page["lines"], page["more"]) == ([], False)
+
+
+def test_what_is_refused_is_in_the_log_of_the_principal(wire: Wire) -> None:
+    before = wire.value("LSOWNLOG")
+    assert any(line["message"].startswith("Principal server started on") for line in before["lines"])
+    wire.push(b"not a log message")
+
+    def came() -> Any:
+        return wire.value("LSOWNLOG", after=before["next"])["lines"]
+
+    [line] = eventually(came, "a line")
+    assert (line["level"], line["logger"]) == ("WARNING", "cdktr.principal")
+    assert line["message"].startswith("A message on the log port was dropped")
+    assert line["sequence"] > before["next"]
+    assert wire.value("LSOWNLOG", limit=1)["lines"] == [line]
+
+
+def test_revisions_tell_whether_something_changed(wire: Wire) -> None:
+    def revisions() -> Any:
+        return wire.value("STATUS")["revisions"]
+
+    before = revisions()
+    assert revisions() == before
+    wire.value("RELOAD")
+    wire.trigger("plain")
+    after = revisions()
+    assert after["runs"] > before["runs"]
+    assert set(after) == {"runs", "workflows"}
+
+
 def test_log_lines_can_be_waited_for(wire: Wire) -> None:
     after = wire.value("LSLOGS", tail=True, limit=1)["next"]
     request = message("LSLOGS", json.dumps({"workflow_id": "await", "after": after, "wait_ms": 60_000}))

@@ -27,7 +27,7 @@ GREETING = "  good morning "
 # Nightly backup of the shop
 # keeps seven days
 30 2 * * mon-fri  /usr/local/bin/backup.sh --full > /dev/null 2>&1
-*/15 * * * *      cat > input && echo "$GREETING|$PATH|$HOME|$(pwd)|$0|9\\%" && tr a-z A-Z < input%dear all,%5\\% more
+*/15 * * * * cat > input && echo "$GREETING|$PATH|$HOME|$(pwd)|$0|$SHELL|9\\%"; tr a-z A-Z < input%dear all,%5\\% more
 #0 5 * * * /usr/local/bin/old
 @reboot           /usr/local/bin/warm-up
 @weekly           echo '${{{{ github }}}}' | tee out
@@ -85,8 +85,9 @@ def test_from_ones_own_crontab_to_runs(host: Host, new_cluster: NewCluster) -> N
     cluster = new_cluster()
     done = host.run("--into", str(cluster.workflows / "cron"), "--timezone", "Europe/Berlin")
     assert (done.returncode, done.stderr[:32]) == (1, "cdktr: the principal reads workf")
-    assert f"the crontab of {getpass.getuser()}:4: MAILTO=ops@example.com: no mail is sent" in done.stdout
-    assert ":14: @reboot: cdktr has no such schedule" in done.stdout
+    origin = f"the crontab of {getpass.getuser()}"
+    assert f"\n\nDiffers:\n  {origin}:4: MAILTO=ops@example.com: no mail is sent" in done.stdout
+    assert f"\n\nNot carried over:\n  {origin}:14: @reboot: cdktr has no such schedule" in done.stdout
     assert cluster.cli("validate").returncode == 0
     cluster.start_principal("--no-scheduler")
     cluster.start_agent()
@@ -99,7 +100,7 @@ def test_from_ones_own_crontab_to_runs(host: Host, new_cluster: NewCluster) -> N
     }
     assert told["cron.backup"]["description"] == "Nightly backup of the shop\nkeeps seven days"
     assert said(cluster, "cron.cat") == [
-        f"  good morning |/usr/local/bin:/usr/bin:/bin|{home}|{home}|/bin/sh|9%",
+        f"  good morning |/usr/local/bin:/usr/bin:/bin|{home}|{home}|/bin/sh|/bin/sh|9%",
         "DEAR ALL,",
         "5% MORE",
     ]
@@ -134,7 +135,7 @@ def test_a_second_import_changes_nothing(host: Host) -> None:
     second = host.run("--timezone", "UTC")
     assert second.returncode == 0
     assert second.stdout == (
-        "There already in workflows/cron, and left as they are:\n  a.yml\n  b.yml (it differs by now)\n\n"
+        "There already, and left as they are:\n  workflows/cron/a.yml\n  workflows/cron/b.yml (it differs by now)\n\n"
         "Nothing was changed.\n"
     )
     host.table.write_text("# moved\n@daily a\n@hourly b\n@daily a\n")
@@ -166,7 +167,7 @@ def test_for_programs(host: Host) -> None:
         "cron": "@daily",
         "timezone": "UTC",
     }
-    assert [(each["line"], each["is_lost"]) for each in facts["remarks"]] == [(2, True), (3, True)]
+    assert [(each["line"], each["kind"]) for each in facts["remarks"]] == [(2, "lost"), (3, "lost")]
     assert (
         json.loads(host.run("-", "--json", "--into", "workflows/x", stdin="@daily a\n").stdout)["files"][0][
             "workflow_id"
@@ -175,11 +176,60 @@ def test_for_programs(host: Host) -> None:
     )
 
 
-def test_a_file_is_the_same_by_whatever_path(host: Host) -> None:
+def test_a_job_is_made_once_by_whatever_path_and_name(host: Host) -> None:
     host.table.write_text("@daily a\n")
+    (host.folder / "link").symlink_to("table")
     assert host.run("table").returncode == 0
-    for again in ("./table", str(host.table)):
-        assert host.run(again).stdout.endswith("left as it is:\n  a.yml\n\nNothing was changed.\n")
+    (host.cron / "a.yml").rename(host.cron.parent / "nightly.yaml")
+    spellings = (("./table",), ("workflows/../table",), ("link",), (str(host.table), "--into", "elsewhere"))
+    for again in spellings:
+        told = "There already, and left as it is:\n  workflows/nightly.yaml\n\nNothing was changed.\n"
+        assert host.run(*again).stdout == told
+    assert host.run("table", "--json").stdout.count('"workflow_id": "nightly"') == 1
+    (host.cron.parent / "nightly.yaml").rename(host.folder / "mine.yml")
+    assert "Made 1 file in elsewhere/sub:" in host.run("table", "--into", "elsewhere/sub").stdout
+    told = host.run("table", "--into", "elsewhere").stdout
+    assert told.startswith("There already, and left as it is:\n  elsewhere/sub/a.yml\n")
+
+
+def test_ones_own_crontab_is_the_same_from_a_pipe(host: Host) -> None:
+    host.table.write_text("@daily a\n")
+    me = getpass.getuser()
+    assert host.run().returncode == 0
+    piped = host.run("-", stdin="@daily a\n").stdout
+    assert f"  workflows/cron/a.yml (made from the crontab of {me})\n\nNothing was changed.\n" in piped
+    read, write = os.pipe()
+    os.write(write, b"@daily a\n")
+    os.close(write)
+    assert subprocess.run(
+        [sys.executable, str(ROOT / "cdktr.py"), "import", "crontab", "/dev/stdin"],
+        cwd=host.folder, stdin=read, capture_output=True, text=True, timeout=PATIENCE_S,
+    ).stdout == piped  # fmt: skip
+    os.close(read)
+    host.table.write_text("@hourly a\n")
+    told = host.run().stdout
+    assert "Made 1 file in workflows/cron:\n  FILE     RUNS        NAME\n  a-2.yml  every hour  a\n" in told
+    gone = "no longer has the line from which workflows/cron/a.yml was made; if the line was only changed, remove"
+    assert f"To know:\n  the crontab of {me} {gone}" in told
+
+
+def test_jobs_that_were_made_are_no_failure(host: Host) -> None:
+    """However many remarks there are of a kind, and none of them is hidden from programs."""
+    host.table.write_text("MAILTO=ops\n" + "".join(f"@daily job-{n} &\n" for n in range(30)))
+    done = host.run("--timezone", "UTC")
+    assert done.returncode == 0
+    assert "Not carried over" not in done.stdout
+    told = done.stdout.partition("\nDiffers:\n")[2].split("\n\n")[0].split("\n")
+    assert len(told) == 21
+    assert told[-1] == "  and 11 more; --json tells all"
+    assert len(json.loads(host.run("--json").stdout)["remarks"]) == 31
+
+
+def test_a_program_is_no_crontab(host: Host) -> None:
+    done = host.run(sys.executable)
+    assert done.returncode == 1
+    assert len(done.stdout.split("\n")) < 8
+    assert " is no text in UTF-8, and was not read: NUL in line 1" in done.stdout
 
 
 def test_a_folder_of_crontabs(host: Host) -> None:
@@ -229,13 +279,3 @@ def test_without_a_crontab_of_ones_own(host: Host) -> None:
     done = host.run(path=str(nothing))
     assert done.returncode == 5
     assert done.stderr.startswith("cdktr: Cannot run `crontab -l`: No such file or directory; name a file, as in `cdk")
-
-
-def test_a_file_in_etc_names_users(host: Host, tmp_path: Path) -> None:
-    """The host's own /etc/cron.d where it has one: read, and nothing written."""
-    if not Path("/etc/cron.d").is_dir():
-        pytest.skip("this host has no /etc/cron.d")
-    done = host.run("/etc/cron.d", "--dry-run", "--json")
-    facts = json.loads(done.stdout)
-    assert all("is read with a user before each command" in each["message"] for each in facts["remarks"][:1])
-    assert not host.cron.exists()

@@ -3,17 +3,20 @@
 import ast
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from cdktr.batch import SCHEMA
+from cdktr.cli.tree import parser
 from cdktr.cron import Schedule
 from cdktr.messages import Structured
 from cdktr.parse import parse_workflow
 from cdktr.protocol import VERBS
+from cdktr.records import RunStatus
 from docs import reference
 from tests.integration.cluster import ROOT
 from tests.integration.conftest import NewCluster
@@ -21,6 +24,9 @@ from tests.integration.pages import PAGES, Block, Reader, as_shown, blocks, comm
 from tests.integration.wire import Wire
 
 TROUBLE = ROOT / "docs" / "troubleshooting.md"
+
+#: Those of which only the links are looked at, too.
+LINKED = [*PAGES, *(ROOT / name for name in ("ARCHITECTURE.md", "CHANGELOG.md", "workflows/examples/README.md"))]
 
 of_every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -56,7 +62,7 @@ def dead_links(page: Path) -> Iterator[str]:
             yield target
 
 
-@of_every_page
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     assert list(dead_links(page)) == []
 
@@ -93,6 +99,8 @@ def block(language: str, text: str, name: str = "", before: str = "") -> Block:
         (block("yaml", "name: X\ntasks: {a: {name: A, config: !Subprocess {cmd: x}}}\n", "x.yml"), "to be saved as"),
         (block("python", "import nothing_of_that_name\n"), "exited with 1"),
         (block("text", "cdktr task rum hello\n"), "cdktr task rum hello"),
+        (block("text", "ssh host crontab -l | cdktr import crontap -\n"), "cdktr import crontap -"),
+        (block("text", "for day in 1 2; do cdktr task rum x --wait || break; done\n"), "cdktr task rum x --wait"),
         (block("systemd", "[Service]\nExecStart=/bin/cdktr status\nKilMode=mixed\n"), "KilMode"),
         (block("systemd", "[Service]\nExecStart=/bin/cdktr stat\n"), "cdktr stat"),
         (block("systemd", "[Service]\nExecStart=/bin/cdktr status\nKillMode=mixd\n"), "mixd"),
@@ -150,6 +158,26 @@ def test_the_pages_that_are_made_do_not_depend_on_the_terminal(monkeypatch: pyte
     before = reference.pages()
     monkeypatch.setenv("COLUMNS", "30")
     assert reference.pages() == before
+
+
+def named(text: str, known: Mapping[str, set[str]]) -> Iterator[str]:
+    """The commands in a sentence that there are not, or not with these flags."""
+    for command in re.findall(r"`(cdktr [^`]+)`", text):
+        flags = set(re.findall(r"--[a-z][a-z-]*", command))
+        fits = (each for each in known if f"{command} ".startswith(f"{each} ") or each.startswith(f"{command} "))
+        if not any(flags <= known[each] for each in fits):
+            yield command
+
+
+def test_every_command_that_is_named_exists() -> None:
+    known = {made.prog: {*made._option_string_actions} for made, _ in reference._verbs(parser([]))}
+    known |= {"cdktr --help": {"--help"}, "cdktr --version": {"--version"}, "cdktr COMMAND": {"--help"}}
+    wrong = {page.name: [*named(prose(page), known)] for page in LINKED}
+    assert {name: commands for name, commands in wrong.items() if commands} == {}
+    assert [*named("`cdktr task`, `cdktr tusk list`, `cdktr task run x --wiat`", known)] == [
+        "cdktr tusk list",
+        "cdktr task run x --wiat",
+    ]
 
 
 def sentences() -> Iterator[str]:
@@ -260,6 +288,15 @@ def test_the_workflow_page_names_every_key() -> None:
     head = "".join(f"{key}: {values[key]}\n" for key in keys["w"] if key != "tasks")
     made = parse_workflow(head + tasks, "all", "all.yml")
     assert made.timeout_s == made.tasks["t"].timeout_s == 300
+
+
+def test_the_history_page_names_every_column() -> None:
+    text = (ROOT / "docs" / "history.md").read_text()
+    tables = re.findall(r"^### `(\w+)`$(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    found = {name: re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) for name, section in tables}
+    assert found == {name: list(columns) for name, columns in SCHEMA.items()}
+    statuses = text.partition("## Statuses")[2].partition("## Tables")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", statuses, re.MULTILINE)) == set(RunStatus)
 
 
 def test_the_clock_page_is_right() -> None:

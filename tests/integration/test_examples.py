@@ -137,7 +137,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         "UV_PYTHON": sys.executable,
     }
     shutil.copytree(ROOT / "workflows", cluster.workflows, dirs_exist_ok=True)
-    with cluster, ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(DATA / "news"))) as pages:
+    sites = folder / "sites"
+    for name in ("whole", "part"):
+        shutil.copytree(DATA / "news", sites / name)
+    (sites / "part" / "tech_weekly.html").unlink()
+    with cluster, ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(sites))) as pages:
         threading.Thread(target=pages.serve_forever, daemon=True).start()
         command = [sys.executable, str(SAMPLES / "scripts" / "receiver.py"), "--port", "0"]
         receiver = Daemon("receiver", command, cluster.folder, cluster.environment())
@@ -190,8 +194,9 @@ def start_all(project: Project, site: str) -> None:
     project.start("no folder", "backup", folder="missing", output="lost")
     project.start("inside", "backup", folder="source", output="source/deep")
     project.start("wrong row", "etl", input="wrong.csv", output="wrong")
-    project.start("one site is away", "news", site=f"http://{CLOSED}", output="away")
-    project.start("another site", "news", site=f"{site}/", output="fetched")
+    project.start("all sources are away", "news", site=f"http://{CLOSED}", output="away")
+    project.start("one source is away", "news", site=f"{site}/part", output="part")
+    project.start("another site", "news", site=f"{site}/whole/", output="fetched")
     project.start("too strict", "model", min_accuracy=0.999, output="strict")
     ill = {"url": f"http://{CLOSED}/", "port": CLOSED, "database": "damaged.db", "disk_limit": -1}
     project.start("ill", "health", output="ill", **ill)
@@ -372,9 +377,18 @@ def test_headlines_of_another_site(project: Project) -> None:
     news_in(project.folder / "fetched")
 
 
-def test_sites_that_are_away(project: Project) -> None:
-    """One may be missing, but not all."""
-    tasks = project.failed("one site is away", "cannot be fetched: ", "none of the sources harbour_post, ")
+def test_a_source_that_is_away(project: Project) -> None:
+    said = project.completed("one source is away")
+    assert "tech_weekly could not be fetched this time" in said
+    tasks = project.end("one source is away")["tasks"]
+    assert {name for name, status in tasks.items() if status != "COMPLETED"} == {"scrape_tech_weekly"}
+    rated = json.loads((project.folder / "part/rated.json").read_text())
+    assert {each["source"] for each in rated} == {"harbour_post", "morning_times"}
+    assert text_of(mail_in(project.folder / "part/outbox")).startswith(f"{len(rated)} headlines\n")
+
+
+def test_sources_that_are_all_away(project: Project) -> None:
+    tasks = project.failed("all sources are away", "cannot be fetched: ", "none of the sources harbour_post, ")
     assert tasks["deduplicate"] == "FAILED"
     assert {status for name, status in tasks.items() if name.startswith("scrape_")} == {"FAILED"}
     assert tasks["send_email"] == "SKIPPED"

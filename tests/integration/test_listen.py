@@ -56,18 +56,29 @@ class Mine(Base):
             print("cleaned up")
 """
 
-#: Leaves a thread behind that never ends.
-THREAD = """
-import threading
+#: Leaves something behind that has a listener, or is for something else, and never ends.
+LEFT = """
+import multiprocessing, threading, time
 from cdktr import EventListener
 
 class Mine(EventListener):
     def start_listening(self):
-        print("listening")
+        print("listening in", threading.current_thread().name, multiprocessing.current_process().name, flush=True)
         threading.Event().wait()
 
-threading.Thread(target={}).start()
+def later():
+    time.sleep(0.3)
+    Mine().start_listening()
+
+{}
 """
+
+LEFT_BEHIND = {
+    "a thread": "threading.Thread(target=Mine().start_listening).start()",
+    "a thread that begins later": "threading.Thread(target=later).start()",
+    "a process": "multiprocessing.get_context('fork').Process(target=Mine().start_listening).start()",
+    "a process that begins later": "multiprocessing.get_context('fork').Process(target=later).start()",
+}
 
 
 @pytest.fixture
@@ -113,15 +124,28 @@ def test_a_class_alone_is_made_and_started(here: Cluster, number: signal.Signals
     assert daemon.lines[1:] == ["cleaned up"]
 
 
-@pytest.mark.parametrize("target", ["Mine().start_listening", "threading.Event().wait"])
-def test_a_thread_that_is_left_behind_goes_on_and_is_ended(target: str, new_cluster: NewCluster) -> None:
+@pytest.mark.parametrize("left", LEFT_BEHIND.values(), ids=LEFT_BEHIND)
+def test_what_is_left_behind_goes_on_and_is_ended(left: str, new_cluster: NewCluster) -> None:
     cluster = new_cluster()
-    (cluster.folder / "mine.py").write_text(THREAD.format(target))
+    (cluster.folder / "mine.py").write_text(LEFT.format(left))
     daemon = cluster.spawn("listen", "mine.py")
-    daemon.wait_for("listening")
+    daemon.wait_for("^listening in (?!MainThread MainProcess)")
     daemon.signal(signal.SIGTERM)
+    # Its output ends with the last process that holds it.
     assert daemon.wait() == 0
-    assert daemon.lines == ["listening"], "it is started once"
+    assert daemon.text.count("listening in") == 1, "it is started once"
+
+
+def test_beside_what_is_left_behind_for_something_else_no_listener_is_made(new_cluster: NewCluster) -> None:
+    cluster = new_cluster()
+    (cluster.folder / "mine.py").write_text(LEFT.format("threading.Thread(target=time.sleep, args=(0.1,)).start()"))
+    ended = cluster.cli("listen", "mine.py")
+    assert ended.returncode == 1
+    assert "mine.py has ended, and what it began goes on (Thread-1 (sleep)); no listener is made beside it" in (
+        ended.stderr
+    )
+    assert "mine.py has ended, and started no event listener; let its last line start the one it has" in (ended.stderr)
+    assert ended.stdout == ""
 
 
 LISTENER = "from cdktr import EventListener\nclass {}(EventListener):\n    {}\n"
@@ -144,9 +168,9 @@ LISTEN = "def start_listening(self): "
             1,
             "A in mine.py needs arguments (missing a required argument: 'where'); let the last line of the script",
         ),
-        ("import sys\nprint(sys.argv\n", 1, "mine.py:2 is no Python: '(' was never closed"),
-        ("\0", 1, "mine.py is no Python: source code string cannot contain null bytes"),
-        (None, 1, "mine.py cannot be read: No such file or directory; expected the file of a listener"),
+        ("import sys\nprint(sys.argv\n", 2, "mine.py:2 is no Python: '(' was never closed"),
+        ("\0", 2, "mine.py is no Python: source code string cannot contain null bytes"),
+        (None, 2, "mine.py cannot be read: No such file or directory; expected the file of a listener"),
         ("import sys\nsys.exit(7)\n", 7, ""),
         ("import sys\nsys.exit('That is all.')\n", 1, "That is all."),
         ("raise KeyboardInterrupt\n", 0, ""),
@@ -180,9 +204,22 @@ def test_what_a_script_raises_is_told_as_its_own(new_cluster: NewCluster) -> Non
     assert str(Path(__file__).parents[2] / "cdktr") not in ended.stderr
 
 
+def test_a_script_that_sets_up_its_own_log_lines(new_cluster: NewCluster) -> None:
+    cluster = new_cluster()
+    (cluster.folder / "mine.py").write_text(
+        "import logging, sys\n"
+        "logging.basicConfig(format='%(levelname)s:%(message)s', stream=sys.stdout)\n"
+        "logging.getLogger('mine').warning('seen')\n"
+        "logging.getLogger('mine').info('not seen')\n"
+        "logging.getLogger('cdktr.x').warning('ours')\n" + LISTENER.format("A", LISTEN + "...")
+    )
+    ended = cluster.cli("listen", "mine.py")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "WARNING:seen\nWARNING:ours\n", "")
+
+
 def test_a_word_that_is_no_file(new_cluster: NewCluster) -> None:
     ended = new_cluster().cli("listen", "webhok")
     assert (ended.returncode, ended.stderr) == (
-        1,
+        2,
         "cdktr: webhok cannot be read: No such file or directory; did you mean webhook?\n",
     )

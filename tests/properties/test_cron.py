@@ -137,7 +137,7 @@ def parsed(tab: Crontab, timezone: str = "UTC") -> Schedule:
 
 
 @given(tab=ANY_TAB, after=INSTANT)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_as_croniter_in_utc(tab: Crontab, after: datetime) -> None:
     # croniter takes a day field that lists every value for a star, depending on how the other one is written.
     days, weekdays = tab.fields[3], tab.fields[5]
@@ -152,7 +152,7 @@ def test_as_croniter_in_utc(tab: Crontab, after: datetime) -> None:
 
 
 @given(tab=ANY_TAB)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_never_fires_means_that_no_day_of_a_leap_cycle_is_admitted(tab: Crontab) -> None:
     seconds, minutes, hours = (min(field.values) for field in tab.fields[:3])
     start = datetime(2024, 1, 1, hours, minutes, seconds)  # noqa: DTZ001
@@ -166,7 +166,7 @@ def test_never_fires_means_that_no_day_of_a_leap_cycle_is_admitted(tab: Crontab)
 
 
 @given(tab=ANY_TAB, after=st.one_of(INSTANT, NEAR_CHANGE), timezone=st.sampled_from(ZONES))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_later_at_a_whole_second_and_admitted_by_the_fields_or_at_a_change(
     tab: Crontab, after: datetime, timezone: str
 ) -> None:
@@ -180,7 +180,7 @@ def test_later_at_a_whole_second_and_admitted_by_the_fields_or_at_a_change(
 
 
 @given(tab=ANY_TAB, after=NEAR_CHANGE, timezone=st.sampled_from(ZONES), later=st.integers(0, 100_000))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_asking_later_never_answers_earlier_nor_skips(tab: Crontab, after: datetime, timezone: str, later: int) -> None:
     schedule, then = parsed(tab, timezone), after + later * SECOND
     first, second = schedule.next_after(after), schedule.next_after(then)
@@ -223,7 +223,7 @@ def tab_of(minute: Written, hour: Written) -> Crontab:
 @example(tab_of(field("30", 30), field("*", *range(24))), "Europe/Berlin", CHANGES[1], 200)
 @example(tab_of(field("15", 15), field("2", 2)), "Australia/Lord_Howe", CHANGES[4], 100)
 @example(tab_of(field("*/20", 0, 20, 40), field("*", *range(24))), "Australia/Lord_Howe", CHANGES[5], 100)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_around_a_change_as_looking_at_each_minute(tab: Crontab, timezone: str, change: datetime, lead: int) -> None:
     schedule, start = parsed(tab, timezone), change - lead * MINUTE
     minutes = lead + 200
@@ -235,7 +235,7 @@ def test_around_a_change_as_looking_at_each_minute(tab: Crontab, timezone: str, 
 
 
 @given(tab=MINUTE_TAB, timezone=st.sampled_from(ZONES), after=NEAR_CHANGE, seconds=st.integers(-9, 400_000))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_last_of_a_span_is_the_last(tab: Crontab, timezone: str, after: datetime, seconds: int) -> None:
     schedule, until = parsed(tab, timezone), after + seconds * SECOND
     last, here = None, after
@@ -245,7 +245,7 @@ def test_the_last_of_a_span_is_the_last(tab: Crontab, timezone: str, after: date
 
 
 @given(expression=st.one_of(st.text(max_size=40), st.text("0159*/-,#?LWRMON@ ", max_size=30)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_text_is_a_schedule_or_a_definition_error(expression: str) -> None:
     try:
         schedule = Schedule.parse(expression)
@@ -257,7 +257,7 @@ def test_any_text_is_a_schedule_or_a_definition_error(expression: str) -> None:
 
 
 @given(timezone=st.one_of(st.sampled_from(ZONES), st.text(max_size=20)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_text_is_a_timezone_or_a_definition_error(timezone: str) -> None:
     try:
         assert Schedule.parse("@daily", timezone).timezone == timezone

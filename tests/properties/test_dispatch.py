@@ -289,5 +289,5 @@ class DispatchMachine(RuleBasedStateMachine):
         assert {(workflow_id, key): run for workflow_id, key, run in self.dispatch.keys.plain()} == self.keys
 
 
-DispatchMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+DispatchMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=40)
 TestDispatch = DispatchMachine.TestCase

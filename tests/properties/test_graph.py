@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdktr.cli.graph import Row, draw
+from cdktr.graph import Row, draw
 
 #: Characters of a line that goes on below them.
 DOWN = set("│├┼┐┤")

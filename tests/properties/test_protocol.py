@@ -16,7 +16,7 @@ from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
 from cdktr.workflow import Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 #: Enough for each of the many properties here; a slow machine is no failure.
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=60)
 
 #: All that UTF-8 can hold, control characters often.
 any_text = st.text(

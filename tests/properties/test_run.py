@@ -124,7 +124,7 @@ EXPECTED = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data(), workflows())
 def test_a_run_played_to_its_end(data: st.DataObject, workflow: Workflow) -> None:
     story = play(data, workflow)
@@ -142,7 +142,7 @@ def test_a_run_played_to_its_end(data: st.DataObject, workflow: Workflow) -> Non
     assert story.run.verdict in (RunStatus.FAILED, RunStatus.COMPLETED)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data(), workflows())
 def test_a_run_ended_in_the_middle(data: st.DataObject, workflow: Workflow) -> None:
     story = Story(Run(workflow), Counter(), [])

@@ -50,7 +50,7 @@ def cut(stream: bytes, places: list[int]) -> list[bytes]:
     return [stream[start:end] for start, end in pairwise(edges)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(STREAMS, st.lists(st.integers(0, 100), max_size=12), st.integers(1, 8) | st.just(1000))
 def test_any_chunking_gives_the_same_lines(stream: bytes, places: list[int], limit: int) -> None:
     expected = plainly(stream, limit)
@@ -59,14 +59,14 @@ def test_any_chunking_gives_the_same_lines(stream: bytes, places: list[int], lim
     assert fed([bytes([byte]) for byte in stream], limit) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])), max_size=8))
 def test_text_comes_back_as_it_was(lines: list[str]) -> None:
     stream = "".join(line + "\n" for line in lines).encode()
     assert fed([stream], 10_000) == lines
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 10**9))
 def test_a_shown_duration_reads_as_about_the_same(seconds: int) -> None:
     shown = format_duration(seconds)
@@ -76,20 +76,20 @@ def test_a_shown_duration_reads_as_about_the_same(seconds: int) -> None:
     assert 0 <= seconds - parse_duration(shown) < unit
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 10**6), st.integers(0, 59), st.integers(0, 999))
 def test_durations_add_up(hours: int, minutes: int, ms: int) -> None:
     assert parse_duration(f"{hours}h{minutes}m{ms}ms") == pytest.approx(hours * 3600 + minutes * 60 + ms / 1000)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 253_402_300_799_999))
 def test_the_milliseconds_of_an_instant_are_kept(timestamp_ms: int) -> None:
     shown = rfc3339(timestamp_ms)
     assert shown == f"{timestamp_ms}ms" or shown.endswith(f".{timestamp_ms % 1000:03d}+00:00")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text())
 def test_nothing_printable_drives_a_terminal(text: str) -> None:
     shown = printable(text)
@@ -101,7 +101,7 @@ def test_nothing_printable_drives_a_terminal(text: str) -> None:
 CELLS = st.text(st.sampled_from("ab ä日本😀\u0301\u200d\t\n\x1b"), max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=6))
 def test_the_columns_of_a_table_stand_under_each_other(rows: list[tuple[str, str, str]]) -> None:
     lines = table(["A", "B", "C"], [(f"|{a}", f"|{b}", f"|{c}") for a, b, c in rows]).split("\n")
@@ -111,7 +111,7 @@ def test_the_columns_of_a_table_stand_under_each_other(rows: list[tuple[str, str
     assert len(places) <= 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sets(st.integers(0, 10**15), min_size=2))
 def test_numbers_make_different_ids(numbers: set[int]) -> None:
     assert len({slug(number) for number in numbers}) == len(numbers)

@@ -13,6 +13,7 @@ from cdktr.cli.arguments import Parser, show_help
 #: Each command and the module that adds its words, in the order of the help.
 COMMANDS = {
     "init": "project",
+    "ui": "ui",
     "start": "start",
     "task": "task",
     "logs": "logs",
@@ -22,6 +23,9 @@ COMMANDS = {
     "validate": "project",
     "config": "project",
     "import": "imports",
+    "service": "service",
+    "completion": "service",
+    "licenses": "service",
 }
 
 

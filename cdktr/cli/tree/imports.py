@@ -8,8 +8,9 @@ from cdktr.cli.arguments import add_json, add_noun, add_verb
 MORE = """\
 Writes a workflow file for each entry: its schedule, its command, and the
 variables and the comment above it. A file that is there already is never
-changed, so it can be done again. What cannot be carried over is told, with the
-line and what to do instead, and then the exit code is 1.
+changed, so it can be done again. What is not carried over is told, with the
+line and what to do instead, and then the exit code is 1; what differs from cron
+is told too.
 
 Without FILE it is your own crontab, as `crontab -l` shows it. FILE may be `-`
 for the standard input, or a folder such as /etc/cron.d. The crontab itself is

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cdktr.cli.arguments import add_client, add_noun, add_verb, count, port, seconds, whole
+from cdktr.cli.arguments import add_client, add_noun, add_verb, address, count, port, seconds, whole
 
 #: What stands for the file of a listener of one's own, in the help and in the tree.
 SCRIPT = "SCRIPT.py"
@@ -17,12 +17,14 @@ MORE = """\
 A script runs as `python SCRIPT.py ARGS…` would run it, and imports EventListener
 and Principal from cdktr; all that follows its name are its own arguments. When
 it ends without having started a listener, and defines one, that one is made
-without arguments and started.
+without arguments and started; but not beside threads or processes that it left
+running, which may start one.
 
 It ends with 0 at SIGTERM and Ctrl-C, with the code that it gives to sys.exit(),
 and with 1 when it raises, is no Python, or has nothing to start. Its log lines
-go to stderr. CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT say where the
-principal of a listener is that names none itself."""
+go to stderr, warnings and what is worse, unless it sets up `logging`.
+CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT say where the principal of a
+listener is that names none itself."""
 
 
 PARAM = "a parameter of every run; may be repeated"
@@ -31,10 +33,13 @@ FOLDER = """\
 A file counts once its size and time of change have stayed the same for
 --settle; each version of it makes one run, also across restarts: what has
 counted is noted in CDKTR_APP_DATA_DIRECTORY. Files that are there at the very
-first start do not count. Links to files count as what they lead to; links to
-folders are not followed. Hidden files, and .part, .tmp, .swp, ~, are left out
-unless a --pattern is about them. In the value of a --param, {path} is the
-file with its folder, {name} and {folder} are these alone."""
+first start do not count. Links do not count, and are not followed. Hidden
+files, and .part, .tmp, .swp, ~, are left out unless a --pattern is about them.
+In the value of a --param, {path} is the file with its folder, {name} and
+{folder} are these alone.
+
+A name is whatever its sender chose: in `sh -c` write "$file", in quotes, for the
+parameter file, and never ${{ params.file }}, which the shell would run."""
 
 WEBHOOK = """\
 POST /trigger/WORKFLOW runs it; the body is nothing, or JSON such as
@@ -43,6 +48,10 @@ X-Cdktr-Timestamp holds the unix seconds, X-Cdktr-Signature sha256= and, in
 hex, HMAC-SHA256 of <seconds>.<workflow>.<body> with the secret. It is good for
 five minutes and makes one run, however often it is sent; one with a "key" is
 the same event as any other with that key. GET /health needs no signature.
+With --github it is the forge's signature that counts, and no other.
+
+A value is whatever its sender chose: in `sh -c` write "$day", in quotes, for the
+parameter day, and never ${{ params.day }}, which the shell would run.
 
 The secret is in --secret-file or CDKTR_WEBHOOK_SECRET. There is no TLS: have
 a proxy in front for whatever is not this host."""
@@ -108,9 +117,11 @@ def _add_webhook(verbs: Any) -> None:
         "cdktr listen webhook --port 9000 --workflow deploy --github --secret-file github.secret"
     )
     made = add_verb(verbs, "webhook", verb, "run workflows for signed HTTP requests", WEBHOOK, examples)
-    made.add_argument("--bind", metavar="ADDRESS", default="127.0.0.1", help="address to bind (default: 127.0.0.1)")
+    made.add_argument(
+        "--bind", metavar="ADDRESS", type=address, default="127.0.0.1", help="address to bind (default: 127.0.0.1)"
+    )
     made.add_argument("--port", metavar="N", type=port, default=8080, help="its port; 0: any (default: 8080)")
-    made.add_argument("--secret-file", metavar="FILE", help="holds the secret; nobody else may read it")
+    made.add_argument("--secret-file", metavar="FILE", help="holds the secret; only its owner and group may read it")
     made.add_argument(
         "--workflow",
         metavar="W",
@@ -120,14 +131,16 @@ def _add_webhook(verbs: Any) -> None:
     )
     made.add_argument("--param", metavar="K=V", action="append", default=[], help=PARAM)
     made.add_argument(
-        "--github", action="store_true", help="accept the signatures of GitHub and Gitea, too (needs one --workflow)"
+        "--github",
+        action="store_true",
+        help="take the signatures of GitHub and Gitea, and no others (needs one --workflow)",
     )
     made.add_argument(
         "--rate",
         metavar="N",
         type=count,
         default=60,
-        help="requests of one client a minute, ten times that of all (default: 60)",
+        help="signed requests for one workflow a minute, and others of one client; ten times that of all (default: 60)",
     )
     made.add_argument(
         "--max-body", metavar="BYTES", type=whole(2, 16 * 1024 * 1024, "a number of bytes"), default=64 * 1024,

@@ -2,7 +2,7 @@
 
 It needs nothing but cdktr. As it stands it only says that `start_listening` is missing; with that filled in:
 
-    pip install cdktr
+    pip install .                            (in the folder of cdktr)
     cdktr listen custom.py
 
 The code is that of the book of cdktr 0.0.14, and its `run_workflow` may be left out: the base class has it. It names

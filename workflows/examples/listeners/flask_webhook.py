@@ -2,7 +2,7 @@
 
 It needs Flask, and a principal on port 5561 of this host:
 
-    pip install cdktr flask
+    pip install . flask                      (in the folder of cdktr)
     cdktr listen flask_webhook.py            (or: python flask_webhook.py)
     curl --json '{}' http://localhost:8080/trigger/hello
 

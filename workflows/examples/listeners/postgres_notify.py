@@ -3,7 +3,7 @@
 It needs psycopg2, a PostgreSQL server on this host with the database and the user named below, and a principal on port
 5561 of this host:
 
-    pip install cdktr psycopg2-binary
+    pip install . psycopg2-binary            (in the folder of cdktr)
     cdktr listen postgres_notify.py          (or: python postgres_notify.py)
 
 The code is that of the book of cdktr 0.0.14. A NOTIFY at the end of a transaction triggers only if that is committed.

@@ -2,7 +2,7 @@
 
 It needs pika, a RabbitMQ server on this host, and a principal on its port 5561:
 
-    pip install cdktr pika
+    pip install . pika                       (in the folder of cdktr)
     cdktr listen rabbitmq.py                 (or: python rabbitmq.py)
 
 The code is that of the book of cdktr 0.0.14. A message is acknowledged when its run is on the principal's disk, so none

@@ -1,13 +1,13 @@
-"""Times as the command line shows them: local, or in a workflow's zone. Pure: the present is handed in."""
+"""Times as people read and write them: local, or in a workflow's zone. The present is handed in."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from cdktr.cron import Schedule
-from cdktr.errors import DefinitionError
-from cdktr.text import format_duration
+from cdktr.errors import DefinitionError, SettingError
+from cdktr.text import format_duration, parse_duration
 from cdktr.workflow import Workflow
 
 #: The first unit of a duration.
@@ -22,6 +22,18 @@ def when(ms: int | None) -> str:
         return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, ValueError, OSError):
         return f"{ms}ms"
+
+
+def zone(times: Iterable[int | None]) -> str:
+    """The local zone at these times: `CET`, or `CET/CEST` where the clocks changed in between; "" without any."""
+    names: dict[str, None] = {}
+    for ms in times:
+        if ms is not None:
+            try:
+                names[datetime.fromtimestamp(ms / 1000).astimezone().tzname() or ""] = None
+            except (OverflowError, ValueError, OSError):
+                pass
+    return "/".join(sorted(filter(None, names)))
 
 
 def when_short(ms: int, now: datetime) -> str:
@@ -109,3 +121,24 @@ def due_short(due: datetime | None, now: datetime) -> str:
 def _clock(at: datetime, day: bool) -> str:
     clock = at.strftime("%H:%M:%S" if at.second else "%H:%M")
     return f"{at:%Y-%m-%d} {clock} {at.tzname()}" if day else f"{clock} {at.tzname()}"
+
+
+def moment(text: str, now: datetime) -> int:
+    """Milliseconds of a time, or of a duration before `now`, with or without a minus. A time without a zone is local.
+
+    Raises SettingError.
+    """
+    try:
+        return epoch_ms(datetime.fromisoformat(text.strip()))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return epoch_ms(now) - round(parse_duration(text.strip().removeprefix("-")) * 1000)
+    except (SettingError, OverflowError):
+        expected = "2026-01-31, 2026-01-31T02:00, 2026-01-31T02:00Z, or how long ago: 90m"
+        raise SettingError(f"{text!r} is no time; expected something like {expected}") from None
+
+
+def epoch_ms(at: datetime) -> int:
+    """Milliseconds since the epoch."""
+    return round(at.timestamp() * 1000)

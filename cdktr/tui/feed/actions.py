@@ -1,0 +1,102 @@
+"""What somebody asked for: a run, a look at the folder, log lines in a file."""
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cdktr import protocol as p
+from cdktr.client import PATIENCE_S, Principal
+from cdktr.errors import CdktrError, RefusedError, UnreachableError
+from cdktr.records import LogRecord
+from cdktr.text import format_log, plural, printable
+from cdktr.tui.feed.ask import abilities
+from cdktr.tui.feed.logs import request_of
+from cdktr.tui.state.commands import Command, ReloadFolder, SaveLogs, Trigger
+from cdktr.tui.state.events import Event, Exists, Told, Triggered
+
+#: Seconds that reading a folder of many files may take on top of the time-out.
+RELOAD_S = 60.0
+
+#: Seconds between attempts to hear what became of a trigger.
+RETRY_S = 0.5
+
+#: Log lines that are asked for at once to be saved.
+SAVED_AT_ONCE = 5_000
+
+Tell = Callable[[Event], None]
+
+
+def perform(principal: Principal, command: Command, tell: Tell) -> None:
+    """Do it, however long it takes, and tell what came of it."""
+    try:
+        match command:
+            case Trigger():
+                tell(_triggered(principal, command))
+            case ReloadFolder():
+                tell(_reloaded(principal))
+            case SaveLogs():
+                tell(_saved(principal, command))
+    except CdktrError as error:
+        tell(Told(str(error), bad=True))
+
+
+def _triggered(principal: Principal, command: Trigger) -> Event:
+    """The key makes one run of it, however often it has to be sent until there is an answer."""
+    request = p.Trigger(command.workflow_id, dict(command.params), "manual", key=f"ui-{secrets.token_hex(16)}")
+    deadline = time.monotonic() + PATIENCE_S
+    is_sent = False
+    while True:
+        try:
+            answer = principal.ask(request)
+            return Triggered(command.workflow_id, answer["workflow_instance_id"])
+        except UnreachableError as error:
+            is_sent |= not str(error).startswith("No principal answers")
+            if not is_sent:
+                raise
+            if time.monotonic() >= deadline:
+                why = f"No answer on starting {command.workflow_id}: it may run all the same, see its runs; {error}"
+                return Told(why, bad=True)
+            time.sleep(RETRY_S)
+        except RefusedError:
+            if command.params or abilities(principal.ask).has("TRIGGER"):
+                raise
+            principal.ask(p.RunTask(command.workflow_id))
+            return Triggered(command.workflow_id, "")
+
+
+def _reloaded(principal: Principal) -> Event:
+    answer = principal.ask(p.Reload(), RELOAD_S)
+    changes = [f"{len(answer[what])} {what}" for what in ("added", "changed", "removed") if answer[what]]
+    found = ", ".join(changes) or "nothing changed"
+    wrong = len(answer["problems"])
+    return Told(f"Folder read: {found}" + (f"; {plural(wrong, 'problem')}" if wrong else ""), bad=bool(wrong))
+
+
+def _saved(principal: Principal, command: SaveLogs) -> Event:
+    """The lines are in the file when all of them are, and not before."""
+    path = Path(command.path).expanduser()
+    if path.exists() and not command.replace:
+        return Exists(command.path)
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        try:
+            count = _write(principal, command, beside)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        return Told(f"{path} cannot be written: {error.strerror}", bad=True)
+    return Told(f"{plural(count, 'line')} saved in {path}")
+
+
+def _write(principal: Principal, command: SaveLogs, path: Path) -> int:
+    count = 0
+    with path.open("x", encoding="utf-8") as file:
+        for lines in principal.pages(p.ListLogs(**request_of(command.query), limit=SAVED_AT_ONCE)):
+            for line in lines:
+                record = LogRecord(*(line[name] for name in LogRecord._fields))
+                file.write(f"{printable(format_log(record, command.verbose))}\n")
+            count += len(lines)
+    return count

@@ -1,0 +1,116 @@
+"""What the feed tells becomes part of the state, if it is still wanted."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from cdktr.tui.state.commands import Command, FetchLogs, Refresh
+from cdktr.tui.state.events import Arrived, Away, Failed, LogsFailed, Told, Triggered, Up
+from cdktr.tui.state.logquery import Place
+from cdktr.tui.state.logscreen import REMARK_S
+from cdktr.tui.state.model import Cursor, Data, Link, LinkStatus, Notice, State
+from cdktr.tui.state.moves import entries
+from cdktr.tui.state.wants import (
+    Facts,
+    OwnLog,
+    Recent,
+    TheAgents,
+    TheFolder,
+    TheLatest,
+    TheRuns,
+    TheTasks,
+    Want,
+    wants,
+)
+
+Result = tuple[State, tuple[Command, ...]]
+
+#: Runs whose tasks are remembered, so that going back to one shows it at once.
+REMEMBERED = 20
+
+
+def came_up(state: State, event: Up) -> Result:
+    """The principal answers. A log that is followed goes on by itself; one that could not be had is asked for again."""
+    was_away = state.link.status is LinkStatus.AWAY
+    state = replace(state, abilities=event.abilities, link=Link(LinkStatus.UP, state.now))
+    if was_away:
+        state = noticed(state, "The principal is back")
+    logs = state.logs
+    if logs is None or not (was_away or logs.trouble):
+        return state, ()
+    if logs.lines:
+        return replace(state, logs=replace(logs, trouble="", busy=False)), ()
+    place = Place.TAIL if logs.query.end_ms is None else Place.HEAD
+    return replace(state, logs=replace(logs, trouble="", busy=True)), (FetchLogs(logs.number, logs.query, place),)
+
+
+def went_away(state: State, event: Away) -> Result:
+    """The principal does not answer; what is known stays on the screen."""
+    since = state.link.since if state.link.status is LinkStatus.AWAY else state.now
+    return replace(state, link=Link(LinkStatus.AWAY, since, event.why)), ()
+
+
+def arrived(state: State, event: Arrived) -> Result:
+    """What was wanted."""
+    if event.want not in wants(state):
+        return state, ()
+    data = STORE[type(event.want)](state.data, event.want, event.value)
+    failed = {name: why for name, why in data.failed.items() if name != type(event.want).__name__}
+    state = replace(state, data=replace(data, failed=failed))
+    if isinstance(event.want, TheFolder):
+        found = entries(state.data.folder, state.workflows.filter)
+        state = replace(state, workflows=replace(state.workflows, entries=found))
+        if not state.workflows.cursor.key:
+            # Not on what is wrong, as long as nobody looks for that.
+            first = next((n for n, entry in enumerate(found) if entry.workflow is not None), 0)
+            state = replace(state, workflows=replace(state.workflows, cursor=Cursor(index=first)))
+    return state, ()
+
+
+def _tasks(data: Data, want: Any, value: Any) -> Data:
+    kept = [(run_id, tasks) for run_id, tasks in data.tasks.items() if run_id != want.run_id][-REMEMBERED:]
+    return replace(data, tasks=dict([*kept, (want.run_id, value)]))
+
+
+STORE: dict[type[Want], Callable[[Data, Any, Any], Data]] = {
+    Facts: lambda data, _, value: replace(data, facts=value),
+    TheFolder: lambda data, _, value: replace(data, folder=value),
+    TheLatest: lambda data, _, value: replace(data, latest=value),
+    TheAgents: lambda data, _, value: replace(data, agents=value),
+    TheRuns: lambda data, _, value: replace(data, runs=value),
+    Recent: lambda data, want, value: replace(data, recent=value, recent_of=want.workflow_id),
+    TheTasks: _tasks,
+    OwnLog: lambda data, _, value: replace(data, own_log=value),
+}
+
+
+def failed(state: State, event: Failed) -> Result:
+    """What was wanted cannot be told."""
+    name = type(event.want).__name__
+    return replace(state, data=replace(state.data, failed={**state.data.failed, name: event.why})), ()
+
+
+def triggered(state: State, event: Triggered) -> Result:
+    """A run was accepted: the graph turns to it."""
+    told = f"Started {event.run_id}" if event.run_id else f"Started {event.workflow_id}"
+    state = noticed(state, told)
+    if event.workflow_id == state.workflows.cursor.key:
+        state = replace(state, workflows=replace(state.workflows, run_id=event.run_id))
+    return state, (Refresh(),)
+
+
+def told(state: State, event: Told) -> Result:
+    """Something that was asked for is done, or not."""
+    return noticed(state, event.text, event.bad), () if event.bad else (Refresh(),)
+
+
+def logs_failed(state: State, event: LogsFailed) -> Result:
+    """Log lines cannot be had."""
+    if state.logs is None or state.logs.number != event.number:
+        return state, ()
+    return replace(state, logs=replace(state.logs, busy=False, trouble=event.why)), ()
+
+
+def noticed(state: State, text: str, bad: bool = False) -> State:
+    """The state with a remark."""
+    return replace(state, notice=Notice(text, state.now + REMARK_S * (2 if bad else 1), bad))

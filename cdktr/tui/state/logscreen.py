@@ -1,0 +1,244 @@
+"""The screen of log lines: which part of the log is held, where it stands, and which page is wanted next."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cdktr.tui.state.commands import Command, FetchLogs, FollowLogs, StopLogs
+from cdktr.tui.state.events import LogNews, LogPage
+from cdktr.tui.state.facts import LogLine
+from cdktr.tui.state.loglines import first_from_end, matches
+from cdktr.tui.state.logquery import WINDOW, LogQuery, Place
+from cdktr.tui.state.model import Logs, Notice, State
+from cdktr.tui.state.room import log_rows
+
+Result = tuple[State, tuple[Command, ...]]
+
+#: Lines off the screen below which the next page is asked for.
+AHEAD = 200
+
+#: Seconds that a remark stands.
+REMARK_S = 6.0
+
+#: Levels that can be shown alone, in the order in which the key goes through them.
+LEVELS = (None, "ERROR", "WARNING", "INFO")
+
+
+def opened(state: State, title: str, query: LogQuery) -> Result:
+    """The screen on a selection: its end, and what comes."""
+    return _asked(state, Logs(title, query, following=query.end_ms is None))
+
+
+def changed(state: State, logs: Logs, query: LogQuery) -> Result:
+    """The screen on another selection of the same log, as it was otherwise."""
+    fresh = Logs(logs.title, query, wrap=logs.wrap, verbose=logs.verbose, search=logs.search)
+    return _asked(state, replace(fresh, since=logs.since, until=logs.until, following=query.end_ms is None))
+
+
+def _asked(state: State, logs: Logs, place: Place | None = None) -> Result:
+    """Ask for a part of the log that has nothing to do with what is held, under a number of its own."""
+    number = state.asked + 1
+    logs = replace(logs, number=number, busy=True, live=False, found=None)
+    place = place or (Place.TAIL if logs.query.end_ms is None else Place.HEAD)
+    return replace(state, logs=logs, asked=number), (StopLogs(), FetchLogs(number, logs.query, place))
+
+
+def closed(state: State) -> Result:
+    """Back from it."""
+    return replace(state, logs=None), (StopLogs(),)
+
+
+# What comes.
+
+
+def page_came(state: State, page: LogPage) -> Result:
+    """A page that was asked for."""
+    logs = state.logs
+    if logs is None or logs.number != page.number:
+        return state, ()
+    logs = replace(logs, busy=False, open=page.open, trouble=page.trouble)
+    if page.place in (Place.MATCH_AFTER, Place.MATCH_BEFORE):
+        return _found(state, logs, page)
+    if page.place is Place.TAIL:
+        logs = replace(logs, lines=page.lines, begins=not page.full, ends=True, top=0)
+        return _followed(replace(state, logs=logs if logs.following else at_end(state, logs)))
+    if page.place is Place.HEAD:
+        logs = replace(logs, lines=page.lines, begins=True, ends=not page.full, top=0, following=False)
+        return _followed(replace(state, logs=logs))
+    return _followed(replace(state, logs=_joined(logs, page)))
+
+
+def _followed(state: State) -> Result:
+    """Have what comes told where the last line of the log is held, and only there."""
+    logs = state.logs
+    if logs is None or logs.live == (can_grow := logs.ends and logs.open and logs.query.end_ms is None):
+        return state, ()
+    state = replace(state, logs=replace(logs, live=can_grow))
+    last = logs.lines[-1].sequence if logs.lines else None
+    return state, (FollowLogs(logs.number, logs.query, last) if can_grow else StopLogs(),)
+
+
+def _joined(logs: Logs, page: LogPage) -> Logs:
+    """A page at one end of what is held; as much is let go at the other. What is held may have gone on meanwhile."""
+    edge = logs.lines[0 if page.place is Place.BEFORE else -1].sequence if logs.lines else None
+    if edge != page.sequence:
+        return logs
+    if page.place is Place.BEFORE:
+        lines = page.lines + logs.lines
+        kept = lines[:WINDOW]
+        ends = logs.ends and len(kept) == len(lines)
+        return replace(logs, lines=kept, begins=not page.full, ends=ends, top=logs.top + len(page.lines))
+    lines = logs.lines + page.lines
+    gone = max(len(lines) - WINDOW, 0)
+    begins = logs.begins and not gone
+    return replace(logs, lines=lines[gone:], begins=begins, ends=not page.full, top=max(logs.top - gone, 0))
+
+
+def _found(state: State, logs: Logs, page: LogPage) -> Result:
+    if page.found is None:
+        way = "below" if page.place is Place.MATCH_AFTER else "above"
+        notice = Notice(f"{logs.search!r} is not found {way} here", state.now + REMARK_S)
+        return _followed(replace(state, logs=logs, notice=notice))
+    # Which ends are the log's is not known; the next pages tell.
+    logs = replace(logs, lines=page.lines, begins=False, ends=False, following=False)
+    return _followed(replace(state, logs=shown_at(state, logs, page.found)))
+
+
+def news_came(state: State, news: LogNews) -> Result:
+    """Lines that came while they are followed."""
+    logs = state.logs
+    if logs is None or logs.number != news.number or not logs.live:
+        return state, ()
+    heard = () if news.lines or not news.trouble else (logs.heard + news.heard)[-WINDOW:]
+    logs = replace(logs, open=news.open, trouble=news.trouble, heard=heard)
+    if not logs.following and (news.jumped or len(logs.lines) + len(news.lines) > WINDOW):
+        # What comes is paged in when somebody goes there.
+        return _followed(replace(state, logs=replace(logs, ends=False)))
+    if news.jumped:
+        logs = replace(logs, lines=news.lines, begins=False)
+    else:
+        lines = logs.lines + news.lines
+        gone = max(len(lines) - WINDOW, 0)
+        logs = replace(logs, lines=lines[gone:], begins=logs.begins and not gone)
+    return replace(state, logs=logs), ()
+
+
+# Where it stands.
+
+
+def top_of(state: State, logs: Logs) -> int:
+    """The first line on the screen."""
+    return first_shown_at_end(state, logs) if logs.following else logs.top
+
+
+def first_shown_at_end(state: State, logs: Logs) -> int:
+    """The first line on the screen when it stands at the end."""
+    return first_from_end(logs, state.width, log_rows(state), state.look.unicode)
+
+
+def at_end(state: State, logs: Logs) -> Logs:
+    """Standing at the end of what is held."""
+    return replace(logs, top=first_shown_at_end(state, logs))
+
+
+def shown_at(state: State, logs: Logs, sequence: int) -> Logs:
+    """Standing where a line is in the upper half of the screen."""
+    index = next((n for n, line in enumerate(logs.lines) if line.sequence == sequence), 0)
+    return replace(logs, top=max(index - log_rows(state) // 3, 0), found=sequence, following=False)
+
+
+def scrolled(state: State, logs: Logs, by: int) -> Result:
+    """Some lines further down."""
+    last = first_shown_at_end(state, logs)
+    top = max(0, min(top_of(state, logs) + by, last))
+    # Who follows goes on following at the end; who comes back to the end of an open log does not begin to.
+    logs = replace(logs, top=top, following=logs.following and top >= last)
+    return paged(replace(state, logs=logs))
+
+
+def paged(state: State) -> Result:
+    """Ask for the next page where the end of what is held is near."""
+    logs = state.logs
+    if logs is None or logs.busy or not logs.lines:
+        return state, ()
+    first, last = logs.lines[0].sequence, logs.lines[-1].sequence
+    if logs.top < AHEAD and not logs.begins and state.can("LSLOGS", "before") and not logs.following:
+        return _fetched(state, logs, Place.BEFORE, first)
+    if not logs.ends and not logs.following and logs.top + log_rows(state) + AHEAD > len(logs.lines):
+        return _fetched(state, logs, Place.AFTER, last)
+    return state, ()
+
+
+def _fetched(state: State, logs: Logs, place: Place, sequence: int | None) -> Result:
+    command = FetchLogs(logs.number, logs.query, place, sequence)
+    return replace(state, logs=replace(logs, busy=True)), (command,)
+
+
+def to_beginning(state: State, logs: Logs) -> Result:
+    """To the first line of the log."""
+    logs = replace(logs, following=False, top=0, found=None)
+    if logs.begins:
+        return replace(state, logs=logs), ()
+    return _asked(state, logs, Place.HEAD)
+
+
+def to_end(state: State, logs: Logs) -> Result:
+    """To its last line, and follow what comes after it."""
+    follow = logs.query.end_ms is None
+    if logs.ends:
+        return replace(state, logs=at_end(state, replace(logs, following=follow, found=None))), ()
+    return _asked(state, replace(logs, following=follow), Place.TAIL)
+
+
+def follow_switched(state: State, logs: Logs) -> Result:
+    """Follow, or stay here."""
+    if logs.following:
+        return replace(state, logs=replace(logs, top=top_of(state, logs), following=False)), ()
+    if logs.query.end_ms is None:
+        return to_end(state, logs)
+    return changed(state, replace(logs, until=""), replace(logs.query, end_ms=None))
+
+
+# Search.
+
+
+def searched(state: State, logs: Logs, text: str) -> Result:
+    """Search, downwards from the first line on the screen; nothing to search for is the end of it."""
+    logs = replace(logs, search=text, found=None)
+    if not text:
+        return replace(state, logs=logs), ()
+    return next_match(state, logs, 1)
+
+
+def next_match(state: State, logs: Logs, direction: int) -> Result:
+    """The next match in a direction: among what is held, else asked for."""
+    if not logs.search:
+        return state, ()
+    start = _start(state, logs, direction)
+    order: Sequence[LogLine] = logs.lines[start:] if direction > 0 else logs.lines[: max(start + 1, 0)][::-1]
+    hit = next((line for line in order if matches(line, logs.search) and line.sequence is not None), None)
+    if hit is not None and hit.sequence is not None:
+        return paged(replace(state, logs=shown_at(state, logs, hit.sequence)))
+    is_end = logs.ends if direction > 0 else logs.begins
+    if is_end or not logs.lines or not state.can("LSLOGS", "contains"):
+        way = "below" if direction > 0 else "above"
+        return replace(state, logs=logs, notice=Notice(f"no match {way}", state.now + REMARK_S)), ()
+    # Under a number of its own: a page that is under way would be joined to what is found.
+    number = state.asked + 1
+    logs = replace(logs, number=number, following=False, live=False, busy=True, top=top_of(state, logs))
+    place = Place.MATCH_AFTER if direction > 0 else Place.MATCH_BEFORE
+    edge = logs.lines[-1 if direction > 0 else 0].sequence
+    command = FetchLogs(number, logs.query, place, edge, logs.search)
+    return replace(state, logs=logs, asked=number), (StopLogs(), command)
+
+
+def _start(state: State, logs: Logs, direction: int) -> int:
+    if logs.found is None:
+        return top_of(state, logs)
+    index = next((n for n, line in enumerate(logs.lines) if line.sequence == logs.found), 0)
+    return index + direction
+
+
+def next_level(logs: Logs) -> LogQuery:
+    """The selection with the next level alone."""
+    level = logs.query.level
+    return replace(logs.query, level=LEVELS[(LEVELS.index(level) + 1) % len(LEVELS)] if level in LEVELS else None)

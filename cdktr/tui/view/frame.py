@@ -1,0 +1,133 @@
+"""What every place has around it: the header, the tabs, the footer."""
+
+from cdktr.text import cells, format_duration, width
+from cdktr.tui.state.keys import Binding, Where, bindings_of, is_able, where
+from cdktr.tui.state.model import LinkStatus, State, Tab
+from cdktr.tui.view.canvas import Area
+from cdktr.tui.view.glyphs import sign
+from cdktr.tui.view.times import now_of
+
+#: How keys are written.
+NAMES = {
+    "enter": "enter", "esc": "esc", "up": "↑", "down": "↓", "left": "←", "right": "→", "pgup": "PgUp", "pgdn": "PgDn",
+    "tab": "tab", "backtab": "shift-tab", "home": "Home", "end": "End",
+}  # fmt: skip
+_PLAIN = {"up": "Up", "down": "Down", "left": "Left", "right": "Right"}
+
+#: What the footer always has room for.
+LASTING = ("help", "quit")
+
+
+def key_name(key: str, unicode: bool) -> str:
+    """A key as it is written for people."""
+    return (NAMES if unicode else {**NAMES, **_PLAIN}).get(key, key)
+
+
+def header(area: Area, state: State) -> None:
+    """The principal and how it is; what it has to do; the clock."""
+    area.fill("header")
+    x = area.put(1, 0, "cdktr", "header title")
+    clock = now_of(state).astimezone().strftime("%H:%M")
+    text, style = _link(state)
+    # What is wrong with the connection comes first.
+    up = state.link.status is LinkStatus.UP
+    needed = x + 1 + width(state.address) + 2 + (width(text) if up else area.width)
+    counts = [*_counts(state), clock]
+    while len(counts) > 1 and needed + sum(width(count) + 2 for count in counts) > area.width - 1:
+        # The version goes first, the clock last.
+        del counts[-2]
+    end = area.right(0, f"{'  '.join(counts)} ", "header")
+    x = area.put(x + 1, 0, state.address, "header", room=max(end - x - 4 - width(text), 12) if up else 40)
+    area.put(x + 2, 0, text, f"header {style}", room=end - x - 3)
+
+
+def _counts(state: State) -> list[str]:
+    facts = state.data.facts or {}
+    version = state.abilities.version if state.abilities else ""
+    found = [f"{name} {facts[key]}" for name, key in _COUNTS if isinstance(facts.get(key), int)]
+    return [*found, f"v{version}"] if version else found
+
+
+_COUNTS = (("queue", "queued"), ("running", "running"), ("agents", "agents"))
+
+
+def _link(state: State) -> tuple[str, str]:
+    link = state.link
+    if link.status is LinkStatus.UP:
+        trouble = next(
+            (name for name in ("database_trouble", "journal_trouble") if (state.data.facts or {}).get(name)), ""
+        )
+        if (state.data.facts or {}).get("stopping"):
+            return f"{sign(state.look, 'away')} Stopping", "warn"
+        if trouble:
+            return f"{sign(state.look, 'away')} Connected, its {trouble.partition('_')[0]} is in trouble", "bad"
+        return f"{sign(state.look, 'here')} {link.status}", "good"
+    if link.status is LinkStatus.UNKNOWN:
+        return f"{sign(state.look, 'unknown')} {link.status} ...", "dim"
+    lasts = format_duration(max(round(state.now - link.since), 0)) if state.now - link.since >= 1 else "0s"
+    return f"{sign(state.look, 'away')} {link.status} for {lasts.replace('.0s', 's')}: {link.why}", "bad"
+
+
+def tabs(area: Area, state: State) -> None:
+    """The places, and at the end what was last remarked."""
+    x = 1
+    for number, tab in enumerate(Tab, 1):
+        here = tab is state.tab
+        text = f"[{number} {tab}]" if here else f" {number} {tab} "
+        area.zone(x, 0, len(text), "tab", tab)
+        x = area.put(x, 0, text, "tab on" if here else "tab") + 1
+    room = area.width - x - 2
+    notice = state.notice
+    if notice is not None and room > 8:
+        part = area.part(x, 0, area.width - x - 1, 1)
+        part.right(0, notice.text, "bad" if notice.bad else "notice")
+
+
+def footer(area: Area, state: State) -> None:
+    """The keys that work here and now; in brackets those for which the principal is too old."""
+    place = where(state)
+    shown = [binding for binding in bindings_of(place) if binding.label]
+    lasting = [binding for binding in shown if binding.action in LASTING] if place not in _OVER else []
+    end = area.width - sum(_size(state, binding) + 2 for binding in lasting)
+    x = 1
+    for binding in (each for each in shown if each not in lasting):
+        if x + _size(state, binding) + 1 > end:
+            break
+        x = _binding(area, state, binding, x) + 2
+    x = end
+    for binding in lasting:
+        x = _binding(area, state, binding, x) + 2
+
+
+_OVER = frozenset(Where) - frozenset(
+    {Where.WORKFLOWS, Where.GRAPH, Where.RUNS, Where.RUN, Where.AGENTS, Where.ADMIN, Where.LOGS}
+)
+
+
+def _texts(state: State, binding: Binding) -> tuple[str, str]:
+    name = key_name(binding.keys[0], state.look.unicode)
+    return (name, binding.label) if is_able(state, binding) else (f"({name}", f"{binding.label})")
+
+
+def _size(state: State, binding: Binding) -> int:
+    name, label = _texts(state, binding)
+    return width(cells(name)) + 1 + width(label)
+
+
+def _binding(area: Area, state: State, binding: Binding, x: int) -> int:
+    name, label = _texts(state, binding)
+    able = is_able(state, binding)
+    area.zone(x, 0, _size(state, binding), "key", binding.keys[0])
+    x = area.put(x, 0, name, "key" if able else "off")
+    return area.put(x + 1, 0, label, "dim" if able else "off")
+
+
+def too_small(area: Area, state: State, least: tuple[int, int]) -> None:
+    """What is said when there is no room."""
+    lines = [
+        f"This terminal has {state.width} x {state.height};",
+        f"cdktr ui needs {least[0]} x {least[1]}.",
+        "Make it larger, or press q.",
+    ]
+    for number, line in enumerate(lines):
+        area.put(0, number, line)

@@ -1,0 +1,133 @@
+"""Agents, and the principal with its own log."""
+
+from datetime import datetime
+
+from cdktr.health import attention, megabytes, status_lines
+from cdktr.text import format_duration
+from cdktr.tui.state.facts import Agent, OwnLine
+from cdktr.tui.state.loglines import MARKS, clock
+from cdktr.tui.state.model import LinkStatus, State
+from cdktr.tui.view.canvas import Area
+from cdktr.tui.view.glyphs import sign
+from cdktr.tui.view.parts import Cell, Column, broken, fitted, note, rule, table_head, table_row
+from cdktr.tui.view.times import now_of
+
+COLUMNS = (
+    Column("AGENT", 18, 0, 2, most=40),
+    Column("STATUS", 8, 0),
+    Column("RUNS", 5, 0, right=True),
+    Column("SLOTS", 5, 0, right=True),
+    Column("LAST PING", 10, 0, right=True),
+    Column("VERSION", 8, 1),
+    Column("TO TELL", 8, 2, right=True),
+    Column("LABELS", 6, 3, 1, most=20),
+)
+
+#: Seconds without a word after which an agent is called lost. The principal lets go of it soon after, or has.
+LOST_S = 30.0
+
+
+def agents_place(area: Area, state: State) -> None:
+    """One row an agent."""
+    found = state.data.agents
+    busy = sum(agent.running for agent in found or ())
+    slots = sum(agent.slots or 0 for agent in found or ())
+    rule(area, 0, "Agents", right=f"{busy} of {slots} slots taken" if found else "")
+    widths = fitted(COLUMNS, area.width - 5)
+    table_head(area, 1, 4, COLUMNS, widths)
+    rows = area.below(2)
+    if not found:
+        told = "No agent is registered; `cdktr start agent` starts one." if found is not None else "..."
+        note(rows, 0, state.data.failed.get("TheAgents", told))
+        return
+    top = state.agents.top
+    for y, agent in enumerate(found[top : top + rows.height]):
+        _agent(rows, y, agent, state, widths)
+
+
+def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int]) -> None:
+    lit = agent.id == state.agents.key
+    if lit:
+        area.fill("plain", True, y)
+    area.zone(0, y, area.width, "row", agent.id)
+    word, style = _status(agent, now_of(state))
+    if lit:
+        area.put(0, y, ">", "key", lit)
+    area.put(2, y, sign(area.look, {"good": "here", "busy": "here"}.get(style, "away")), style, lit)
+    silent = max(state.now - agent.last_ping_ms / 1000, 0)
+    row: list[Cell] = [
+        agent.id,
+        (word, style),
+        str(agent.running),
+        "?" if agent.slots is None else str(agent.slots),
+        f"{format_duration(round(silent, 0)).removesuffix('.0s')}".removesuffix("s") + "s ago"
+        if silent < 60
+        else f"{format_duration(silent)} ago",
+        agent.version or "?",
+        (megabytes(agent.spooled_bytes), "warn" if agent.spooled_bytes > 2**20 else "dim"),
+        ("-", "off"),
+    ]
+    table_row(area, y, 4, COLUMNS, widths, row, lit)
+
+
+def _status(agent: Agent, now: datetime) -> tuple[str, str]:
+    if now.timestamp() - agent.last_ping_ms / 1000 > LOST_S:
+        return "LOST", "bad"
+    return ("RUNNING", "busy") if agent.running else ("READY", "good")
+
+
+def admin_place(area: Area, state: State) -> None:
+    """How the principal is, what needs attention, what it logged."""
+    rule(area, 0, "Principal", state.address)
+    y = 1
+    facts = state.data.facts
+    if facts is None:
+        note(area, y, state.data.failed.get("Facts", "..."))
+        y += 1
+    else:
+        y = _facts(area, state)
+    log = area.below(y)
+    _own_log(log, state)
+
+
+def _facts(area: Area, state: State) -> int:
+    facts = state.data.facts or {}
+    y = 1
+    try:
+        lines, warnings = status_lines(facts), attention(facts, ())
+    except KeyError:
+        # Another version tells other things.
+        lines, warnings = [f"{name[:10]:<11}{value}" for name, value in facts.items()], []
+    for line in lines[: max(area.height // 2, 3)]:
+        area.put(1, y, line[:11], "dim")
+        area.put(12, y, line[11:])
+        y += 1
+    if state.link.status is LinkStatus.AWAY:
+        for row in broken(state.link.why, area.width - 4):
+            area.put(1, y, f"{sign(area.look, 'away')} {row}", "bad")
+            y += 1
+    for warning in warnings[: max(area.height // 4, 1)]:
+        area.put(1, y, f"{sign(area.look, 'invalid')} {warning}", "warn")
+        y += 1
+    return y
+
+
+def _own_log(area: Area, state: State) -> None:
+    lines = state.data.own_log
+    back = min(state.admin_back, max(len(lines) - 1, 0))
+    rule(area, 0, "Its own log", right=f"{back} lines back" if back else "")
+    rows = area.below(1)
+    if not state.can("LSOWNLOG"):
+        note(rows, 0, "This principal is too old to tell what it logs.", "off")
+        return
+    if not lines:
+        note(rows, 0, state.data.failed.get("OwnLog", "..."))
+    end = len(lines) - back
+    for y, line in enumerate(lines[max(end - rows.height, 0) : end]):
+        _own_line(rows, y, line)
+
+
+def _own_line(area: Area, y: int, line: OwnLine) -> None:
+    style = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "warn"}.get(line.level, "plain")
+    x = area.put(1, y, f"{clock(line.timestamp_ms)} {MARKS.get(line.level, '!')} ", "dim")
+    area.put(x, y, line.message, style)

@@ -1,0 +1,428 @@
+"""What the terminal UI asks a principal for, and what it tells of the answers; the principal's words are given here."""
+
+from collections import deque
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from cdktr import protocol as p
+from cdktr.caller import Subscriber
+from cdktr.client import Principal
+from cdktr.errors import RefusedError, StoreError, UnreachableError
+from cdktr.frames import encode_log
+from cdktr.messages import Request
+from cdktr.records import LogRecord
+from cdktr.tui.feed import actions, feed, logs
+from cdktr.tui.feed.ask import ORIGINAL, Questions, abilities
+from cdktr.tui.state import commands as c
+from cdktr.tui.state import wants as w
+from cdktr.tui.state.events import (
+    Arrived,
+    Away,
+    Event,
+    Exists,
+    Failed,
+    LogNews,
+    LogPage,
+    LogsFailed,
+    Told,
+    Triggered,
+    Up,
+)
+from cdktr.tui.state.facts import Latest
+from cdktr.tui.state.logquery import PAGE, LogQuery, Place
+
+FACTS = {"pid": 7, "host": "h", "uptime_s": 1.0, "running": 0, "queued": 0, "revisions": {"runs": 1, "workflows": 1}}
+ABLE = {"version": "9", "verbs": sorted(p.VERBS), "arguments": {"LSLOGS": ["before"]}}
+RUN = {"workflow_instance_id": "run-1", "workflow_id": "w", "status": "COMPLETED", "queued_ms": 5}
+LATEST = {"w": {"workflow_instance_id": "run-1", "status": "COMPLETED", "timestamp_ms": 5}}
+AWAY = UnreachableError("No principal answers at h:1 (Connection refused)")
+SILENT = UnreachableError("The principal at h:1 did not answer in 3 s")
+
+
+def line(number: int) -> dict[str, Any]:
+    names = ("workflow_id", "workflow_name", "workflow_instance_id", "task_name", "task_instance_id", "level")
+    return {**dict.fromkeys(names, "x"), "timestamp_ms": 0, "sequence": number, "payload": f"STDOUT {number}"}
+
+
+def each(*answers: Any) -> deque[Any]:
+    """Answers of which each is used once."""
+    return deque(answers)
+
+
+class Fake:
+    """Answers by the table: a value, an error, `each` of some of these once, or what makes one."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers: dict[str, Any] = {"CAPABILITIES": ABLE, "STATUS": FACTS, **answers}
+        self.asked: list[Request] = []
+
+    def ask(self, request: Request, rest_s: float = 0.0) -> Any:
+        self.asked.append(request)
+        answer = self.answers.get(request.verb, RefusedError(f"Unknown request {request.verb!r}"))
+        if isinstance(answer, deque):
+            answer = answer.popleft()
+        if callable(answer):
+            answer = answer(request)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def pages(self, request: p.ListLogs) -> Any:
+        yield [line(1), line(2)]
+        yield [line(3)]
+
+    @property
+    def principal(self) -> Principal:
+        return cast(Principal, self)
+
+    def verbs(self) -> list[str]:
+        """What was asked since the last call."""
+        asked, self.asked = self.asked, []
+        return [request.verb for request in asked]
+
+
+# What is wanted.
+
+
+def test_an_original_principal_is_asked_what_it_knows() -> None:
+    recent = [{"workflow_id": "w", **LATEST["w"]}]
+    fake = Fake(CAPABILITIES=RefusedError("What?"), PING=None, GETRECENTSTATUSES=recent, LSWORKFLOWS={})
+    able = abilities(fake.ask)
+    assert able == ORIGINAL
+    assert able.has("RUNTASK")
+    assert not able.has("TRIGGER")
+    questions = Questions(fake.ask, able)
+    assert questions.answer(w.Facts()) == {}
+    assert questions.answer(w.TheLatest()) == {"w": Latest("run-1", "COMPLETED", 5)}
+    assert questions.answer(w.TheFolder()).problems == ()
+    assert fake.verbs() == ["CAPABILITIES", "PING", "GETRECENTSTATUSES", "LSWORKFLOWS"]
+
+
+def test_the_own_log_grows_from_page_to_page() -> None:
+    def of(*numbers: int) -> dict[str, Any]:
+        found = [{"sequence": n, "timestamp_ms": n, "level": "INFO", "message": str(n)} for n in numbers]
+        return {"lines": found, "next": numbers[-1] if numbers else 2}
+
+    fake = Fake(LSOWNLOG=each(of(1, 2), of(), of(3)))
+    questions = Questions(fake.ask, abilities(fake.ask))
+    sizes = [len(questions.answer(w.OwnLog())) for _ in range(3)]
+    assert sizes == [2, 2, 3]
+    assert [request.after for request in fake.asked if isinstance(request, p.ListOwnLog)] == [None, 2, 2]
+
+
+class Polled:
+    """A poller of which each round is made by hand."""
+
+    def __init__(self, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(feed, "MODESTY", -1)
+        self.told: list[Event | BaseException] = []
+        self.poll = feed._Poll(fake.principal, 1.0, self.told.append)
+
+    def look(self, *wants: w.Want, missing: frozenset[w.Want] = frozenset()) -> list[Event | BaseException]:
+        """What a round tells."""
+        self.told.clear()
+        self.poll.want(wants, missing)
+        self.poll._look()
+        return list(self.told)
+
+
+def test_what_did_not_change_is_neither_asked_for_nor_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(LSLATEST=LATEST, LSRUNS=each([RUN], [RUN], [RUN], []), GETREGISTEREDAGENTS=[])
+    polled = Polled(fake, monkeypatch)
+    wanted = (w.Facts(), w.TheLatest(), w.TheRuns())
+    assert [type(event) for event in polled.look(*wanted)] == [Up, Arrived, Arrived, Arrived]
+    assert fake.verbs() == ["CAPABILITIES", "STATUS", "LSLATEST", "LSRUNS"]
+    fake.answers["STATUS"] = {**FACTS, "uptime_s": 2.0}
+    assert polled.look(*wanted) == []
+    assert fake.verbs() == ["STATUS"]
+    # What went missing is asked for and told again.
+    assert [event.want for event in polled.look(*wanted, missing=frozenset({w.TheRuns()}))] == [w.TheRuns()]  # type: ignore[union-attr]
+    assert fake.verbs() == ["STATUS", "LSRUNS"]
+    # A status was taken: both lists are asked for, and the same answer is not told.
+    fake.answers["STATUS"] = {**FACTS, "revisions": {"runs": 2, "workflows": 1}}
+    assert [event.want for event in polled.look(*wanted)] == [w.Facts()]  # type: ignore[union-attr]
+    assert fake.verbs() == ["STATUS", "LSLATEST", "LSRUNS"]
+    # Another process, which counts anew.
+    fake.answers["STATUS"] = {**FACTS, "pid": 8, "revisions": {"runs": 2, "workflows": 1}}
+    assert [event.want for event in polled.look(*wanted)] == [w.Facts(), w.TheRuns()]  # type: ignore[union-attr]
+    # Agents have no number: they are always asked for.
+    polled.look(w.TheAgents())
+    fake.verbs()
+    assert polled.look(w.TheAgents()) == []
+    assert fake.verbs() == ["STATUS", "GETREGISTEREDAGENTS"]
+
+
+def test_what_was_not_told_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(LSLATEST=each(StoreError("The disk is full"), LATEST))
+    polled = Polled(fake, monkeypatch)
+    assert polled.look(w.TheLatest())[-1] == Failed(w.TheLatest(), "The disk is full")
+    assert isinstance(polled.look(w.TheLatest())[-1], Arrived)
+
+
+def test_a_question_that_takes_long_is_not_asked_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(GETREGISTEREDAGENTS=[])
+    polled = Polled(fake, monkeypatch)
+    monkeypatch.setattr(feed, "MODESTY", 1e9)
+    polled.look(w.TheAgents())
+    polled.look(w.TheAgents())
+    assert fake.verbs().count("GETREGISTEREDAGENTS") == 1
+
+
+def test_more_is_asked_while_something_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(STATUS=each(FACTS, {**FACTS, "running": 1}, {**FACTS, "queued": 1}))
+    polled = Polled(fake, monkeypatch)
+    assert [polled.poll._look() for _ in range(3)] == [1.0, 0.25, 0.25]
+
+
+class Enough(Exception):
+    """Ends an endless loop."""
+
+
+def test_away_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(CAPABILITIES=each(AWAY, AWAY, ABLE), STATUS=each(FACTS, AWAY), PING=AWAY)
+    polled = Polled(fake, monkeypatch)
+    pauses = iter([None, None, Enough()])
+
+    def sleep(_: float) -> None:
+        if error := next(pauses):
+            raise error
+
+    monkeypatch.setattr("cdktr.tui.feed.feed.time.sleep", sleep)
+    monkeypatch.setattr(polled.poll._wake, "wait", lambda _: True)
+    with pytest.raises(Enough):
+        polled.poll.run()
+    assert [type(event) for event in polled.told] == [Away, Away, Up, Arrived, Away]
+    assert polled.told[0] == Away(str(AWAY))
+
+
+def test_an_error_in_a_thread_is_told() -> None:
+    told: list[Event | BaseException] = []
+    error = LookupError("a bug")
+
+    def work() -> None:
+        raise error
+
+    feed.spawn(work, told.append)
+    while not told:
+        pass
+    assert told == [error]
+
+
+# What is done.
+
+
+def done(fake: Fake, command: c.Command) -> Event:
+    told: list[Event] = []
+    actions.perform(fake.principal, command, told.append)
+    [event] = told
+    return event
+
+
+def test_a_run_is_started_once_however_often_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "RETRY_S", 0.0)
+    fake = Fake(TRIGGER=each(SILENT, AWAY, {"workflow_instance_id": "run-1"}))
+    assert done(fake, c.Trigger("w", {"a": "b"})) == Triggered("w", "run-1")
+    first = fake.asked[0]
+    assert isinstance(first, p.Trigger)
+    assert (first.params, first.trigger) == ({"a": "b"}, "manual")
+    assert first.key
+    assert fake.asked == [first] * 3
+
+
+def test_a_run_that_could_not_be_asked_for_is_not_tried_again() -> None:
+    fake = Fake(TRIGGER=AWAY)
+    assert done(fake, c.Trigger("w", {})) == Told(str(AWAY), bad=True)
+
+
+def test_whether_a_run_was_started_may_stay_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "PATIENCE_S", 0.0)
+    event = done(Fake(TRIGGER=SILENT), c.Trigger("w", {}))
+    assert isinstance(event, Told)
+    assert event.text.startswith("No answer on starting w: it may run all the same")
+
+
+def test_a_run_of_an_original_principal_and_a_refusal() -> None:
+    fake = Fake(CAPABILITIES=RefusedError("What?"), RUNTASK=None)
+    assert done(fake, c.Trigger("w", {})) == Triggered("w", "")
+    why = "The parameter b of w is not known"
+    assert done(Fake(TRIGGER=RefusedError(why)), c.Trigger("w", {})) == Told(why, bad=True)
+
+
+def test_the_folder_is_read() -> None:
+    answer: dict[str, list[Any]] = {"added": ["a"], "changed": [], "removed": ["b", "c"], "problems": []}
+    assert done(Fake(RELOAD=answer), c.ReloadFolder()) == Told("Folder read: 1 added, 2 removed")
+    answer["problems"] = [{}, {}]
+    told = Told("Folder read: 1 added, 2 removed; 2 problems", bad=True)
+    assert done(Fake(RELOAD=answer), c.ReloadFolder()) == told
+
+
+def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "some.log"
+    assert done(Fake(), c.SaveLogs(LogQuery(), str(path))) == Told(f"3 lines saved in {path}")
+    assert [text.rpartition(" ")[2] for text in path.read_text().splitlines()] == ["1", "2", "3"]
+    path.write_text("mine")
+    assert done(Fake(), c.SaveLogs(LogQuery(), str(path))) == Exists(str(path))
+    assert path.read_text() == "mine"
+    assert isinstance(done(Fake(), c.SaveLogs(LogQuery(), str(path), replace=True)), Told)
+    assert len(path.read_text().splitlines()) == 3
+    nowhere = tmp_path / "none" / "some.log"
+    told = Told(f"{nowhere} cannot be written: No such file or directory", bad=True)
+    assert done(Fake(), c.SaveLogs(LogQuery(), str(nowhere))) == told
+    assert [found.name for found in tmp_path.iterdir()] == ["some.log"], "nothing half written is left"
+
+
+# Log lines.
+
+QUERY = LogQuery(workflow_id="w", level="ERROR")
+
+
+def answer(*numbers: int, full: bool = False, more: bool = True, trouble: str | None = None) -> dict[str, Any]:
+    lines = [line(number) for number in numbers]
+    return {"lines": lines, "next": numbers[-1] if numbers else None, "full": full, "more": more, "trouble": trouble}
+
+
+@pytest.mark.parametrize(
+    ("place", "asked"),
+    [
+        (Place.TAIL, {"tail": True}),
+        (Place.HEAD, {}),
+        (Place.BEFORE, {"before": 5, "tail": True}),
+        (Place.AFTER, {"after": 5}),
+    ],
+)
+def test_a_page(place: Place, asked: dict[str, Any]) -> None:
+    fake = Fake(LSLOGS=answer(1, 2, full=True))
+    page = logs.Pages(fake.principal, print)._page(c.FetchLogs(3, QUERY, place, 5))
+    assert (page.number, page.place, page.full, page.open, page.sequence) == (3, place, True, True, 5)
+    assert [found.sequence for found in page.lines] == [1, 2]
+    assert fake.asked == [p.ListLogs("w", level="ERROR", limit=PAGE, **asked)]
+
+
+def test_the_lines_around_a_match() -> None:
+    fake = Fake(LSLOGS=each(answer(50), answer(48, 49), answer(50, 51)))
+    page = logs.Pages(fake.principal, print)._page(c.FetchLogs(3, QUERY, Place.MATCH_AFTER, 5, "needle"))
+    assert ([found.sequence for found in page.lines], page.found) == ([48, 49, 50, 51], 50)
+    match, before, after = fake.asked
+    assert isinstance(match, p.ListLogs)
+    assert (match.after, match.contains, match.limit, match.tail) == (5, "needle", 1, False)
+    assert isinstance(before, p.ListLogs)
+    assert isinstance(after, p.ListLogs)
+    assert (before.before, before.tail, after.after) == (50, True, 49)
+    fake = Fake(LSLOGS=answer())
+    page = logs.Pages(fake.principal, print)._page(c.FetchLogs(3, QUERY, Place.MATCH_BEFORE, 5, "needle"))
+    assert (page.lines, page.found) == ((), None)
+    [match] = fake.asked
+    assert isinstance(match, p.ListLogs)
+    assert (match.before, match.tail) == (5, True)
+
+
+class Ear(Subscriber):
+    """Hears what is to be heard, once."""
+
+    frames: ClassVar[list[bytes]] = []
+
+    def __init__(self, port: int, topic: bytes) -> None:
+        self.asked = (port, topic)
+
+    def receive(self, wait_s: float) -> list[bytes]:
+        """All of it."""
+        found, self.frames[:] = list(self.frames), []
+        return found
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def followed(monkeypatch: pytest.MonkeyPatch, *answers: Any, after: int | None = 9) -> tuple[list[Any], list[Request]]:
+    """What following tells, and what it asks."""
+    monkeypatch.setattr(logs, "PACE_S", 0.0)
+    monkeypatch.setattr(logs, "RETRY_S", 0.0)
+    monkeypatch.setattr(logs, "LISTEN_S", 0.05)
+    fake, told = Fake(LSLOGS=each(*answers), CAPABILITIES={"logs_publishing_port": 7}), list[Any]()
+    tail = logs.Tail(fake.principal, Ear, told.append)
+    tail._followed = command = c.FollowLogs(3, QUERY, after)
+    tail._follow(command)
+    return told, fake.asked
+
+
+def test_each_line_that_comes_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = answer(more=False)
+    told, asked = followed(monkeypatch, answer(10, 11), answer(), AWAY, answer(12), ended)
+    numbers = [[found.sequence for found in news.lines] for news in told]
+    assert numbers == [[10, 11], [12], []]
+    assert [news.open for news in told] == [True, True, False]
+    assert [request.after for request in asked if isinstance(request, p.ListLogs)] == [9, 11, 11, 11, 12]
+    assert all(request.wait_ms for request in asked if isinstance(request, p.ListLogs))
+
+
+def test_of_more_than_anybody_reads_the_newest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, asked = followed(monkeypatch, answer(10, 11, full=True), answer(98, 99, full=True), answer(more=False))
+    assert [(news.jumped, [found.sequence for found in news.lines]) for news in told] == [(True, [98, 99]), (False, [])]
+    assert asked[1] == p.ListLogs("w", level="ERROR", limit=PAGE, tail=True)
+    last = asked[2]
+    assert isinstance(last, p.ListLogs)
+    assert last.after == 99
+
+
+def test_trouble_is_told_when_it_comes_and_when_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = answer(trouble="full")
+    told, _ = followed(monkeypatch, full, full, answer(), StoreError("It is lost"), answer(more=False))
+    assert [event.why if isinstance(event, LogsFailed) else event.trouble for event in told] == [
+        "full",
+        "",
+        "It is lost",
+        "",
+    ]
+    assert all(isinstance(event, LogNews | LogsFailed) for event in told)
+
+
+def test_what_is_not_stored_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = LogRecord("w", "W", "r", "t", "t-1", 5, "ERROR", "STDOUT hi")
+    others = [record._replace(workflow_id="v"), record._replace(level="INFO")]
+    Ear.frames[:] = [b"noise", *map(encode_log, [record, *others])]
+    told, _ = followed(monkeypatch, answer(trouble="full"), answer(10), answer(more=False))
+    found = [(news.trouble, len(news.lines), [heard.text for heard in news.heard]) for news in told]
+    assert found == [("full", 0, []), ("full", 0, ["hi"]), ("", 1, []), ("", 0, [])]
+
+
+def test_what_nobody_follows_any_more_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    tail: logs.Tail
+
+    def late(_: Request) -> dict[str, Any]:
+        tail.stop()
+        return answer(10)
+
+    fake = Fake(LSLOGS=late)
+    tail = logs.Tail(fake.principal, Ear, told.append)
+    tail._followed = command = c.FollowLogs(3, QUERY, 9)
+    tail._follow(command)
+    assert (told, len(fake.asked)) == ([], 1)
+
+
+def test_of_the_pages_that_wait_the_last_is_fetched() -> None:
+    told: list[Any] = []
+
+    def tell(event: Any) -> None:
+        told.append(event)
+        if len(told) == 2:
+            raise Enough
+
+    fake = Fake(LSLOGS=each(AWAY, answer(1)))
+    pages = logs.Pages(fake.principal, tell)
+    for number in (1, 2):
+        pages.fetch(c.FetchLogs(number, QUERY, Place.TAIL))
+
+    def again(event: Any) -> None:
+        tell(event)
+        pages.fetch(c.FetchLogs(3, QUERY, Place.TAIL))
+
+    pages._tell = again
+    with pytest.raises(Enough):
+        pages.run()
+    failed, page = told
+    assert failed == LogsFailed(2, str(AWAY))
+    assert isinstance(page, LogPage)
+    assert page.number == 3

@@ -1,0 +1,425 @@
+"""What keys and answers do to the state of the terminal UI."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cdktr.tui.state import commands as c
+from cdktr.tui.state import events as e
+from cdktr.tui.state import wants as w
+from cdktr.tui.state.actions import ACTIONS, STATUSES
+from cdktr.tui.state.facts import Folder, Run
+from cdktr.tui.state.keys import FULL, KEYS, PLACES, Where, binding_of
+from cdktr.tui.state.logquery import WINDOW, LogQuery, Place
+from cdktr.tui.state.model import Calendar, Confirm, Form, Prompt, State, Tab
+from cdktr.tui.state.moves import edit, settle, wrapped
+from cdktr.tui.state.update import update
+from cdktr.tui.view.render import render
+from tests.world import ALL, NOW_S, RUNS, WORKFLOWS, lines, new, pressed, told, with_logs
+
+ETL = ["g", "j", "j", "j"]
+
+
+def after(keys: Sequence[str], state: State | None = None) -> tuple[State, list[c.Command]]:
+    """The state after keys, and what was to be done."""
+    return pressed(told(new()) if state is None else state, keys)
+
+
+def logs(keys: Sequence[str] = (), count: int = 60) -> tuple[State, list[c.Command]]:
+    """The log screen of a workflow after keys."""
+    return after(keys, with_logs(after([*ETL, "l"])[0], count))
+
+
+# Keys.
+
+
+def test_each_key_has_one_meaning_in_each_place() -> None:
+    seen = [(place, key) for binding in KEYS for place in binding.where for key in binding.keys]
+    assert len(seen) == len(set(seen))
+    for place in Where:
+        assert binding_of(place, "ctrl-c") is not None
+
+
+def test_each_action_of_the_places_is_there() -> None:
+    assert {binding.action for binding in KEYS if binding.where & FULL} == set(ACTIONS)
+
+
+def test_the_keys_that_users_know() -> None:
+    """Arrows and j k, r, q, Tab, ?."""
+    state = told(new())
+    assert update(state, e.Key("down"))[0].workflows == update(state, e.Key("j"))[0].workflows
+    assert update(state, e.Key("q"))[1] == (c.Quit(),)
+    assert after(["tab"])[0].workflows.in_graph
+    assert not after(["tab", "backtab"])[0].workflows.in_graph
+    assert after(["?"])[0].overlays
+
+
+def page_rows() -> list[str]:
+    """The keys as docs/ui.md has them: those of each place, then those of all places."""
+    every = [binding for binding in KEYS if binding.where >= PLACES]
+    rows = []
+    for place in Where:
+        own = [binding for binding in KEYS if place in binding.where and binding not in every]
+        rows += ["| " + place + " | |", "|---|---|"]
+        rows += [f"| {' '.join(f'`{key}`' for key in each.keys)} | {each.help} |" for each in own] + [""]
+    rows += ["| Everywhere but in a form or a question | |", "|---|---|"]
+    return [*rows, *(f"| {' '.join(f'`{key}`' for key in each.keys)} | {each.help} |" for each in every)]
+
+
+def test_the_page_has_every_key() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "ui.md").read_text(encoding="utf-8")
+    assert page.partition("## Keys\n\n")[2] == "\n".join(page_rows()) + "\n"
+
+
+# Lists.
+
+
+def test_the_selection_stays_on_its_row_when_rows_come_and_go() -> None:
+    state, _ = after(ETL)
+    assert state.workflows.cursor.key == "etl.daily"
+    more = (replace(WORKFLOWS[0], id="aaa"), *WORKFLOWS)
+    state, _ = update(state, e.Arrived(w.TheFolder(), Folder(more)))
+    assert state.workflows.cursor.key == "etl.daily"
+    state, _ = update(state, e.Arrived(w.TheFolder(), Folder((WORKFLOWS[0], WORKFLOWS[-1]))))
+    assert state.workflows.cursor.key == "reports.weekly"
+    state, _ = update(state, e.Arrived(w.TheFolder(), Folder()))
+    assert state.workflows.cursor.key == ""
+
+
+def test_a_list_scrolls_no_further_than_it_must() -> None:
+    keys = [str(n) for n in range(100)]
+    cursor = settle(replace(told(new()).workflows.cursor, key="50", index=50, top=0), keys, 10)
+    assert (cursor.key, cursor.top) == ("50", 41)
+    assert settle(replace(cursor, key="45", index=45), keys, 10).top == 41
+    assert settle(replace(cursor, key="40", index=40), keys, 10).top == 40
+
+
+def test_the_filter_is_live_and_goes_back() -> None:
+    state, _ = after(["/", "w", "e", "e", "k"])
+    assert [entry.key for entry in state.workflows.entries] == ["reports.weekly"]
+    assert len(after(["esc"], state)[0].workflows.entries) == 7
+    state, _ = after(["enter"], state)
+    assert state.workflows.filter == "week"
+    assert after(["esc"], state)[0].workflows.filter == ""
+
+
+def test_the_loaded_part_of_the_history_moves_along() -> None:
+    many = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(w.LOADED))
+    state, _ = update(told(new()), e.Key("2"))
+    state, _ = update(state, e.Arrived(w.TheRuns(), many))
+    state, _ = update(state, e.Key("G"))
+    assert w.TheRuns(offset=w.STEP) in w.wants(state)
+    later = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(w.STEP, w.STEP + w.LOADED))
+    state, _ = update(state, e.Arrived(w.TheRuns(offset=w.STEP), later))
+    assert state.runs.cursor.key == f"r{w.LOADED - 1}"
+    state, _ = update(state, e.Key("g"))
+    assert w.TheRuns(offset=0) in w.wants(state)
+
+
+def test_runs_are_filtered_by_workflow_and_status() -> None:
+    state, _ = after(["2", "/", "e", "t", "enter"])
+    assert state.runs.workflow_id == "etl.daily"
+    state, _ = after(["s", *["j"] * STATUSES.index("FAILED"), "enter"], state)
+    assert w.TheRuns("etl.daily", "FAILED") in w.wants(state)
+    assert {run.status for run in state.data.runs or ()} == {"FAILED"}
+    assert after(["esc"], state)[0].runs == after(["2"])[0].runs
+
+
+# Runs.
+
+
+def test_a_workflow_without_params_is_run_at_once() -> None:
+    state, commands = after(["g", "j", "j", "r"])
+    assert commands == [c.Trigger("backup", {})]
+    state, done = update(state, e.Triggered("backup", "brave-heron-13"))
+    assert done == (c.Refresh(),)
+    assert w.TheTasks("brave-heron-13") in w.wants(state)
+    assert state.notice is not None
+    assert "brave-heron-13" in state.notice.text
+
+
+def test_params_are_asked_for_and_checked() -> None:
+    state, commands = after([*ETL, "r", "enter"])
+    assert commands == []
+    assert isinstance(state.overlay, Form)
+    assert "needs the parameter target" in state.overlay.error
+    state, commands = after(["down", "x", "down", "h", "enter"], state)
+    assert isinstance(state.overlay, Form)
+    assert "limit of workflow etl.daily must be a whole number" in state.overlay.error
+    state, commands = after(["up", "backspace", "5", "enter"], state)
+    assert commands == [c.Trigger("etl.daily", {"limit": "5", "target": "h"})]
+    assert state.overlay is None
+
+
+def test_a_run_is_opened_and_its_neighbours_too() -> None:
+    state, _ = after(["2", "enter"])
+    assert state.run is not None
+    assert w.TheTasks(RUNS[0].id) in w.wants(state)
+    state, _ = after(["[", "["], state)
+    assert state.run is not None
+    assert state.run.run_id == RUNS[2].id
+    assert after(["]"], state)[0].run == replace(state.run, run_id=RUNS[1].id)
+    assert after(["esc"], state)[0].run is None
+
+
+def test_the_graph_is_walked_as_it_is_drawn() -> None:
+    state, _ = after([*ETL, "enter", "right"])
+    assert state.workflows.task == "clean"
+    assert after(["right", "down", "right"], state)[0].workflows.task == "load"
+    _, commands = after(["enter"], state)
+    assert commands[-1] == c.FetchLogs(1, LogQuery(None, RUNS[0].id, "Clean"), Place.TAIL)
+
+
+def test_the_graph_shows_an_older_run_until_another_workflow_is_chosen() -> None:
+    state, _ = after([*ETL, "["])
+    assert w.shown_run(state) == RUNS[1].id
+    assert w.shown_run(after(["]"], state)[0]) == RUNS[0].id
+    assert after(["k"], state)[0].workflows.run_id == ""
+
+
+def test_what_hurts_is_asked_first() -> None:
+    state, commands = logs(["s", "enter"])
+    assert commands == [c.SaveLogs(LogQuery("etl.daily"), "etl.daily.log")]
+    state, _ = update(state, e.Exists("etl.daily.log"))
+    assert isinstance(state.overlay, Confirm)
+    assert after(["n"], state)[1] == []
+    assert after(["y"], state)[1] == [c.SaveLogs(LogQuery("etl.daily"), "etl.daily.log", replace=True)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ([*ETL, "y"], "etl.daily"),
+        (["2", "j", "y"], RUNS[1].id),
+        (["3", "y"], "web1-4f2a"),
+        (["2", "enter", "y"], RUNS[0].id),
+    ],
+)
+def test_the_id_that_is_copied(keys: list[str], text: str) -> None:
+    assert after(keys)[1] == [c.Copy(text)]
+
+
+def test_commands_by_name() -> None:
+    assert after([":", "q", "enter"])[1] == [c.Quit()]
+    assert after([":", "r", "e", "l", "tab", "enter"])[1] == [c.ReloadFolder()]
+    state, commands = after([":", "x", "enter"])
+    assert commands == []
+    assert state.notice is not None
+    assert state.notice.bad
+    assert logs([":", *"save a.log", "enter"])[1] == [c.SaveLogs(LogQuery("etl.daily"), "a.log")]
+
+
+def test_the_mouse_is_left_to_the_terminal_and_taken_back() -> None:
+    state, commands = after(["m", "m"])
+    assert commands == [c.SetMouse(False), c.SetMouse(True)]
+    assert state.look.mouse
+
+
+def test_clicks() -> None:
+    state = told(new())
+    state, _ = update(state, e.Click("row", "backup"))
+    assert state.workflows.cursor.key == "backup"
+    state, _ = update(state, e.Click("task", "copy"))
+    assert (state.workflows.in_graph, state.workflows.task) == (True, "copy")
+    state, _ = update(state, e.Click("tab", Tab.RUNS))
+    state = told(state)
+    state, _ = update(state, e.Click("row", RUNS[3].id))
+    assert state.run is None
+    state, _ = update(state, e.Click("row", RUNS[3].id))
+    assert state.run is not None
+    assert update(state, e.Click("key", "q"))[1] == (c.Quit(),)
+
+
+# The principal, and what it tells.
+
+
+def test_what_comes_too_late_is_not_shown() -> None:
+    state, _ = after(["3"])
+    late = e.Arrived(w.TheRuns(), RUNS)
+    assert update(state, late)[0] == state
+
+
+def test_the_time_away_is_counted_from_its_beginning() -> None:
+    state, _ = update(told(new()), e.Away("gone"))
+    state, _ = update(state, e.Tick(NOW_S + 10))
+    state, _ = update(state, e.Away("still gone"))
+    assert (state.link.since, state.link.why) == (NOW_S, "still gone")
+    assert update(state, e.Up(ALL))[0].link.since == NOW_S + 10
+
+
+def test_a_remark_goes_by_itself() -> None:
+    state, _ = update(told(new()), e.Told("Saved"))
+    assert state.notice is not None
+    assert update(state, e.Tick(NOW_S + 100))[0].notice is None
+
+
+def test_nothing_is_done_unseen() -> None:
+    state, _ = update(told(new()), e.Resize(40, 10))
+    assert update(state, e.Key("r")) == (state, ())
+    assert update(state, e.Key("q"))[1] == (c.Quit(),)
+    state, _ = update(state, e.Resize(80, 24))
+    assert state == told(new())
+
+
+# Log lines.
+
+
+def test_a_log_is_opened_at_its_end_and_followed() -> None:
+    state, commands = after([*ETL, "l"])
+    assert commands == [c.StopLogs(), c.FetchLogs(1, LogQuery("etl.daily"), Place.TAIL)]
+    state, followed = update(state, e.LogPage(1, Place.TAIL, lines(10, 40), full=True))
+    assert followed == (c.FollowLogs(1, LogQuery("etl.daily"), 39),)
+    state, _ = update(state, e.LogNews(1, lines(40, 45)))
+    assert state.logs is not None
+    assert [line.sequence for line in state.logs.lines] == list(range(10, 45))
+
+
+def test_answers_to_an_earlier_log_are_dropped() -> None:
+    state, _ = after([*ETL, "l", "esc", "l"])
+    assert state.logs is not None
+    assert update(state, e.LogPage(1, Place.TAIL, lines(0, 5), full=False))[0] == state
+    assert update(state, e.LogsFailed(1, "gone"))[0] == state
+
+
+def test_pages_are_asked_for_before_the_edge_is_reached() -> None:
+    state, _ = after([*ETL, "l"])
+    state, _ = update(state, e.LogPage(1, Place.TAIL, lines(500, 700), full=True))
+    state, commands = update(state, e.Key("up"))
+    assert commands == (c.FetchLogs(1, LogQuery("etl.daily"), Place.BEFORE, 500),)
+    assert state.logs is not None
+    top = state.logs.lines[state.logs.top]
+    state, _ = update(state, e.LogPage(1, Place.BEFORE, lines(0, 500), full=False, sequence=500))
+    assert state.logs is not None
+    assert state.logs.begins
+    assert state.logs.lines[state.logs.top] == top
+
+
+def test_an_old_principal_is_not_asked_for_what_it_does_not_know() -> None:
+    state, _ = after([*ETL, "l"])
+    state, _ = update(state, e.Up(replace(ALL, arguments={})))
+    state, _ = update(state, e.LogPage(1, Place.TAIL, lines(500, 700), full=True))
+    assert update(state, e.Key("up"))[1] == ()
+
+
+def test_a_flood_is_jumped_over_and_no_more_is_held_than_a_window() -> None:
+    state, _ = logs()
+    state, _ = update(state, e.LogNews(1, lines(90_000, 92_000), jumped=True))
+    assert state.logs is not None
+    assert state.logs.lines[0].sequence == 90_000
+    for first in range(92_000, 99_000, 1_000):
+        state, _ = update(state, e.LogNews(1, lines(first, first + 1_000)))
+    assert state.logs is not None
+    assert len(state.logs.lines) == WINDOW
+    assert not state.logs.begins
+
+
+def test_who_reads_is_not_disturbed_by_a_flood() -> None:
+    state, _ = logs(["f"])
+    assert state.logs is not None
+    top = state.logs.top
+    state, commands = update(state, e.LogNews(1, lines(90_000, 92_000), jumped=True))
+    assert commands == (c.StopLogs(),)
+    assert state.logs is not None
+    assert (state.logs.top, len(state.logs.lines)) == (top, 60)
+    state, commands = update(state, e.Key("down"))
+    assert commands[-1:] in ((), (c.FetchLogs(1, LogQuery("etl.daily"), Place.AFTER, 59),))
+
+
+def test_what_is_heard_stands_below_until_it_is_stored() -> None:
+    state, _ = logs()
+    heard = tuple(replace(line, sequence=None) for line in lines(60, 62))
+    state, _ = update(state, e.LogNews(1, (), trouble="disk full", heard=heard))
+    assert state.logs is not None
+    assert state.logs.shown[-2:] == heard
+    assert "not stored yet" in render(state).text
+    state, _ = update(state, e.LogNews(1, lines(60, 63)))
+    assert state.logs is not None
+    assert [line.sequence for line in state.logs.shown] == list(range(63))
+
+
+def test_search_goes_on_at_the_principal() -> None:
+    state, _ = after([*ETL, "l"])
+    state, _ = update(state, e.LogPage(1, Place.TAIL, lines(500, 700), full=True))
+    state, commands = after(["/", *"row 699", "enter"], state)
+    assert state.logs is not None
+    assert state.logs.found == 699
+    state, commands = after(["/", "ctrl-u", *"row 7 ", "enter", "N"], state)
+    assert commands[-1] == c.FetchLogs(2, LogQuery("etl.daily"), Place.MATCH_BEFORE, 500, "row 7 ")
+    state, _ = update(state, e.LogPage(2, Place.MATCH_BEFORE, lines(0, 40), full=True, found=7))
+    assert state.logs is not None
+    assert state.logs.lines[state.logs.top].sequence == 0
+    assert state.logs.found == 7
+    state, _ = after(["esc"], state)
+    assert state.logs is not None
+    assert state.logs.search == ""
+    assert after(["esc"], state)[0].logs is None
+
+
+def test_only_one_level() -> None:
+    _, commands = logs(["L"])
+    assert commands[-1] == c.FetchLogs(2, LogQuery("etl.daily", level="ERROR"), Place.TAIL)
+    assert logs(["L"] * 4)[1][-1] == c.FetchLogs(5, LogQuery("etl.daily"), Place.TAIL)
+
+
+def test_a_range_of_time() -> None:
+    state, commands = logs(["t", *"-2h", "tab", *"-1h", "enter"])
+    start, end = round((NOW_S - 7200) * 1000), round((NOW_S - 3600) * 1000)
+    assert commands[-1] == c.FetchLogs(2, LogQuery("etl.daily", start_ms=start, end_ms=end), Place.HEAD)
+    assert state.logs is not None
+    assert not state.logs.following
+    state, _ = logs(["t", *"nonsense", "enter"])
+    assert isinstance(state.overlay, Form)
+    assert "is no time" in state.overlay.error
+    state, _ = logs(["t", *"-1h", "tab", *"-2h", "enter"])
+    assert isinstance(state.overlay, Form)
+    assert "ends before it begins" in state.overlay.error
+
+
+@pytest.mark.usefixtures("utc")
+def test_a_day_is_picked_from_the_calendar() -> None:
+    state, _ = logs(["t", "f2"])
+    assert state.overlay == Calendar(2026, 1, 31)
+    assert after(["pgup"], state)[0].overlay == Calendar(2025, 12, 31)
+    assert after(["pgdn"], state)[0].overlay == Calendar(2026, 2, 28)
+    state, _ = after(["up", "left", "enter"], state)
+    assert isinstance(state.overlay, Form)
+    assert state.overlay.fields[0].text == "2026-01-23"
+
+
+def test_a_log_that_could_not_be_had_is_asked_for_again_when_the_principal_is_back() -> None:
+    state, _ = after([*ETL, "l"])
+    state, _ = update(state, e.LogsFailed(1, "No principal answers"))
+    state, _ = update(state, e.Away("No principal answers"))
+    _, commands = update(state, e.Up(ALL))
+    assert commands == (c.FetchLogs(1, LogQuery("etl.daily"), Place.TAIL),)
+
+
+# Text.
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ("a b", "a b"),
+        (["a", "b", "left", "c"], "acb"),
+        (["a", "b", "home", "delete"], "b"),
+        (["a", "backspace", "backspace"], ""),
+        ([*"one two", "ctrl-w"], "one "),
+        ([*"abc", "left", "ctrl-u"], "c"),
+        ([*"abc", "left", "ctrl-k"], "ab"),
+        (["up", "\x00", "f9"], ""),
+    ],
+)
+def test_editing(keys: Sequence[str], text: str) -> None:
+    line = Prompt(ask=after(["/"])[0].overlays[0].ask)  # type: ignore[union-attr]
+    for key in keys:
+        line = edit(line, key)
+    assert line.text == text
+
+
+def test_wrapping_keeps_wide_characters_whole() -> None:
+    assert wrapped("日本語", 5) == ["日本", "語"]
+    assert wrapped("abcdef", 4) == ["abcd", "ef"]
+    assert wrapped("", 4) == [""]

@@ -1,0 +1,189 @@
+"""Screens, held against pictures of them in data/screens/; `pytest --rewrite-screens` paints those anew."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cdktr.text import width
+from cdktr.tui.state import events as e
+from cdktr.tui.state.facts import Abilities
+from cdktr.tui.state.layout import MOST_TASKS
+from cdktr.tui.state.model import Link, LinkStatus, Look, State
+from cdktr.tui.state.update import update
+from cdktr.tui.view.render import render
+from tests.world import ALL, NOW_S, new, pressed, task, told, with_logs
+
+SCREENS = Path(__file__).parent / "data" / "screens"
+
+#: What is on the screen, and the keys that lead there.
+PICTURES: dict[str, Sequence[str]] = {
+    "workflows": ["g", "j", "j", "j"],
+    "graph": ["g", "j", "j", "j", "enter", "right", "down"],
+    "zoomed": ["g", "j", "j", "j", "z"],
+    "invalid": ["g"],
+    "filter": ["/", "e", "t"],
+    "params": ["g", "j", "j", "j", "r", "tab", "7"],
+    "runs": ["2", "j"],
+    "status": ["2", "s", "j", "j"],
+    "run": ["2", "enter", "j"],
+    "agents": ["3"],
+    "admin": ["4"],
+    "logs": ["g", "j", "j", "j", "l"],
+    "range": ["g", "j", "j", "j", "l", "t", "-", "2", "h", "f2"],
+    "help": ["?"],
+}
+SIZES = ((80, 24), (200, 60), (60, 15))
+
+
+@pytest.fixture(autouse=True)
+def _utc(utc: None) -> None:
+    """Pictures are of one zone."""
+
+
+def screen(keys: Sequence[str], columns: int = 80, rows: int = 24, look: Look | None = None) -> State:
+    """The state after some keys; log lines come when their screen opens."""
+    state = replace(told(new(columns, rows)), look=look or Look())
+    for key in keys:
+        before = state.logs
+        state, _ = pressed(state, [key])
+        if before is None and state.logs is not None:
+            state = with_logs(state)
+    return state
+
+
+def text_of(state: State) -> str:
+    """The screen without styles, after a look at its shape."""
+    frame = render(state)
+    assert len(frame.rows) == state.height
+    assert {sum(width(span.text) for span in row) for row in frame.rows} == {state.width}
+    return frame.text
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_screen(name: str, size: tuple[int, int], request: pytest.FixtureRequest) -> None:
+    text = text_of(screen(PICTURES[name], *size)) + "\n"
+    path = SCREENS / f"{name}-{size[0]}x{size[1]}.txt"
+    if request.config.getoption("--rewrite-screens"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_screen_in_ascii_is_ascii(name: str) -> None:
+    assert text_of(screen(PICTURES[name], 100, 30, Look(unicode=False, colour=False))).isascii()
+
+
+def test_a_console_is_asked_for_nothing_that_it_lacks() -> None:
+    found = {char for name in PICTURES for char in text_of(screen(PICTURES[name], look=Look(console=True)))}
+    # What the code page 437 of old PCs has, the signs below 32 too; the ellipsis and the dash are in each such font.
+    lacking = {char for char in found if char not in "…–•○►▲▼←→↑↓" and not _in_cp437(char)}
+    assert {char for char in lacking if not ("\u3000" < char < "\ua000")} == set()
+
+
+def _in_cp437(char: str) -> bool:
+    try:
+        return bool(char.encode("cp437"))
+    except UnicodeEncodeError:
+        return False
+
+
+def test_colour_is_never_the_only_sign() -> None:
+    """Statuses that differ are drawn differently, and what is selected is marked."""
+    text = text_of(screen(["2"]))
+    marks = {row.split()[-1] if row.startswith(">") else row.split()[0] for row in text.splitlines()[4:-1] if row}
+    assert {"✗", "✓", "!"} <= marks
+    for name in ("workflows", "graph", "runs", "run", "agents", "status"):
+        assert ">" in text_of(screen(PICTURES[name]))
+
+
+def test_a_terminal_that_is_too_small_is_told_so() -> None:
+    text = text_of(screen([], 59, 15))
+    assert "59 x 15" in text
+    assert "60 x 15" in text
+    assert text_of(screen([], 1, 1)) == "…"
+    assert render(replace(new(), width=0, height=0)).rows == ()
+
+
+def test_a_principal_that_is_away() -> None:
+    state, _ = update(screen([]), e.Away("No principal answers at 127.0.0.1:5561 (Connection refused)"))
+    state, _ = update(state, e.Tick(NOW_S + 12))
+    text = text_of(state)
+    assert "Disconnected for 12s: No principal answers" in text.splitlines()[0]
+    assert "etl.daily" in text
+    state, _ = update(state, e.Up(ALL))
+    assert "Connected" in text_of(state).splitlines()[0]
+    assert "The principal is back" in text_of(state)
+
+
+def test_nothing_is_known_yet() -> None:
+    text = text_of(new())
+    assert "Connecting" in text
+    assert text_of(update(new(), e.Key("2"))[0])
+
+
+def test_what_an_old_principal_cannot_do_is_grey() -> None:
+    verbs = frozenset({"PING", "LSWORKFLOWS", "RUNTASK", "GETRECENTSTATUSES", "GETREGISTEREDAGENTS"})
+    state, _ = update(screen([]), e.Up(Abilities("0.0.14", verbs)))
+    frame = render(state)
+    assert any(span.style == "off" for span in frame.rows[-1])
+    assert "(l logs)" in frame.text
+    assert "(r run)" not in frame.text
+    state, commands = update(state, e.Key("l"))
+    assert commands == ()
+    assert "too old" in render(state).text
+    admin, _ = update(state, e.Key("4"))
+    assert "too old to tell what it logs" in render(admin).text
+
+
+def test_control_characters_in_a_log_are_shown_and_not_obeyed() -> None:
+    text = text_of(screen(["g", "j", "j", "j", "l", "g"]))
+    assert "\\x1b[31mred\\x1b[0m and a bell \\x07" in text
+    assert "日本語のログ行 – wide, e combining, zero" in text
+    assert "\x1b" not in text
+
+
+def test_a_match_is_marked() -> None:
+    state = screen(["g", "j", "j", "j", "l", "/", *"ROW 41", "enter"])
+    marked = [span.text for row in render(state).rows for span in row if span.style == "match"]
+    assert marked == ["row 41"]
+
+
+def test_a_long_line_is_wrapped_or_scrolled() -> None:
+    keys = ["g", "j", "j", "j", "l", "g"]
+    assert text_of(screen([*keys, "w"])).count("a long line") > text_of(screen(keys)).count("a long line")
+    assert "from column 17" in text_of(screen([*keys, "right"]))
+
+
+def test_a_graph_of_too_many_tasks_is_a_list() -> None:
+    from cdktr.tui.state import wants as w
+    from cdktr.tui.state.facts import Folder
+    from cdktr.workflow import Workflow
+
+    tasks = {"first": task("First"), **{f"t{n}": task(f"T{n}", "first") for n in range(MOST_TASKS)}}
+    state, _ = update(told(new()), e.Arrived(w.TheFolder(), Folder((Workflow("many", "Many", tasks),))))
+    assert "├─►" in text_of(state)
+    state, _ = update(state, e.Key("enter"))
+    for _ in range(40):
+        state, _ = update(state, e.Key("down"))
+    assert state.workflows.task == "t39"
+    assert ">· t39" in text_of(state)
+
+
+def test_zones_lie_where_they_are_drawn() -> None:
+    frame = render(screen([]))
+    rows = frame.text.splitlines()
+    for zone in frame.zones:
+        if zone.target == "tab":
+            assert zone.key in rows[zone.y][zone.x : zone.x + zone.width]
+    assert {zone.target for zone in frame.zones} == {"tab", "row", "task", "key"}
+
+
+def test_trouble_of_the_database_is_told_in_the_header() -> None:
+    state = screen([])
+    facts = {**(state.data.facts or {}), "database_trouble": "disk full"}
+    state = replace(state, data=replace(state.data, facts=facts), link=Link(LinkStatus.UP))
+    assert "its database is in trouble" in text_of(state)
