@@ -1,6 +1,6 @@
 # `make run` tries it, `make test` checks it. Nothing has to be installed first but make and Python 3.11 or newer.
 
-.PHONY: help run test faults lint type bench docs screens binary binary-check test-binary lock clean .venv
+.PHONY: help run test faults lint type bench docs screens binary binary-check test-binary release lock clean .venv
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -23,6 +23,7 @@ help:
 	@echo 'make docs    write the pages of settings and commands anew'
 	@echo 'make screens take the pictures of the terminal UI anew, into docs/screens/'
 	@echo 'make binary  the program without Python, one file: dist/cdktr'
+	@echo 'make release the same for old hosts: dist/cdktr-linux-x86_64 runs with glibc 2.28; ten minutes the first time'
 	@echo 'make test-binary   what it must do on hosts of all kinds; make binary-check: another build is the same, byte for byte'
 	@echo 'make lock    pin requirements.in again, with hashes, in requirements.lock'
 	@echo 'make clean   back to a fresh clone, .venv included'
@@ -104,6 +105,22 @@ binary: $(STAMP)
 	$(PY) build/pack.py $(WORK)/program/cdktr dist/cdktr
 	$(PY) build/sbom.py $(WORK)/program/cdktr/_internal/cdktr/components.json dist/cdktr.cdx.json
 	CDKTR_APP_DATA_DIRECTORY=$(WORK)/data dist/cdktr --version
+
+# On an interpreter that was built against an old glibc, which is kept as long as its recipe is the same.
+PORTABLE := $(WORK)/interpreter
+RELEASE := dist/cdktr-linux-x86_64
+release: export SOURCE_DATE_EPOCH ?= 1700000000
+release: export PYTHONHASHSEED = 0
+release: export PYINSTALLER_CONFIG_DIR = $(WORK)/pyinstaller-cache-portable
+release: export WITH_UV ?= 0
+release: $(STAMP)
+	$(PY) build/interpreter.py $(PORTABLE)
+	LD_LIBRARY_PATH=$(PORTABLE)/python/lib:$(PORTABLE)/lib PYTHONPATH=$(PORTABLE)/site $(PORTABLE)/python/bin/python3.11 \
+		-m PyInstaller --noconfirm --log-level WARN --workpath $(WORK)/release --distpath $(WORK)/released build/cdktr.spec
+	$(PY) build/portable.py $(WORK)/released/cdktr
+	$(PY) build/pack.py $(WORK)/released/cdktr $(RELEASE)
+	$(PY) build/sbom.py $(WORK)/released/cdktr/_internal/cdktr/components.json $(RELEASE).cdx.json
+	CDKTR_APP_DATA_DIRECTORY=$(WORK)/data $(RELEASE) --version
 
 # Of the same files, in another folder and at another time.
 ELSEWHERE = $(CURDIR)/$(WORK)/elsewhere/$(notdir $(CURDIR))

@@ -2,15 +2,17 @@
 
     python build/interpreter.py FOLDER
 
-makes FOLDER/python (a Python with its standard library) and FOLDER/lib (the C++ run time that libraries in wheels
-need). What is there already, made from the same inputs, is kept. Needs a Debian with `apt-get`, `dpkg-dev` and network
-access to its archive, and takes about ten minutes on two cores.
+makes FOLDER/python (a Python with its standard library), FOLDER/lib (the C++ run time that libraries in wheels need)
+and FOLDER/site (these libraries, as requirements.lock has them, and PyInstaller). What is there already, made from the
+same inputs, is kept. Needs a Debian with `apt-get`, `dpkg-dev` and network access to its archive, and takes about ten
+minutes on two cores.
 
 The compiler is that of the zig project, which comes as a PyPI package and can aim at any glibc; all libraries are
 linked in statically, so the result needs nothing but that glibc.
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -70,6 +72,17 @@ LIBRARIES: Mapping[str, str] = {
 }
 
 PYTHON = "python3.11"
+
+LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
+
+#: Of the lock file, what the program is made of and what makes it.
+PACKAGES = frozenset(
+    "pyzmq duckdb pyyaml asciimatics wcwidth tzdata uv pyinstaller pyinstaller-hooks-contrib altgraph packaging"
+    " setuptools".split()
+)
+
+#: The kinds of wheels that run where the interpreter does: no newer than glibc 2.28.
+PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_24_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
 def run(command: Sequence[str], cwd: Path, env: Mapping[str, str], log: Path) -> None:
@@ -241,9 +254,32 @@ def take_run_time(folder: Path) -> None:
         shutil.copy(found.resolve(), lib / name)
 
 
+def take_packages(folder: Path) -> None:
+    """The wheels of PACKAGES, unpacked into one folder."""
+    blocks = re.findall(r"^([a-z0-9][\w.-]*)(==.*\n(?:    .*\n?)*)", LOCK.read_text(), re.MULTILINE | re.IGNORECASE)
+    chosen = folder / "packages.lock"
+    chosen.write_text("".join(name + pins for name, pins in blocks if name.lower() in PACKAGES))
+    site = folder / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    pip += ["--require-hashes", "--only-binary", ":all:", "--implementation", "cp", "--python-version", "3.11"]
+    pip += [word for platform in PLATFORMS for word in ("--platform", platform)]
+    run([*pip, "--target", str(site), "-r", str(chosen)], folder, os.environ, folder / "site.log")
+
+
+def write_versions(folder: Path, sources: Path) -> None:
+    """For the list of components: the versions of the libraries, which do not all tell them."""
+    names = {"xz-utils": "liblzma", "zlib": "zlib", "bzip2": "bzip2", "libffi": "libffi", "ncurses": "ncurses"}
+    versions = {
+        name: unpacked(sources, package).name.rpartition("-")[2].removesuffix(".dfsg")
+        for package, name in names.items()
+    }
+    (folder / "python/versions.json").write_text(json.dumps(versions, indent=2, sort_keys=True) + "\n")
+
+
 def inputs() -> str:
-    """What the result is made of, as one number: this recipe, which names the release of the sources."""
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    """What the result is made of, as one number: this recipe, which names the release of the sources, and the lock."""
+    return hashlib.sha256(Path(__file__).read_bytes() + LOCK.read_bytes()).hexdigest()
 
 
 def main() -> None:
@@ -261,14 +297,20 @@ def main() -> None:
         fresh.mkdir()
         Apt(folder / "apt", "deb-src", SOURCES).call("source", *LIBRARIES, PYTHON, cwd=fresh)
         fresh.rename(sources)
-    print("Building the portable interpreter, about ten minutes …", flush=True)
-    build_libraries(sources, env)
-    target = folder / "installed"
-    shutil.rmtree(target, ignore_errors=True)
-    build_python(sources, env, target)
-    shutil.rmtree(folder / "python", ignore_errors=True)
-    (target / PREFIX.lstrip("/")).rename(folder / "python")
+    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    built = folder / "built"
+    if not built.is_file() or built.read_text() != recipe:
+        print("Building the portable interpreter, about ten minutes …", flush=True)
+        build_libraries(sources, env)
+        target = folder / "installed"
+        shutil.rmtree(target, ignore_errors=True)
+        build_python(sources, env, target)
+        shutil.rmtree(folder / "python", ignore_errors=True)
+        (target / PREFIX.lstrip("/")).rename(folder / "python")
+        write_versions(folder, sources)
+        built.write_text(recipe)
     take_run_time(folder)
+    take_packages(folder)
     stamp.write_text(inputs())
 
 
