@@ -6,9 +6,13 @@
 What is in the way is made with mounts in a namespace of their own, which the host that runs the tests does not see.
 """
 
+import fcntl
 import os
+import select
 import shutil
+import struct
 import subprocess
+import termios
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -88,9 +92,46 @@ class Place:
         self.ok("init")
         with self.running() as there:
             said = there.ok("task", "run", "hello", "--wait", "--follow")
-            assert "Hello, world!" in said, said
+            assert "Hello from cdktr, world!" in said, said
             assert "hello" in there.ok("task", "history")
             assert there.ok("logs", "query", "--workflow", "hello", "--last", "1h")
+            there.ok("task", "run", "examples.health", "--wait")
+            there.look()
+
+    def look(self) -> None:
+        """The terminal UI shows that it is connected and what ran, and `q` ends it well."""
+        terminal, of_child = os.openpty()
+        fcntl.ioctl(of_child, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+        env = {**self.environment(), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+        process = subprocess.Popen(
+            self.command("ui"),
+            stdin=of_child,
+            stdout=of_child,
+            stderr=of_child,
+            cwd="/",
+            env=env,
+            start_new_session=True,
+        )
+        os.close(of_child)
+        shown = b""
+        try:
+            while not (b"Connected" in shown and b"examples.health" in shown):
+                ready, _, _ = select.select([terminal], [], [], PATIENCE_S)
+                assert ready, shown
+                shown += os.read(terminal, 65536)
+            os.write(terminal, b"q")
+            while select.select([terminal], [], [], PATIENCE_S)[0]:
+                try:
+                    if not os.read(terminal, 65536):
+                        break
+                except OSError:
+                    # The last of its side was closed.
+                    break
+            assert process.wait(PATIENCE_S) == 0, shown
+        finally:
+            process.kill()
+            process.wait()
+            os.close(terminal)
 
 
 class Mounts:

@@ -244,7 +244,7 @@ def test_a_new_version_while_a_principal_runs(
             os.utime(version / "lock", (0, 0))
         assert there.ok("--version") == VERSION
         assert old.exists()
-        assert "Hello, world!" in there.ok("task", "run", "hello", "--wait", "--follow")
+        assert "Hello from cdktr, world!" in there.ok("task", "run", "hello", "--wait", "--follow")
         # The agent is of the principal's version, also one that is started anew.
         [agent] = agents_of(old)
         os.kill(agent, signal.SIGKILL)
@@ -252,7 +252,7 @@ def test_a_new_version_while_a_principal_runs(
         while not (found := agents_of(old)) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert found not in ([], [agent])
-        assert "Hello, world!" in there.ok("task", "run", "hello", "--wait", "--follow")
+        assert "Hello from cdktr, world!" in there.ok("task", "run", "hello", "--wait", "--follow")
     os.utime(old / "lock", (0, 0))
     assert place.ok("--version") == VERSION
     assert rooms(data) == [new]
@@ -278,4 +278,4 @@ def test_the_file_may_go_while_it_runs(place: Place, file: Path) -> None:
         away = file.with_name("away")
         file.rename(away)
         there.file = str(away)
-        assert "Hello, world!" in there.ok("task", "run", "hello", "--wait", "--follow")
+        assert "Hello from cdktr, world!" in there.ok("task", "run", "hello", "--wait", "--follow")
