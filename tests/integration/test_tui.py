@@ -360,7 +360,8 @@ def test_a_bug_is_told_on_a_terminal_that_was_given_back(
     program.write_text(WRONG.format(root=str(Path(__file__).resolve().parents[2])))
     # High enough for all of a traceback.
     terminal = new_terminal(folder, 150, 90)
-    terminal.run("ui", where, program=str(program))
+    # Another size is said in the environment, as some shells do.
+    terminal.run("ui", where, program=str(program), LINES="24", COLUMNS="80")
     text = terminal.shows("ended 70")
     assert "cdktr: this is a bug: LookupError('there is a hole in it')" in text
     assert "Traceback" in text

@@ -127,6 +127,9 @@ class Terminal:
     def open(self) -> None:
         """Take it. Whatever is painted next is painted anew."""
         os.environ["TERM"] = self._driven_as
+        for name in ("LINES", "COLUMNS"):
+            # curses would believe them, and leave the terminal scrolling that many lines alone.
+            os.environ.pop(name, None)
         try:
             screen = Screen.open(unicode_aware=self.look.unicode)
         except BaseException:
