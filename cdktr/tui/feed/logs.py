@@ -13,6 +13,7 @@ from typing import Any
 from cdktr import protocol as p
 from cdktr.client import QUERY_S, Principal
 from cdktr.errors import CdktrError, UnreachableError
+from cdktr.tui.feed.ask import understood
 from cdktr.tui.state.commands import FetchLogs, FollowLogs
 from cdktr.tui.state.events import Event, LogNews, LogPage, LogsFailed
 from cdktr.tui.state.facts import LogLine, log_line_of
@@ -69,7 +70,9 @@ class Pages:
                     self._waiting.wait()
                 command, self._wanted = self._wanted, None
             try:
-                self._tell(self._page(command))
+                with understood():
+                    page = self._page(command)
+                self._tell(page)
             except CdktrError as error:
                 self._tell(LogsFailed(command.number, str(error)))
 
@@ -164,11 +167,12 @@ class Tail:
 
     def _next(self, number: int, base: p.ListLogs, request: p.ListLogs) -> tuple[LogNews, p.ListLogs]:
         """What is new, and what to ask for next. Raises CdktrError."""
-        answer = self._principal.ask(request, REST_MS / 1000 + QUERY_S)
-        jumped = bool(answer["full"])
-        if jumped:
-            # More than anybody reads: the newest are shown, and what is before them can be paged to.
-            answer = self._principal.ask(replace(base, tail=True), QUERY_S)
-        after = answer["next"] if answer["lines"] else request.after
-        news = LogNews(number, _lines(answer), jumped, bool(answer["more"]), answer.get("trouble") or "")
-        return news, replace(request, after=after)
+        with understood():
+            answer = self._principal.ask(request, REST_MS / 1000 + QUERY_S)
+            jumped = bool(answer["full"])
+            if jumped:
+                # More than anybody reads: the newest are shown, and what is before them can be paged to.
+                answer = self._principal.ask(replace(base, tail=True), QUERY_S)
+            news = LogNews(number, _lines(answer), jumped, bool(answer["more"]), answer.get("trouble") or "")
+            # Also where there was no line: all up to there has been looked through.
+            return news, replace(request, after=answer["next"])
