@@ -430,6 +430,17 @@ def test_what_nobody_follows_any_more_is_not_told(monkeypatch: pytest.MonkeyPatc
     assert (told, len(fake.asked)) == ([], 1)
 
 
+def test_of_selections_that_follow_each_other_at_once_only_the_last_is_asked_for() -> None:
+    """Else a key that is held down would leave a connection, which rests, for each of them."""
+    fake, told = Fake(LSLOGS=answer(10, more=False)), list[Any]()
+    tail = logs.Tail(fake.principal, told.append)
+    for number in range(20):
+        tail.follow(c.FollowLogs(number, QUERY, number))
+    while not told:
+        pass
+    assert [request.after for request in fake.asked if isinstance(request, p.ListLogs)] == [19]
+
+
 def test_of_the_pages_that_wait_the_last_is_fetched() -> None:
     told: list[Any] = []
 

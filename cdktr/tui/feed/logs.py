@@ -144,6 +144,8 @@ class Tail:
         base = p.ListLogs(**request_of(command.query), limit=PAGE)
         request = replace(base, after=command.after, wait_ms=REST_MS)
         more, trouble = True, ""
+        # Who holds a key down goes from one selection to the next: each request would rest at the principal.
+        time.sleep(PACE_S)
         while more and self._followed is command:
             try:
                 news, request = self._next(command.number, base, request)
