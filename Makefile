@@ -1,6 +1,6 @@
 # `make run` tries it, `make test` checks it. Nothing has to be installed first but make and Python 3.11 or newer.
 
-.PHONY: help run test faults lint type bench docs screens binary lock clean .venv
+.PHONY: help run test faults lint type bench docs screens binary binary-check test-binary lock clean .venv
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -22,7 +22,8 @@ help:
 	@echo 'make bench   measure, and compare with the targets'
 	@echo 'make docs    write the pages of settings and commands anew'
 	@echo 'make screens take the pictures of the terminal UI anew, into docs/screens/'
-	@echo 'make binary  the program without Python, in dist/'
+	@echo 'make binary  the program without Python, one file: dist/cdktr'
+	@echo 'make test-binary   what it must do on hosts of all kinds; make binary-check: another build is the same, byte for byte'
 	@echo 'make lock    pin requirements.in again, with hashes, in requirements.lock'
 	@echo 'make clean   back to a fresh clone, .venv included'
 
@@ -76,7 +77,7 @@ lint: $(STAMP)
 type: $(STAMP)
 	$(PY) -m mypy
 
-bench: $(STAMP)
+bench: $(STAMP) dist/cdktr dist/cdktr-onefile
 	$(PY) -m tests.bench
 
 docs: $(STAMP)
@@ -85,12 +86,44 @@ docs: $(STAMP)
 screens: $(STAMP)
 	$(PY) -m tests.screens
 
-# The two variables make two builds of one commit the same, byte for byte.
+# The first two make two builds of one commit the same, byte for byte. WITH_UV=1 takes uv along, for `!UvPython` tasks.
+binary: export SOURCE_DATE_EPOCH ?= 1700000000
+binary: export PYTHONHASHSEED = 0
+binary: export PYINSTALLER_CONFIG_DIR = $(WORK)/pyinstaller-cache
+binary: export WITH_UV ?= 0
 binary: $(STAMP)
-	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-1700000000} PYTHONHASHSEED=0 PYINSTALLER_CONFIG_DIR=$(WORK)/pyinstaller-cache \
-		$(PY) -m PyInstaller --noconfirm --log-level WARN \
-		--workpath $(WORK)/pyinstaller --distpath dist build/cdktr.spec
-	dist/cdktr/cdktr --version
+	@if ! { command -v objdump && command -v strip; } >/dev/null; then \
+		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+			echo "The build needs objdump and strip: sudo apt-get install binutils brings them (on Debian and Ubuntu)." >&2; \
+			exit 1; \
+		fi; \
+		echo 'Installing binutils …'; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install binutils >/dev/null || exit 1; \
+	fi
+	$(PY) -m PyInstaller --noconfirm --log-level WARN --workpath $(WORK)/pyinstaller --distpath $(WORK)/program build/cdktr.spec
+	$(PY) build/pack.py $(WORK)/program/cdktr dist/cdktr
+	$(PY) build/sbom.py $(WORK)/program/cdktr/_internal/cdktr/components.json dist/cdktr.cdx.json
+	CDKTR_APP_DATA_DIRECTORY=$(WORK)/data dist/cdktr --version
+
+# Of the same files, in another folder and at another time.
+ELSEWHERE = $(CURDIR)/$(WORK)/elsewhere/$(notdir $(CURDIR))
+binary-check: dist/cdktr
+	rm -rf $(ELSEWHERE) && mkdir -p $(ELSEWHERE)
+	cp -r build cdktr cdktr.py workflows LICENSE Makefile $(ELSEWHERE)
+	$(MAKE) -C $(ELSEWHERE) PY=$(CURDIR)/$(PY) STAMP= binary
+	cmp dist/cdktr $(ELSEWHERE)/dist/cdktr
+	rm -rf $(ELSEWHERE)
+
+test-binary: dist/cdktr
+	$(PY) -m pytest tests/binary --binary=dist/cdktr
+
+dist/cdktr:
+	$(MAKE) binary
+
+# PyInstaller's own way to one file, of the same program, for `make bench` alone.
+dist/cdktr-onefile:
+	ONE_FILE=1 PYINSTALLER_CONFIG_DIR=$(WORK)/pyinstaller-cache \
+		$(PY) -m PyInstaller --noconfirm --log-level WARN --workpath $(WORK)/pyinstaller-onefile --distpath dist build/cdktr.spec
 
 #: pip-tools lives beside .venv, not in it: it brings its own pip and setuptools.
 PIP_TOOLS := 7.6.2

@@ -33,6 +33,7 @@ from cdktr.records import RunStatus, RunUpdate
 from cdktr.roster import Roster
 from cdktr.settings import Settings
 from cdktr.spool import Spool
+from cdktr.text import format_duration
 from cdktr.transport import Requester
 from cdktr.uv import find_uv
 from cdktr.workflow import Assignment
@@ -47,6 +48,9 @@ REST_MS = 20_000
 
 #: Seconds before the next attempt after the principal refused or was away.
 PAUSE_S = 0.5
+
+#: Seconds between two lines on a principal that is waited for at the start.
+REMIND_S = 60.0
 
 #: Seconds that a stopping agent waits for a principal that is away to take what is left; a second signal ends that.
 DELIVER_S = 600.0
@@ -127,8 +131,8 @@ class Agent:
         """Now, so that nobody learns it at night. uv itself is not started for that."""
         try:
             log.info("uv: %s", find_uv(None, self._env))
-        except NotFoundError as error:
-            log.info("!UvPython tasks without a uv_path of their own will fail here: %s", error)
+        except NotFoundError:
+            log.info("There is no uv here: !UvPython tasks that need one will fail, and tell where it was sought")
 
     async def _work(self) -> None:
         self._tell_uv()
@@ -141,7 +145,8 @@ class Agent:
                 self._fetching = group.create_task(self._fetch(group))
                 group.create_task(self._end_when_drained())
         except* _Stopped:
-            log.info("Agent %s stopped", self.id)
+            if self._parent is None:  # else its principal says so, in the same log
+                log.info("Agent %s stopped", self.id)
 
     async def _inherit(self, group: asyncio.TaskGroup) -> None:
         """Settle what dead agents left, now and whenever another dies."""
@@ -177,16 +182,20 @@ class Agent:
     def stop(self) -> None:
         """First: take nothing new and end when all is done. Again: end the tasks."""
         if not self._draining.is_set():
-            log.info("Stopping: %d runs go on to their end; a second signal ends them", len(self._drivers))
+            if self._drivers:
+                log.info("Stopping: %d runs go on to their end; a second signal ends them", len(self._drivers))
             self._drain()
             return
-        log.warning("Ending %d runs", len(self._drivers))
+        if self._drivers:
+            log.warning("Ending %d runs", len(self._drivers))
         self._hurried.set()
         for driver in list(self._drivers.values()):
             driver.end(RunStatus.CRASHED, f"agent {self.id} was stopped while the run was under way")
 
     async def _register(self) -> None:
         attempts = self._settings.retry_attempts + 1
+        limit = format_duration(attempts * self._settings.timeout_s)
+        began = told = time.monotonic()
         for attempt in range(1, attempts + 1):
             try:
                 async with asyncio.timeout(self._settings.timeout_s):
@@ -196,11 +205,17 @@ class Agent:
                 self._is_registered = True
                 return
             except (UnreachableError, TimeoutError):
+                now = time.monotonic()
                 if attempt == 1:
-                    log.warning("No principal answers at %s; trying %d times", self._address, attempts)
+                    why = await self._requester.why_away()
+                    log.warning("No principal answers at %s; waiting for it, at most %s", why, limit)
+                elif now - told >= REMIND_S:
+                    told = now
+                    facts = (await self._requester.why_away(), format_duration(now - began), limit)
+                    log.warning("Still no principal at %s after %s of %s", *facts)
         raise UnreachableError(
-            f"No principal answered at {self._address} in {attempts} attempts; start one with `cdktr start principal`, "
-            "or set CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT"
+            f"No principal answered at {await self._requester.why_away()} in {attempts} attempts; start one with "
+            "`cdktr start principal`, or set CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT"
         )
 
     async def _ask(self, request: Structured, extra_s: float = 0) -> Any:
@@ -317,7 +332,8 @@ class Agent:
 
     def _drive(self, job: Assignment, group: asyncio.TaskGroup) -> None:
         slots = self._settings.agent_max_concurrency
-        driver = Driver(job, self.id, slots, self._executor, self._env, self._outbox.add)
+        embedded = self._settings.embedded_python
+        driver = Driver(job, self.id, slots, self._executor, self._env, self._outbox.add, embedded_python=embedded)
         self._drivers[job.run_id] = driver
         self._roster.run(job.run_id, job.workflow.id, job.token)
         log.info("Run %s of %s starts", job.run_id, job.workflow.id)
@@ -366,6 +382,9 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             emptied = group.create_task(self._outbox.emptied())
             hurried = group.create_task(self._hurried.wait())
+            if not (await asyncio.wait({emptied, hurried}, timeout=HURRY_S, return_when=asyncio.FIRST_COMPLETED))[0]:
+                limit = format_duration(DELIVER_S)
+                log.warning("What ran is still to be delivered; waiting, at most %s or until a second signal", limit)
             await asyncio.wait({emptied, hurried}, timeout=DELIVER_S, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({emptied}, timeout=HURRY_S)
             hurried.cancel()

@@ -255,7 +255,8 @@ class Api:
         """The history of runs."""
         filters = (request.workflow_id, request.workflow_instance_id, request.status)
         page = (page_size(request.limit), max(request.offset, 0))
-        return await self._reading.fresh(lambda: p.success(self._store.runs(*filters, *page)))
+        window = (request.start_ms, request.end_ms)
+        return await self._reading.fresh(lambda: p.success(self._store.runs(*filters, *page, *window)))
 
     async def list_latest(self, _: p.ListLatest) -> p.Reply:
         """The latest run of every workflow."""

@@ -20,6 +20,7 @@ from cdktr.proc import boot_id, host_name, namespace
 #: The names in the folder.
 ROSTER = "roster"
 IDENTITY = "agent.json"
+RECORDS = "*.records"
 LOCK = "lock"
 
 #: Seconds between two signs of life, at most.
@@ -77,9 +78,14 @@ class Berth:
             os.utime(self.folder / LOCK)
 
     def last_sign_s(self) -> float:
-        """When it was signed, or its roster written to, in seconds since the epoch."""
-        files = [self.folder / LOCK, self.roster_path]
+        """When it was signed, or its roster or spool written to, in seconds since the epoch."""
+        files = [self.folder / LOCK, self.roster_path, *self.folder.glob(RECORDS)]
         return max(path.stat().st_mtime for path in files if path.exists())
+
+    def end_s(self) -> float:
+        """When what its agent had under way has ended, as far as is known: with the last of the processes that the
+        heirs ended, of which they made a note, or with its last sign of life. Seconds since the epoch."""
+        return (self.folder / IDENTITY).stat().st_mtime if self.identity.ended else self.last_sign_s()
 
     def leave(self) -> None:
         """Remove the folder: there is nothing left in it that anybody needs."""
@@ -122,7 +128,7 @@ def abandoned(data_folder: Path) -> list[Berth]:
                 found.append(Berth(folder, identity, lock))
                 continue
             os.close(lock)
-            if not any(folder.glob("*.records")):
+            if not any(folder.glob(RECORDS)):
                 # It died at its birth.
                 shutil.rmtree(folder, ignore_errors=True)
     return found

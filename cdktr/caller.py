@@ -28,11 +28,18 @@ MAX_REPLY = 1024 * 1024 * 1024
 HEARTBEAT_MS = 2000
 HEARTBEAT_TIMEOUT_MS = 10000
 
+#: Why an address does not answer: it takes connections all the same, or not even that is known.
+SILENT = "it takes the connection and does not answer"
+NO_ANSWER = "no answer"
+
 #: Seconds that an address is tried alone before the next of a list is tried beside it.
 HEAD_START_S = 0.25
 
 #: Connections that may be idle: after many threads have asked at once, no more are kept.
 MOST_IDLE = 16
+
+#: Published messages that are taken at once.
+MOST_HEARD = 1_000
 
 
 def new_socket(context: zmq.Context[Any], kind: int, *, linger_ms: int = 0) -> zmq.Socket[bytes]:
@@ -133,6 +140,16 @@ class _Knock:
         return not error
 
 
+def why_away(where: Sequence[Address], timeout_s: float) -> str:
+    """The addresses of a principal that does not answer, each with the reason: `10.0.0.7:5561 (Connection refused)`."""
+    told = []
+    for address in where:
+        knock = _Knock()
+        taken = knock.first([address], time.monotonic() + timeout_s) is not None
+        told.append(f"{address} ({SILENT if taken else knock.failed.get(address, NO_ANSWER)})")
+    return ", ".join(told)
+
+
 class Caller:
     """A connection to one of several principals, one request at a time. For one thread."""
 
@@ -167,8 +184,13 @@ class Caller:
         self.close_socket()
         silent = self._addresses.pop(0)
         self._addresses.append(silent)
-        why = "ended the connection" if ready else f"did not answer in {timeout_s:g} s"
-        raise UnreachableError(f"The principal at {silent} {why}")
+        if ready:
+            raise UnreachableError(f"The principal at {silent} ended the connection", was_asked=True)
+        raise UnreachableError(
+            f"The principal at {silent} did not answer in {timeout_s:g} s; it is stopped or overloaded: look at its "
+            "process and its log, or give it longer with CDKTR_DEFAULT_ZMQ_TIMEOUT_MS",
+            was_asked=True,
+        )
 
     def _connected(self, timeout_s: float) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
         if self._monitor is not None and self._monitor.poll(0):
@@ -193,8 +215,13 @@ class Caller:
                 self._addresses.remove(address)
                 self._addresses.insert(0, address)
                 return sockets
-            failed[address] = f"it did not answer in {timeout_s:g} s"
-        told = ", ".join(f"{each} ({failed.get(each, 'no answer')})" for each in self._addresses)
+            failed[address] = SILENT
+        told = ", ".join(f"{each} ({failed.get(each, NO_ANSWER)})" for each in self._addresses)
+        if SILENT in failed.values():
+            raise UnreachableError(
+                f"No principal answers at {told}; one is there that is stopped or overloaded, or another program has "
+                "that port: `ss -ltnp` on that host names the process; look at it and at its log"
+            )
         raise UnreachableError(
             f"No principal answers at {told}; start one with `cdktr start principal`, "
             "or give the host and port where it is, as by CDKTR_PRINCIPAL_HOST and CDKTR_PRINCIPAL_PORT"
@@ -300,3 +327,28 @@ def _forked() -> None:
 # As by a web server that makes its workers once the application is loaded.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
+
+
+class Subscriber:
+    """What principals publish, as it comes, if it begins with `topic`. For one thread; who is slow misses some."""
+
+    def __init__(self, where: Sequence[Address], topic: bytes) -> None:
+        """Raises UnreachableError for what is no address."""
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._raw = new_socket(self._context, zmq.SUB)
+        self._raw.setsockopt(zmq.SUBSCRIBE, topic)
+        for address in where:
+            connect(self._raw, address)
+
+    def receive(self, wait_s: float) -> list[bytes]:
+        """The messages that there are, not all of them when they are many; waits for the first."""
+        found: list[bytes] = []
+        wait_ms = int(wait_s * 1000)
+        while len(found) < MOST_HEARD and self._raw.poll(0 if found else wait_ms):
+            found.append(self._raw.recv())
+        return found
+
+    def close(self) -> None:
+        """Drop everything."""
+        self._raw.close()
+        self._context.term()

@@ -222,7 +222,7 @@ class _Scan:
     def _fail(self, path: str, error: OSError, was_there: bool = False) -> None:
         shown = _shown(self._folder, path)
         if not path and isinstance(error, FileNotFoundError):
-            hint = "create it, or set CDKTR_WORKFLOW_DIR to the folder of your workflows"
+            hint = "start in the folder of the project, create it with `cdktr init`, or set CDKTR_WORKFLOW_DIR"
             self.problems.append(Problem(shown, 0, 0, "the workflow folder does not exist", hint))
         elif path and isinstance(error, FileNotFoundError) and not was_there:
             # Removed since its folder was listed.

@@ -18,6 +18,9 @@ from cdktr.settings import HOSTS, PORT, Settings, addresses
 #: Milliseconds that one request rests at the principal at most; longer waits ask again.
 REST_MS = 20_000
 
+#: Milliseconds of rest after which it is asked whether a run is still queued.
+LOOK_MS = 2_000
+
 #: Seconds that a query of the history may take beyond the time-out of a request.
 QUERY_S = 30.0
 
@@ -30,6 +33,9 @@ PAUSE_S = 0.25
 
 #: Told why the principal's database cannot be written, None while it can.
 OnTrouble = Callable[[str | None], None]
+
+#: Asked now and then while nothing comes of a run: whether it is still queued. Who is asked tells why.
+IsQueued = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,24 +203,33 @@ class Principal:
         if self._on_away is not None:
             self._on_away(away)
 
-    def await_run(self, run_id: str, on_trouble: OnTrouble | None = None) -> Any:
+    def await_run(self, run_id: str, on_trouble: OnTrouble | None = None, is_queued: IsQueued = lambda: False) -> Any:
         """The summary of a run once it has ended, however long that takes, and through restarts of the principal.
 
         `on_trouble` is told with each reply how the principal's database is.
         """
+        rest_ms = LOOK_MS
         while True:
-            summary = self.ask_patiently(p.AwaitRun(run_id, REST_MS), REST_MS / 1000)
+            summary = self.ask_patiently(p.AwaitRun(run_id, rest_ms), rest_ms / 1000)
             if on_trouble is not None:
                 on_trouble(summary.pop("trouble", None))
             if summary["ended_ms"] is not None:
                 return summary
+            rest_ms = LOOK_MS if rest_ms == LOOK_MS and is_queued() else REST_MS
 
-    def pages(self, request: p.ListLogs, limit: int | None = None) -> Iterator[list[dict[str, Any]]]:
-        """The log lines there are, at most `limit` of them, a page of `request.limit` at a time."""
+    def pages(
+        self, request: p.ListLogs, limit: int | None = None, on_trouble: OnTrouble | None = None
+    ) -> Iterator[list[dict[str, Any]]]:
+        """The log lines there are, at most `limit` of them, a page of `request.limit` at a time.
+
+        `on_trouble` as for `await_run`.
+        """
         left = limit
         while left is None or left > 0:
             size = request.limit if left is None else min(request.limit, left)
             page = self.ask(replace(request, limit=size), QUERY_S)
+            if on_trouble is not None:
+                on_trouble(page.get("trouble"))
             if page["lines"]:
                 yield page["lines"]
             if not page["full"]:
@@ -222,12 +237,15 @@ class Principal:
             left = None if left is None else left - len(page["lines"])
             request = replace(request, after=page["next"])
 
-    def follow(self, request: p.ListLogs, on_trouble: OnTrouble | None = None) -> Iterator[list[dict[str, Any]]]:
+    def follow(
+        self, request: p.ListLogs, on_trouble: OnTrouble | None = None, is_queued: IsQueued = lambda: False
+    ) -> Iterator[list[dict[str, Any]]]:
         """Log lines as they come, each once, through restarts of the principal; ends with the run that is asked for.
 
-        `on_trouble` as for `await_run`.
+        `on_trouble` and `is_queued` as for `await_run`.
         """
-        more = True
+        more, wait_ms = True, request.wait_ms
+        request = replace(request, wait_ms=min(wait_ms, LOOK_MS))
         while more:
             page = self.ask_patiently(request, request.wait_ms / 1000)
             if on_trouble is not None:
@@ -235,3 +253,5 @@ class Principal:
             if page["lines"]:
                 yield page["lines"]
             request, more = replace(request, after=page["next"]), page["more"]
+            if more and request.wait_ms != wait_ms and (page["lines"] or not is_queued()):
+                request = replace(request, wait_ms=wait_ms)

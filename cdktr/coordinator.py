@@ -17,6 +17,7 @@ from cdktr.logs import LogHub
 from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns, Trigger
 from cdktr.records import QueuedRun, RunStatus
 from cdktr.reports import Reports
+from cdktr.text import plural
 from cdktr.workflow import Assignment, Workflow, bind_params
 
 log = logging.getLogger(__name__)
@@ -289,7 +290,8 @@ class Coordinator:
 
     def _lose(self, agent_id: str, why: str) -> None:
         leases = self.dispatch.leases_of(agent_id)
-        log.log(logging.WARNING if leases else logging.INFO, "%s; it held %d runs", why.capitalize(), len(leases))
+        held = f"; it held {plural(len(leases), 'run')}" if leases else ""
+        log.log(logging.WARNING if leases else logging.INFO, "%s%s", why[:1].upper() + why[1:], held)
         self.dispatch.agents.pop(agent_id, None)
         if (waiter := self._waiters.pop(agent_id, None)) is not None and not waiter.answer.done():
             waiter.answer.set_result([])

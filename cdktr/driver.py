@@ -8,13 +8,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
+from cdktr.bundle import SCRIPT, own_command, own_environment
 from cdktr.errors import CdktrError
 from cdktr.executor import Command, Executor
 from cdktr.frames import Reported
 from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
 from cdktr.run import Outcome, Run, TaskState
 from cdktr.text import format_duration, slug
-from cdktr.uv import DEFAULT_ENV, LastWords, check_script, find_uv, uv_argv
+from cdktr.uv import DEFAULT_ENV, LastWords, check_script, find_uv, needs_embedded, uv_argv
 from cdktr.workflow import Assignment, Subprocess, Task, UvPython, resolve
 
 LEVELS = {"STDOUT": "INFO", "STDERR": "ERROR"}
@@ -32,6 +33,7 @@ class Driver:
         base_env: Mapping[str, str],
         report: Callable[[LogChunk | Reported], None],
         now: Callable[[], float] = time.time,
+        embedded_python: bool = False,
     ) -> None:
         self._job = assignment
         self._workflow = assignment.workflow
@@ -41,6 +43,7 @@ class Driver:
         self._base_env = base_env
         self._report = report
         self._now = now
+        self._embedded_python = embedded_python
         self._last_ms = 0
         self._run = Run(self._workflow)
         self._ready: deque[str] = deque()
@@ -149,7 +152,16 @@ class Driver:
         task = resolve(self._workflow, task_id, self._job.params)
         defaults = {} if isinstance(task.config, Subprocess) else DEFAULT_ENV
         env = {**defaults, **self._base_env, **task.env, **self._identity(task_id)}
-        return Command(_argv(task, env), env, _folder(task), task.timeout_s)
+        if isinstance(task.config, Subprocess):
+            argv = [task.config.cmd, *task.config.args]
+        elif self._embedded_python and needs_embedded(task.config, _folder(task), env):
+            check_script(task.config, _folder(task))
+            argv, env = [*own_command(), SCRIPT, task.config.script_path], own_environment(env)
+        else:
+            uv = find_uv(task.config.uv_path, env)
+            check_script(task.config, _folder(task))
+            argv = uv_argv(task.config, uv)
+        return Command(argv, env, _folder(task), task.timeout_s)
 
     def _identity(self, task_id: str) -> dict[str, str]:
         return {
@@ -203,14 +215,6 @@ class Driver:
     def _detail(self) -> str | None:
         failed = [t for t, task in self._workflow.tasks.items() if self._failed(t) and not task.allow_failure]
         return f"failed: {', '.join(failed)}" if failed else None
-
-
-def _argv(task: Task, env: Mapping[str, str]) -> list[str]:
-    if isinstance(task.config, Subprocess):
-        return [task.config.cmd, *task.config.args]
-    uv = find_uv(task.config.uv_path, env)
-    check_script(task.config, _folder(task))
-    return uv_argv(task.config, uv)
 
 
 def _folder(task: Task) -> str | None:

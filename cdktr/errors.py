@@ -37,7 +37,14 @@ class UnprocessableError(CdktrError):
 
 
 class UnreachableError(CdktrError):
-    """The principal did not answer; is it running? `cdktr start principal` starts one."""
+    """The principal did not answer; is it running? `cdktr start principal` starts one.
+
+    `was_asked`: it got the request, so whether it did what was asked is not known.
+    """
+
+    def __init__(self, message: str | None = None, was_asked: bool = False) -> None:
+        super().__init__(message)
+        self.was_asked = was_asked
 
 
 class StartError(CdktrError):

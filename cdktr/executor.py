@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cdktr import bundle
 from cdktr.errors import CdktrError
 from cdktr.proc import children, environment, group_exists, has_marker, kill, reaped
 from cdktr.settings import SECRET_VARIABLES
@@ -34,10 +35,6 @@ UNKILLABLE_S = 2.0
 
 #: Seconds between looks at whether ended descendants are gone.
 SWEEP_INTERVAL_S = 0.02
-
-#: Set by the frozen binary's loader for itself; a child of ours must not see them.
-_LOADER_PREFIXES = ("_PYI_", "_MEIPASS")
-_LOADER_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LIBPATH")
 
 OnLines = Callable[[str, list[str]], None]
 
@@ -81,18 +78,10 @@ class CannotStart(CdktrError):
     """The command cannot be started."""
 
 
-def base_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The agent's environment as its user set it, without our secrets and what the frozen binary's loader added."""
-    found = dict(os.environ if environ is None else environ)
-    frozen = any(name.startswith(_LOADER_PREFIXES) for name in found)
-    left_out = {name for name in found if name.startswith(_LOADER_PREFIXES)} | SECRET_VARIABLES
-    env = {name: value for name, value in found.items() if name not in left_out}
-    if frozen:
-        for name in _LOADER_PATHS:
-            env.pop(name, None)
-            if (original := env.pop(f"{name}_ORIG", None)) is not None:
-                env[name] = original
-    return env
+def base_environment() -> dict[str, str]:
+    """The agent's environment as its user set it, without our secrets."""
+    left_out = {bundle.FILE, *SECRET_VARIABLES}
+    return {name: value for name, value in os.environ.items() if name not in left_out}
 
 
 class Executor:

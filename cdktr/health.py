@@ -46,7 +46,7 @@ def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]
     if state["stopping"]:
         found.append("the principal is stopping: it takes nothing new and hands nothing out")
     if state["queued"]:
-        found.append(f"{_waiting(state['queued'], waiting)}: {_why_waiting(state)}")
+        found.append(f"{_waiting(state['queued'], waiting)}: {why_waiting(state)}")
     elif not state["agents"]:
         found.append("there is no agent, so nothing would run; `cdktr start agent` starts one")
     if state.get("journal_trouble"):
@@ -73,9 +73,12 @@ def _waiting(count: int, waiting: Sequence[Summary]) -> str:
     return f"{count} {verb}" + (f" ({', '.join(named)}{', …' if count > len(named) else ''})" if named else "")
 
 
-def _why_waiting(state: Mapping[str, Any]) -> str:
+def why_waiting(state: Mapping[str, Any]) -> str:
+    """Why runs are queued and not started, as far as the state of the principal tells."""
     if state["stopping"]:
         return "the principal is stopping; they are kept for its next start"
+    if state.get("journal_trouble"):
+        return f"nothing is handed out: {state['journal_trouble']}"
     if not state["agents"]:
         return "there is no agent; `cdktr start agent` starts one"
     if not state["free_slots"]:

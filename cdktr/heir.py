@@ -90,7 +90,7 @@ class Heir:
     async def _deliver(self, berth: Berth) -> None:
         dead = berth.identity.agent_id
         runs = read_roster(berth.roster_path).runs
-        died_ms = int(berth.last_sign_s() * 1000)
+        ended_ms = int(berth.end_s() * 1000)
         spool = await asyncio.get_running_loop().run_in_executor(None, self._spool_of, berth.folder)
         try:
             outbox = Outbox(self._agent_id, berth.identity.source, spool, self._requester)
@@ -101,7 +101,7 @@ class Heir:
                 )
             detail = f"agent {dead} was killed while the run was under way{_ended(berth.identity.ended)}"
             for run_id, run in runs.items():
-                update = RunUpdate(run.workflow_id, run_id, RunStatus.CRASHED, died_ms, dead, detail)
+                update = RunUpdate(run.workflow_id, run_id, RunStatus.CRASHED, ended_ms, dead, detail)
                 outbox.add(Reported(run.token, update))
             outbox.save()
             async with asyncio.TaskGroup() as group:

@@ -1,7 +1,7 @@
 """Times as people read and write them: local, or in a workflow's zone. The present is handed in."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,18 @@ def when(ms: int | None) -> str:
         return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, ValueError, OSError):
         return f"{ms}ms"
+
+
+def zone(times: Iterable[int | None]) -> str:
+    """The local zone at these times: `CET`, or `CET/CEST` where the clocks changed in between; "" without any."""
+    names: dict[str, None] = {}
+    for ms in times:
+        if ms is not None:
+            try:
+                names[datetime.fromtimestamp(ms / 1000).astimezone().tzname() or ""] = None
+            except (OverflowError, ValueError, OSError):
+                pass
+    return "/".join(sorted(filter(None, names)))
 
 
 def when_short(ms: int, now: datetime) -> str:

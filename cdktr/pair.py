@@ -9,9 +9,9 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
+
+from cdktr.bundle import own_command, own_environment
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,12 @@ class AgentProcess:
         command = [*own_command(), "start", "agent", "--parent-fd", str(reader), *self._arguments]
         # A session of its own: Ctrl-C is the principal's, which tells the agent.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, pass_fds=(reader,), start_new_session=True, umask=self._umask
+            command,
+            env=own_environment(),
+            stdin=subprocess.DEVNULL,
+            pass_fds=(reader,),
+            start_new_session=True,
+            umask=self._umask,
         )
         os.close(reader)
 
@@ -108,10 +113,3 @@ class AgentProcess:
         except TimeoutError:
             return False
         return True
-
-
-def own_command() -> list[str]:
-    """How this program is started: the frozen file, or the interpreter with the script it was given."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable]
-    return [sys.executable, str(Path(sys.argv[0]).resolve())]

@@ -263,7 +263,6 @@ class Principal:
         log.info("Stopping")
         self._coordinator.stop()
         if self._pair is not None:
-            log.info("The agent finishes what it runs; a second signal ends that")
             await self._pair.stop()
         try:
             async with asyncio.timeout(STOP_S):

@@ -208,7 +208,10 @@ class AwaitRun(Structured):
 
 @dataclass(frozen=True, slots=True)
 class ListRuns(Structured):
-    """The history of runs, newest first: one object a run."""
+    """The history of runs, newest first: one object a run.
+
+    `start_ms` and `end_ms` ask for those that were queued or under way at some time of start <= t < end.
+    """
 
     verb = "LSRUNS"
     workflow_id: str | None = None
@@ -216,6 +219,8 @@ class ListRuns(Structured):
     status: str | None = None
     limit: int = 50
     offset: int = 0
+    start_ms: int | None = None
+    end_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,10 @@ class Reading:
 
     def _outline(self, run_id: str) -> dict[str, Any]:
         """A run of which the history cannot be read: its status, as far as it is known without."""
-        status = self._coordinator.dispatch.finished.get(run_id, RunStatus.PENDING)
+        dispatch = self._coordinator.dispatch
+        lease = dispatch.leases.get(run_id)
+        is_queued = lease is None or lease.started is False
+        status = dispatch.finished.get(run_id, RunStatus.PENDING if is_queued else RunStatus.RUNNING)
         return {**BLANK, "workflow_id": None, "workflow_instance_id": run_id, "status": status.value}
 
     async def lines(self, request: ListLogs) -> dict[str, Any]:

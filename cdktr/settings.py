@@ -1,7 +1,8 @@
 """The one declaration of every setting: name, default, unit, meaning.
 
 It feeds the environment, `.env`, the flags, `cdktr config list` and the documentation. No other module reads
-`os.environ`, but for the executor, which hands it on to tasks.
+`os.environ`, but for the executor, which hands it on to tasks, the screen of the terminal UI, which asks what terminal
+there is, and `bundle`, which undoes what the start of the frozen program did to it.
 
 Precedence, in one line (see `load`): flag > environment > `.env` in the working directory > default.
 """
@@ -31,9 +32,6 @@ TASK_VARIABLES = (
 
 #: Characters of a shared secret; what is shorter may be guessed.
 SHORTEST_SECRET = 16
-
-#: Set by the head of the one file for the program in it: the path of that file.
-FILE_VARIABLE = "_CDKTR_FILE"
 
 LOG_LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "WARNING", "ERROR": "ERROR"}
 
@@ -137,6 +135,7 @@ HOSTS = Kind(
 TEXT = Kind("some text", _text)
 PATH = Kind("a path", _path)
 SECRET = Kind(f"a text of at least {SHORTEST_SECRET} characters", _secret)
+FLAG = Kind("1 or 0", lambda text: {"1": True, "0": False}[text.strip()])
 LEVEL = Kind("one of DEBUG, INFO, WARN, ERROR", lambda text: LOG_LEVELS[text.strip().upper()])
 
 
@@ -196,6 +195,12 @@ class Settings:
 
     webhook_secret: str = _setting(
         "", SECRET, "What signs the requests that `cdktr listen webhook` takes; there is no default", secret=True
+    )
+    embedded_python: bool = _setting(
+        "0",
+        FLAG,
+        "Whether an agent runs !UvPython scripts without packages on the interpreter of cdktr, where its host has no "
+        "uv or no Python for it (1 or 0)",
     )
 
     @property
@@ -284,12 +289,6 @@ def _unknown(found: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
         hint = f"; did you mean {near[0]}?" if near else ""
         warnings.append(f"{name} is not a setting and is ignored{hint}")
     return warnings
-
-
-def one_file() -> str | None:
-    """The absolute path of the one file that this program came in; None for a program of another kind."""
-    path = os.environ.get(FILE_VARIABLE)
-    return os.path.abspath(path) if path else None
 
 
 def read_dotenv(path: Path) -> dict[str, str]:

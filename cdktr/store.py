@@ -27,14 +27,15 @@ SELECT workflow_id, workflow_instance_id, arg_max(status, sequence) AS status, m
        max(trigger) AS trigger, max(params) AS params
 FROM workflow_run_status
 WHERE ($workflow IS NULL OR workflow_id = $workflow) AND ($run IS NULL OR workflow_instance_id = $run)
-GROUP BY ALL HAVING $status IS NULL OR arg_max(status, sequence) = $status
+GROUP BY ALL HAVING ($status IS NULL OR arg_max(status, sequence) = $status)
+    AND ($start IS NULL OR coalesce(ended_ms >= $start, true)) AND ($end IS NULL OR queued_ms < $end)
 ORDER BY min(sequence) DESC LIMIT $limit OFFSET $offset
 """
 
-# Whoever reported on the tasks of a CRASHED run is gone: what it left open ended with the run.
+# Whoever reported on the tasks of a CRASHED run is gone: what it left open ended with the run, and for its reason.
 _TASKS = f"""
 WITH run AS (
-    SELECT arg_max(status, sequence) AS verdict, max(timestamp_ms) AS at_ms
+    SELECT arg_max(status, sequence) AS verdict, max(timestamp_ms) AS at_ms, arg_max(detail, sequence) AS why
     FROM workflow_run_status WHERE workflow_instance_id = $run
 ), task AS (
     SELECT task_id, task_instance_id, arg_max(status, sequence) AS last,
@@ -46,7 +47,8 @@ WITH run AS (
 ), seen AS (SELECT *, coalesce(verdict = 'CRASHED', false) AND last NOT IN ({_FINAL}) AS is_left FROM task, run)
 SELECT task_id, task_instance_id,
        CASE WHEN NOT is_left THEN last WHEN last = 'RUNNING' THEN 'CRASHED' ELSE 'CANCELLED' END AS status,
-       started_ms, CASE WHEN is_left THEN at_ms ELSE ended_ms END AS ended_ms, attempt, exit_code, detail
+       started_ms, CASE WHEN is_left THEN at_ms ELSE ended_ms END AS ended_ms, attempt, exit_code,
+       CASE WHEN is_left THEN coalesce(detail, why) ELSE detail END AS detail
 FROM seen ORDER BY place
 """
 
@@ -229,10 +231,12 @@ class Store:
         status: str | None = None,
         limit: int = 50,
         offset: int = 0,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Runs, newest first, with their latest status and times."""
+        """Runs, newest first, with their latest status and times; those that were queued or under way in the window."""
         names = {"workflow": workflow_id, "run": run_id, "status": status, "limit": limit, "offset": offset}
-        return self._objects(_RUNS, names)
+        return self._objects(_RUNS, names | {"start": start_ms, "end": end_ms})
 
     def tasks(self, run_id: str) -> list[dict[str, Any]]:
         """The tasks of a run with their latest status, in the order in which they were first heard of."""

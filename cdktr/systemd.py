@@ -75,10 +75,8 @@ def _unit_section(service: Service) -> list[str]:
         lines.append(f"After={NAMES['principal']}")
     return [
         *lines,
-        "# It is given up when it had to be started this often within this time (seconds). `systemctl reset-failed`",
-        "# lets it begin anew.",
-        "StartLimitIntervalSec=600",
-        "StartLimitBurst=20",
+        "# It is never given up: what kept it from starting, as a full disk does, may be mended at any time.",
+        "StartLimitIntervalSec=0",
     ]
 
 
@@ -93,7 +91,7 @@ def _service_section(service: Service) -> list[str]:
         *_environment(service),
         "# 2: the command line or a setting is wrong, which another start does not mend.",
         "Restart=on-failure",
-        "RestartSec=10",
+        "RestartSec=5",
         "RestartPreventExitStatus=2",
     ]
     return [*lines, *(_for_tasks(service) if service.runs_tasks else _for_principal(service))]
@@ -117,9 +115,10 @@ def _for_tasks(service: Service) -> list[str]:
         "KillMode=mixed",
         "# As long as your longest run may take: what still runs then is killed, and its run is CRASHED. To end it",
         f"# earlier: {_systemctl(service)} kill --kill-who=main {NAMES[service.kind]}",
-        "TimeoutStopSec=1h",
-        "# A task that runs out of memory fails alone.",
+        "TimeoutStopSec=15min",
+        "# A task that runs out of memory fails alone, and there may be as many processes as the host has room for.",
         "OOMPolicy=continue",
+        "TasksMax=infinity",
         "# Soft and hard: some programs among the tasks go through all the files they may have.",
         "LimitNOFILE=1024:65536",
         "# Tasks get the environment of this service, not that of your shell. For programs in other folders:",

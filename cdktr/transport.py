@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from cdktr.caller import connect, is_connected, monitor_of, new_socket
+from cdktr.caller import connect, is_connected, monitor_of, new_socket, why_away
 from cdktr.errors import StartError, UnreachableError
 from cdktr.settings import ANY_ADDRESS, Address, addresses
 
@@ -29,6 +29,9 @@ _MORE, _LAST = int(zmq.SNDMORE | zmq.NOBLOCK), int(zmq.NOBLOCK)
 
 #: Seconds that an agent tries one address before the next.
 CONNECT_S = 3.0
+
+#: Seconds that finding out why there is none may take, for each address.
+WHY_S = 1.0
 
 #: Seconds between its rounds of all addresses: first, and at most.
 PAUSE_S = (0.05, 1.0)
@@ -265,6 +268,10 @@ class Requester:
         for each in self._sockets:
             each.close()
         self._sockets = []
+
+    async def why_away(self) -> str:
+        """The addresses, each with the reason why it does not answer, as far as a connection of its own tells."""
+        return await self._loop.run_in_executor(None, why_away, self._addresses, WHY_S)
 
     async def connected(self) -> None:
         """Return when there is a connection."""

@@ -1,4 +1,4 @@
-"""How a `!UvPython` task becomes a command, and what to do when uv, and not the script, has failed.
+"""How a `!UvPython` task becomes a command, with uv or without, and what to do when uv, and not the script, has failed.
 
 uv and its script write into the same pipes and share their exit codes. What is uv's own is known by its words, so a
 hint is given only where they are, and none where there is doubt.
@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cdktr.bundle import file
 from cdktr.errors import NotFoundError
 from cdktr.workflow import UvPython
 
@@ -32,16 +33,22 @@ def find_uv(uv_path: str | None, env: Mapping[str, str]) -> str:
     home = env.get("HOME") or os.path.expanduser("~")
     if uv_path is not None:
         return _named(uv_path, home, env)
-    folders = [str(Path(sys.executable).parent), f"{home}/.local/bin", f"{home}/.cargo/bin"]
     bundled = getattr(sys, "_MEIPASS", "")
+    folders = [*_beside(), bundled, *_path(env), f"{home}/.local/bin", f"{home}/.cargo/bin"]
     # An empty entry would be the agent's folder.
-    search = [entry for entry in (folders[0], bundled, *_path(env), *folders[1:]) if entry]
+    search = [folder for folder in dict.fromkeys(folders) if folder]
     if found := shutil.which("uv", path=os.pathsep.join(search)):
         return os.path.abspath(found)
     raise NotFoundError(
         f"There is no uv on this agent's host; looked in {', '.join(search)}. Copy the uv program, one file, beside "
         "cdktr or into ~/.local/bin, or name it as uv_path; it needs no installation"
     )
+
+
+def _beside() -> list[str]:
+    """Where the one file is, also when it was called by a link, or the interpreter."""
+    program = file() or sys.executable
+    return list(dict.fromkeys(os.path.dirname(path) for path in (program, os.path.realpath(program))))
 
 
 def _path(env: Mapping[str, str]) -> list[str]:
@@ -70,9 +77,7 @@ def check_script(config: UvPython, folder: str | None) -> None:
 
     What can also be a command or an address is left to uv, and a folder that does not exist to who starts the task.
     """
-    name = config.script_path
-    is_file = "://" not in name and ("/" in name or name.endswith(".py"))
-    if not is_file or not os.path.isdir(folder or "."):
+    if not _is_file(config.script_path) or not os.path.isdir(folder or "."):
         return
     path = _script(config, folder)
     try:
@@ -82,6 +87,10 @@ def check_script(config: UvPython, folder: str | None) -> None:
             f"There is no script at {path} on this agent's host ({error.strerror}); scripts must be on the host of "
             "every agent, and script_path is relative to working_directory, or to the agent's own folder without one"
         ) from None
+
+
+def _is_file(name: str) -> bool:
+    return "://" not in name and ("/" in name or name.endswith(".py"))
 
 
 def _script(config: UvPython, folder: str | None) -> str:
@@ -99,6 +108,30 @@ def uv_argv(config: UvPython, uv: str) -> list[str]:
     for package in config.packages or ():
         argv += ["--with", package]
     return [*argv, config.script_path]
+
+
+def needs_embedded(config: UvPython, folder: str | None, env: Mapping[str, str]) -> bool:
+    """Whether a script asks for nothing but Python, and this host has no uv, or no Python for it.
+
+    A task that names its uv, and what may be a command or an address, are left to uv.
+    """
+    asks = config.packages or config.is_uv_project or config.uv_path is not None
+    if asks or not _is_file(config.script_path) or _has_metadata(_script(config, folder)):
+        return False
+    try:
+        find_uv(None, env)
+    except NotFoundError:
+        return True
+    return not _has_python(env)
+
+
+def _has_python(env: Mapping[str, str]) -> bool:
+    """Whether uv finds a Python without fetching one."""
+    if "UV_PYTHON" in env or any(shutil.which(name, path=env.get("PATH", "")) for name in ("python3", "python")):
+        return True
+    data = env.get("XDG_DATA_HOME") or os.path.join(env.get("HOME") or os.path.expanduser("~"), ".local/share")
+    own = env.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv/python")
+    return any(Path(own).glob("*/bin/python3"))
 
 
 class LastWords:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -180,15 +181,25 @@ def test_an_error_inside_the_agent_ends_one_run_only(monkeypatch: pytest.MonkeyP
     play(story)
 
 
-def test_without_a_principal_it_gives_up_and_says_so() -> None:
+def test_without_a_principal_it_says_why_and_for_how_long_it_waits_and_gives_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
         base = dataclasses.replace(load(environ={}).settings, **SETTINGS)
-        settings = dataclasses.replace(base, retry_attempts=1, default_zmq_timeout_ms=50)
+        settings = dataclasses.replace(base, retry_attempts=2, default_zmq_timeout_ms=50)
         agent = Agent(settings, "127.0.0.1", 1)
-        with pytest.raises(UnreachableError, match=r"No principal answered at 127.0.0.1:1 in 2 attempts"):
+        why = r"127\.0\.0\.1:1 \(Connection refused\)"
+        with pytest.raises(UnreachableError, match=rf"No principal answered at {why} in 3 attempts; start one with"):
             await agent.run()
 
+    monkeypatch.setattr(agent_module, "REMIND_S", 0.0)
     asyncio.run(main())
+    first, *again = (record.message for record in caplog.records)
+    assert first == "No principal answers at 127.0.0.1:1 (Connection refused); waiting for it, at most 0.2s"
+    assert len(again) == 2
+    assert re.fullmatch(
+        r"Still no principal at 127\.0\.0\.1:1 \(Connection refused\) after \d+\.\ds of 0\.2s", again[0]
+    )
 
 
 def berths(data_folder: Path) -> list[Path]:
@@ -207,8 +218,10 @@ def test_it_has_a_folder_while_it_lives_and_leaves_none_behind(data_folder: Path
     assert berths(data_folder) == []
 
 
-def test_what_cannot_be_delivered_is_kept_for_the_next(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_module, "DELIVER_S", 0.05)
+def test_what_cannot_be_delivered_is_kept_for_the_next(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(agent_module, "DELIVER_S", 0.1)
     monkeypatch.setattr(agent_module, "HURRY_S", 0.05)
 
     class Deaf(Script):
@@ -223,6 +236,8 @@ def test_what_cannot_be_delivered_is_kept_for_the_next(data_folder: Path, monkey
             await asyncio.sleep(0.01)
 
     play(first, script_of=Deaf)
+    waits = "What ran is still to be delivered; waiting, at most 0.1s or until a second signal"
+    assert waits in [record.message for record in caplog.records]
     [left] = berths(data_folder)
 
     async def second(script: Script, agent: Agent) -> None:

@@ -27,7 +27,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     ),
     "2 edges": (
         *("catalog", "disk", "journal", "lock", "process", "recent", "datafile", "database", "store", "caller"),
-        *("client", "transport", "proc", "executor", "uv", "components", "spool", "roster", "berth"),
+        *("client", "transport", "bundle", "proc", "executor", "uv", "components", "spool", "roster", "berth"),
     ),
     "3 daemons": (
         *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "listener", "scheduler"),
@@ -67,7 +67,8 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "api": frozenset({"logs", "coordinator", "legacy", "reading"}),
     "scheduler": frozenset({"listener"}),
     "principal": frozenset({"logs", "coordinator", "legacy", "api", "scheduler", "pair"}),
-    "executor": frozenset({"proc"}),
+    "executor": frozenset({"bundle", "proc"}),
+    "uv": frozenset({"bundle"}),
     "roster": frozenset({"proc"}),
     "berth": frozenset({"lock", "proc"}),
     "heir": frozenset({"outbox"}),
@@ -95,9 +96,9 @@ UNLOADED: Mapping[str, frozenset[str]] = {
     "cdktr.cli": frozenset({"zmq", "duckdb", "yaml", "asciimatics"}),
 }
 
-#: The modules that may look at the environment: its reader, the one that hands it on to tasks, and the one that knows
-#: the terminal, whose name is there.
-ENVIRONMENT_READERS = frozenset({"settings", "executor", "tui/screen"})
+#: The modules that may look at the environment: its reader, the one that hands it on to tasks, the one that undoes what
+#: the start of the frozen program did to it, and the one that knows the terminal, whose name is there.
+ENVIRONMENT_READERS = frozenset({"settings", "executor", "bundle", "tui/screen"})
 ENVIRONMENT = re.compile(r"os\.(environb?|getenvb?|putenv|unsetenv)\b")
 
 #: Files, sockets, threads, processes, clocks and chance.

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import re
 import signal
 import socket
 import threading
@@ -13,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import zmq
 
-from cdktr.caller import MOST_IDLE, Caller, Callers
+from cdktr.caller import MOST_IDLE, SILENT, Caller, Callers, Subscriber, why_away
 from cdktr.errors import CdktrError, UnreachableError
+from cdktr.settings import Address
 from tests.test_transport import PATIENCE_S, Desk, free_port, until
 
 
@@ -87,6 +89,23 @@ def test_a_caller_says_at_once_that_nobody_is_there(new_caller: NewCaller) -> No
         UnreachableError, match=rf"{caller.address} \({refused}\); start one with `cdktr start principal`"
     ):
         caller.call(b"hello", 3600)
+
+
+def test_who_takes_a_connection_and_is_silent_is_there(new_caller: NewCaller) -> None:
+    """As a principal that is suspended: the kernel takes connections for it."""
+    with socket.create_server(("127.0.0.1", 0)) as stopped:
+        port = stopped.getsockname()[1]
+        nobody = free_port()
+        told = rf"127\.0\.0\.1:{port} \(it takes the connection and does not answer\)"
+        caller = new_caller(f"127.0.0.1:{port}", 5561)
+        with pytest.raises(
+            UnreachableError, match=rf"{told}; one is there that is stopped or overloaded, or "
+        ) as caught:
+            caller.call(b"hello", 0.1)
+        assert "start one" not in str(caught.value)
+        refused = rf"127\.0\.0\.1:{nobody} \(Connection refused\)"
+        both = why_away([Address("127.0.0.1", port), Address("127.0.0.1", nobody)], PATIENCE_S)
+        assert re.fullmatch(f"{told}, {refused}", both)
 
 
 def test_a_caller_hears_at_once_that_its_principal_ended(new_caller: NewCaller) -> None:
@@ -306,7 +325,7 @@ def test_all_that_do_not_answer_are_named(new_caller: NewCaller) -> None:
         with pytest.raises(UnreachableError) as caught:
             caller.call(b"hello", 1.0)
     said = str(caught.value)
-    assert f"127.0.0.1:{mute} (it did not answer in 1 s), 127.0.0.1:{hole} (no answer), " in said
+    assert f"127.0.0.1:{mute} ({SILENT}), 127.0.0.1:{hole} (no answer), " in said
     assert f"127.0.0.1:{refused} ({os.strerror(errno.ECONNREFUSED)}), {none} (" in said
 
 
@@ -319,3 +338,20 @@ def test_nothing_is_left_open() -> None:
                 callers.call(b"hello", 0.1)
         callers.close()
         assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_what_is_published_is_heard_by_its_topic() -> None:
+    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
+        port = publisher.bind_to_random_port("tcp://127.0.0.1")
+        subscriber = Subscriber([Address("127.0.0.1", port), Address("127.0.0.1", 1)], b"etl\x01")
+        try:
+            assert publisher.recv() == b"\x01etl\x01"
+            for message in (b"etl.daily\x01no", b"etl\x01one", b"etl\x01two"):
+                publisher.send(message)
+            heard: list[bytes] = []
+            while len(heard) < 2:
+                heard += subscriber.receive(10)
+            assert heard == [b"etl\x01one", b"etl\x01two"]
+            assert subscriber.receive(0) == []
+        finally:
+            subscriber.close()

@@ -193,7 +193,7 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
     problem = catalog.refresh().problems[0]
     assert str(problem) == (
         f"{tmp_path}/none: the workflow folder does not exist; "
-        "create it, or set CDKTR_WORKFLOW_DIR to the folder of your workflows"
+        "start in the folder of the project, create it with `cdktr init`, or set CDKTR_WORKFLOW_DIR"
     )
     write(tmp_path / "none/a.yml", GOOD.format("A"))
     assert catalog.refresh() == Changes(added=("a",))

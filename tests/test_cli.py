@@ -1,10 +1,13 @@
 """The parts of the command line that need no principal: arguments, exit codes, errors, and everything that is drawn."""
 
+import contextlib
+import json
 import re
 import resource
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -15,8 +18,23 @@ from typing import Any
 import pytest
 
 import cdktr.cli
-from cdktr import __version__, cli, errors
-from cdktr.cli import MEANINGS, Exit, arguments, common, init, logs, main, names, project, run, service, show, tree
+from cdktr import __version__, cli, errors, moments
+from cdktr.cli import (
+    MEANINGS,
+    Exit,
+    arguments,
+    common,
+    init,
+    logs,
+    look,
+    main,
+    names,
+    project,
+    run,
+    service,
+    show,
+    tree,
+)
 from cdktr.cli.common import TroubleTeller
 from cdktr.cli.start import Formatter
 from cdktr.messages import Structured
@@ -244,6 +262,11 @@ def test_a_wrong_file_of_parameters(text: str, sentence: str, tmp_path: Path) ->
     assert sentence in str(caught.value)
 
 
+def test_a_parameter_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.SettingError, match=r"^--param a is given twice, as 'b' and as 'c'; give it once$"):
+        run.read_params(None, ["a=b", "d=", "a=c"])
+
+
 @pytest.mark.parametrize("pair", ["a", "=b", ""])
 def test_a_wrong_parameter_shows_a_right_one(pair: str) -> None:
     with pytest.raises(errors.SettingError, match="expected something like --param day=2026-01-31"):
@@ -254,19 +277,21 @@ HOUR_MS = 3_600_000
 
 
 @pytest.mark.parametrize(
-    ("flags", "start", "end"),
+    ("flags", "back_s", "start", "end"),
     [
-        ({}, NOW_MS - 24 * HOUR_MS, None),
-        ({"run": "r"}, None, None),
-        ({"run": "r", "last": "1h"}, NOW_MS - HOUR_MS, None),
-        ({"last": "1h"}, NOW_MS - HOUR_MS, None),
-        ({"since": "2h", "until": "1h"}, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
-        ({"last": "1h", "until": "1h"}, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
+        ({}, 60.0, NOW_MS - 60_000, None),
+        ({}, None, None, None),
+        ({"until": "1h"}, None, None, NOW_MS - HOUR_MS),
+        ({"until": "1h"}, 60.0, NOW_MS - HOUR_MS - 60_000, NOW_MS - HOUR_MS),
+        ({"last": "1h"}, None, NOW_MS - HOUR_MS, None),
+        ({"last": "1h"}, 60.0, NOW_MS - HOUR_MS, None),
+        ({"since": "2h", "until": "1h"}, 60.0, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
+        ({"last": "1h", "until": "1h"}, 60.0, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS),
     ],
 )
-def test_the_window_of_a_query(flags: dict[str, str], start: int | None, end: int | None) -> None:
-    given = {"since": None, "until": None, "last": None, "run": None} | flags
-    assert logs.window(Namespace(**given), NOW) == (start, end)
+def test_the_window_of_a_query(flags: dict[str, str], back_s: float | None, start: int | None, end: int | None) -> None:
+    given = {"since": None, "until": None, "last": None} | flags
+    assert logs.window(Namespace(**given), NOW, back_s) == (start, end)
 
 
 def test_what_was_meant() -> None:
@@ -299,6 +324,24 @@ def test_a_task_is_found_by_its_id_or_its_name() -> None:
     assert names.task_name(both, None, "gone") == "gone"
     with pytest.raises(errors.SettingError, match="give --workflow too"):
         names.task_name(both, None, "t")
+
+
+def test_an_older_principal_that_knows_no_times_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ignores what it does not know, and answers with the newest runs."""
+    hour = 3_600_000
+    now_ms = int(time.time() * 1000)
+    answer = [RUN | {"queued_ms": now_ms - age, "ended_ms": now_ms - age + 60_000} for age in (hour, 30 * hour)]
+    principal = Answers({"LSRUNS": answer, "STATUS": {}})
+    monkeypatch.setattr(look, "connect", lambda _: contextlib.nullcontext(principal))
+    assert main(["task", "history", "--last", "1d", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == answer[:1]
+    sentence = "cdktr: this principal is older and knows no times: only its newest 2 runs were looked at\n"
+    assert said.err == sentence
+    assert main(["task", "history", "--last", "2d"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 # Times and tables.
@@ -357,23 +400,23 @@ def test_the_table_of_runs() -> None:
     waiting = RUN | {"started_ms": None, "ended_ms": None, "status": "PENDING", "agent_id": None, "detail": "\x1b"}
     assert show.history_table([RUN, waiting], NOW) == lines(
         r"""
-        RUN         WORKFLOW   STATUS   STARTED              TOOK  AGENT      TRIGGER   DETAIL
+        RUN         WORKFLOW   STATUS   STARTED EST          TOOK  AGENT      TRIGGER   DETAIL
         calm-owl-7  etl.daily  FAILED   2026-01-30 19:00:01  12s   web1-4f2a  schedule  failed: load
         calm-owl-7  etl.daily  PENDING  2026-01-30 19:00:00  -     -          schedule  \x1b
         """
     )
-    assert show.history_table([RUN, waiting], NOW, 81) == lines(
+    assert show.history_table([RUN, waiting], NOW, 84) == lines(
         r"""
-        RUN         WORKFLOW   STATUS   STARTED   TOOK  AGENT      TRIGGER   DETAIL
-        calm-owl-7  etl.daily  FAILED   19:00:01  12s   web1-4f2a  schedule  failed: load
-        calm-owl-7  etl.daily  PENDING  19:00:00  -     -          schedule  \x1b
+        RUN         WORKFLOW   STATUS   STARTED EST  TOOK  AGENT      TRIGGER   DETAIL
+        calm-owl-7  etl.daily  FAILED   19:00:01     12s   web1-4f2a  schedule  failed: load
+        calm-owl-7  etl.daily  PENDING  19:00:00     -     -          schedule  \x1b
         """
     )
-    assert show.history_table([RUN, waiting], NOW, 58) == lines(
+    assert show.history_table([RUN, waiting], NOW, 61) == lines(
         r"""
-        RUN         WORKFLOW   STATUS   STARTED   TOOK  DETAIL
-        calm-owl-7  etl.daily  FAILED   19:00:01  12s   failed: l…
-        calm-owl-7  etl.daily  PENDING  19:00:00  -     \x1b
+        RUN         WORKFLOW   STATUS   STARTED EST  TOOK  DETAIL
+        calm-owl-7  etl.daily  FAILED   19:00:01     12s   failed: l…
+        calm-owl-7  etl.daily  PENDING  19:00:00     -     \x1b
         """
     )
 
@@ -387,6 +430,20 @@ def test_tables_fit_a_terminal_of_80_columns() -> None:
         assert max(map(len, table)) == 80
         assert table[1].endswith("…")
     assert not any("…" in row for row in show.history_table([run], NOW))
+
+
+@pytest.mark.usefixtures("local_zone")
+def test_the_zone_is_named() -> None:
+    july_ms = NOW_MS + 180 * 24 * HOUR_MS
+    assert moments.zone([NOW_MS, None, NOW_MS]) == "EST"
+    assert moments.zone([july_ms, NOW_MS]) == "EDT/EST"
+    assert moments.zone([None]) == moments.zone([2**62]) == ""
+    day_before = RUN | {"started_ms": NOW_MS - 24 * HOUR_MS}
+    head, row = show.history_table([day_before], NOW, 80)
+    assert "  STARTED EST  " in head
+    assert "  01-29 19:00  " in row
+    open_ = show.run_lines(RUN | {"ended_ms": None}, TASKS, ETL, NOW, 80, False)
+    assert "  ended       -" in open_
 
 
 @pytest.mark.usefixtures("local_zone")
@@ -406,6 +463,15 @@ def test_the_table_of_workflows() -> None:
         etl.daily  daily at 02:00  in 2h00m  never             ETL
         """
     )
+
+
+def test_no_next_run_is_promised_while_the_scheduler_is_off() -> None:
+    for columns in (None, 80):
+        plain, etl = show.workflows_table([workflow(), ETL], {}, NOW, columns, False)[1:]
+        assert "scheduler off" not in plain
+        assert re.search(r"  daily at 02:00  scheduler off  never +ETL$", etl)
+    shown = "\n".join(show.workflow_lines(ETL, None, NOW, 80, True, False))
+    assert "\n  schedule    daily at 02:00\n  next run    scheduler off; the principal has --no-scheduler\n" in shown
 
 
 @pytest.mark.usefixtures("local_zone")
@@ -439,9 +505,9 @@ def test_a_run_is_shown() -> None:
           status      FAILED: failed: load
           trigger     schedule
           parameters  {"day":"x"}
-          queued      2026-01-30 19:00:00
-          started     2026-01-30 19:00:01
-          ended       2026-01-30 19:00:13
+          queued      2026-01-30 19:00:00 EST
+          started     2026-01-30 19:00:01 EST
+          ended       2026-01-30 19:00:13 EST
           duration    12s
           agent       web1-4f2a
 
@@ -542,6 +608,24 @@ def test_a_folder_without_workflow_files_is_an_error(tmp_path: Path, capsys: pyt
     assert f"no workflow files in {tmp_path}" in capsys.readouterr().out
 
 
+def test_what_is_not_there_cannot_be_validated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["validate"]) == 1
+    sentence = "there is no folder workflows here; change into the project, or name a folder or a file"
+    assert capsys.readouterr() == ("", f"{sentence}\n")
+    assert main(["validate", "--json"]) == 1
+    assert sentence in capsys.readouterr().out
+    shutil.copy(init.where() / "hello.yml", tmp_path / "good.yml")
+    assert main(["validate", "nosuch.yml", "good.yml"]) == 1
+    said = capsys.readouterr()
+    assert said == ("", "there is no file or folder nosuch.yml here\n1 file checked, all in order.\n")
+    (tmp_path / "link.yml").symlink_to("nowhere")
+    assert main(["validate", "link.yml"]) == 1
+    assert "link.yml: cannot be read: No such file or directory; check" in capsys.readouterr().out
+
+
 # The examples.
 
 
@@ -555,6 +639,8 @@ def test_init_writes_what_lies_in_the_tree(tmp_path: Path, capsys: pytest.Captur
     assert made == {name: (init.where() / name).read_bytes() for name in init.FIRST}
     assert f"Made {tmp_path}/new/workflows/examples/health.yml.\n" in capsys.readouterr().out
     assert main(["validate", str(tmp_path / "new/workflows")]) == 0
+    assert main(["init", str(tmp_path / "a b/c d")]) == 0
+    assert f"\n  cd '{tmp_path}/a b/c d'\n" in capsys.readouterr().out
     for name in init.FIRST:
         assert "python3" not in made[name].decode()
         assert "examples/scripts" not in made[name].decode()

@@ -195,7 +195,22 @@ def test_the_end_of_a_run_is_awaited_through_a_restart(principal: Principal, scr
     running, ended = p.success({"ended_ms": None}), p.success({"ended_ms": 7})
     script.answers = [running, errors.UnreachableError("Away."), p.PONG, running, ended]
     assert principal.await_run("r") == {"ended_ms": 7}
-    assert set(script.asked) == {p.AwaitRun("r", client.REST_MS), p.Ping()}
+    rests = [request.wait_ms for request in script.asked if isinstance(request, p.AwaitRun)]
+    assert rests == [client.LOOK_MS, *[client.REST_MS] * 3]
+
+
+def test_a_run_is_looked_at_more_often_while_it_is_queued(principal: Principal, script: Script) -> None:
+    open_, ended = p.success({"ended_ms": None}), p.success({"ended_ms": 7})
+    script.answers = [open_, open_, open_, ended]
+    queued = iter([True, False])
+    principal.await_run("r", is_queued=lambda: next(queued))
+    page: dict[str, Any] = {"lines": [], "next": None, "more": True}
+    last = p.success({**page, "more": False})
+    script.answers = [p.success(page), p.success({**page, "lines": [{"sequence": 1}]}), p.success(page), last]
+    list(principal.follow(p.ListLogs(wait_ms=client.REST_MS), is_queued=lambda: True))
+    rests = [request.wait_ms for request in script.asked if isinstance(request, p.AwaitRun | p.ListLogs)]
+    look, rest = client.LOOK_MS, client.REST_MS
+    assert rests == [look, look, rest, rest, look, look, rest, rest]
 
 
 @pytest.mark.usefixtures("clock")

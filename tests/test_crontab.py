@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from cdktr.catalog import validate_paths
 from cdktr.cli import imports, main
+from cdktr.cli.common import own_user
 from cdktr.cli.imports import host_zone
 from cdktr.cron import Schedule
 from cdktr.crontab import Job, Kind, Remark, Source, read_crontab
@@ -713,11 +714,11 @@ def test_a_host_that_does_not_say_its_zone(
 def test_the_file_of_a_user_is_the_crontab_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imports, "SPOOL", tmp_path / "spool")
     (tmp_path / "spool" / "crontabs").mkdir(parents=True)
-    table = tmp_path / "spool" / "crontabs" / imports._me()
+    table = tmp_path / "spool" / "crontabs" / own_user()
     table.write_text("@daily a\n")
     assert main(["import", "crontab", str(table), "--into", str(tmp_path / "made"), "--timezone", "UTC"]) == 0
     head = (tmp_path / "made" / "a.yml").read_text().partition("\n")[0]
-    assert head == f"# From the crontab of {imports._me()}, line 1: @daily a"
+    assert head == f"# From the crontab of {own_user()}, line 1: @daily a"
 
 
 @pytest.mark.parametrize("is_debian", [True, False])

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -51,13 +52,17 @@ def drive(
     slots: int = 5,
     params: Mapping[str, str] | None = None,
     end: Callable[[Driver], None] | None = None,
+    env: Mapping[str, str] | None = None,
+    embedded_python: bool = False,
 ) -> Driven:
     records: list[Record] = []
 
     async def main() -> None:
         job = Assignment(wanted, "jumping-monkey-7", "token", 8, params or {})
         executor = Executor(65536, 0.3)
-        driver = Driver(job, "agent-1", slots, executor, base_environment(), records.append)
+        driver = Driver(
+            job, "agent-1", slots, executor, env or base_environment(), records.append, embedded_python=embedded_python
+        )
         if end is not None:
             asyncio.get_running_loop().call_later(0.2, end, driver)
         await driver.drive()
@@ -235,3 +240,46 @@ def test_times_stand_still_while_the_clock_goes_back() -> None:
     times = [r.timestamp_ms if isinstance(r, LogChunk) else r.update.timestamp_ms for r in records]
     assert times[:4] == [10_000, 10_000, 10_000, 11_000]
     assert times == sorted(times)
+
+
+SCRIPT = """\
+import json, os, pathlib, sys
+from cdktr import Principal
+print(__name__, sys.argv, pathlib.Path(__file__).name, os.environ["CDKTR_ATTEMPT"], os.getcwd())
+sys.stdout.write("held back?")
+sys.exit(int(os.environ.get("CODE", "0")))
+"""
+
+
+def test_a_script_on_the_interpreter_of_cdktr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no uv, and the setting allows it."""
+    # pytest is not what starts cdktr.
+    monkeypatch.setattr(sys, "argv", [str(Path(__file__).parents[1] / "cdktr.py")])
+    monkeypatch.setattr("cdktr.driver.own_command", lambda interpreter=sys.executable: [interpreter, sys.argv[0]])
+    # Beside this interpreter there is a uv.
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    (tmp_path / "plain.py").write_text(SCRIPT)
+    (tmp_path / "raises.py").write_text("def f():\n    1 / 0\n\nf()\n")
+    (tmp_path / "torn.py").write_text("print(\n")
+    env = {"PATH": "/no/such/folder", "HOME": str(tmp_path)}
+
+    def of(name: str, **options: Any) -> Workflow:
+        config = UvPython(name, working_directory=str(tmp_path))
+        return workflow({"a": Task("Task", config, **options)})
+
+    without = drive(of("plain.py"), env=env)
+    assert "There is no uv on this agent's host" in (without.last("a").detail or "")
+    driven = drive(of("plain.py"), env=env, embedded_python=True)
+    assert driven.lines == [f"STDOUT __main__ ['plain.py'] plain.py 1 {tmp_path}", "STDOUT held back?"]
+    assert driven.run.status is RunStatus.COMPLETED
+    driven = drive(of("plain.py", env={"CODE": "7"}), env=env, embedded_python=True)
+    assert driven.last("a").exit_code == 7
+    driven = drive(of("raises.py"), env=env, embedded_python=True)
+    assert driven.last("a").exit_code == 1
+    assert driven.lines[0] == "STDERR Traceback (most recent call last):"
+    assert not any("cdktr/" in line for line in driven.lines)
+    assert driven.lines[-1] == "STDERR ZeroDivisionError: division by zero"
+    driven = drive(of("torn.py"), env=env, embedded_python=True)
+    assert "STDERR SyntaxError: '(' was never closed" in driven.lines
+    driven = drive(of("gone.py"), env=env, embedded_python=True)
+    assert "There is no script at" in (driven.last("a").detail or "")

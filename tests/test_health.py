@@ -25,6 +25,7 @@ STATE: dict[str, Any] = {
         ),
         ({"queued": 1}, "1 run waits (r1 of w): they are about to start; if they stay, see what the agents log"),
         ({"queued": 1, "stopping": True}, "the principal is stopping: it takes nothing new and hands nothing out"),
+        ({"queued": 1, "journal_trouble": "full"}, "1 run waits (r1 of w): nothing is handed out: full"),
         ({"journal_trouble": "full"}, "no trigger is accepted and nothing is handed out: full"),
         (
             {"database_trouble": "full", "unstored_rows": 7, "unstored_bytes": 2**20},

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -102,8 +103,10 @@ def spawn(command: str, agent_id: str | None = "dead-1") -> "subprocess.Popen[by
 
 def test_it_tells_in_the_dead_ones_name_what_that_had_to_tell(dead: tuple[Berth, Roster], tmp_path: Path) -> None:
     folder = die(dead)
-    for name in ("lock", "roster"):
-        os.utime(folder / name, (1_700_000_000, 1_700_000_000))
+    for path in folder.iterdir():
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    [records] = folder.glob("*.records")
+    os.utime(records, (1_700_000_000, 1_700_000_000))
     told = settle(tmp_path)
     assert told.sources == {("heir-1", "dead-1/x")}
     line, end = told.records
@@ -181,8 +184,10 @@ def test_who_does_not_hear_sigterm_is_killed(
     assert deaf.stdout is not None
     deaf.stdout.readline()
     die(dead)
-    settle(tmp_path, grace_s=0.2)
+    began = time.time()
+    told = settle(tmp_path, grace_s=0.2)
     assert deaf.wait() == -9
+    assert told.records[1].update.timestamp_ms / 1000 > began + 0.1, "the run went on until its processes were ended"
 
 
 def test_what_is_another_principals_is_not_delivered(

@@ -154,6 +154,7 @@ def test_what_is_no_number(name: str, text: str) -> None:
         ("CDKTR_PRINCIPAL_HOST", "a,[::1:5561", HOSTS),
         ("CDKTR_WORKFLOW_DIR", "", "a path"),
         ("CDKTR_DB_PATH", "a\0b", "a path"),
+        ("CDKTR_EMBEDDED_PYTHON", "maybe", "1 or 0"),
     ],
 )
 def test_what_is_expected(name: str, text: str, expected: str) -> None:
@@ -176,6 +177,11 @@ def test_where_a_wrong_value_came_from(tmp_path: Path, where: str, words: str) -
 )
 def test_levels(text: str, level: str) -> None:
     assert loaded(environ={"CDKTR_LOG_LEVEL": text}).settings.log_level == level
+
+
+@pytest.mark.parametrize(("text", "allowed"), [("1", True), (" 0 ", False)])
+def test_flags(text: str, allowed: bool) -> None:
+    assert loaded(environ={"CDKTR_EMBEDDED_PYTHON": text}).settings.embedded_python is allowed
 
 
 # Paths and addresses.

@@ -362,6 +362,40 @@ def test_a_run_from_its_rows(store: Store) -> None:
     ]
 
 
+def test_what_a_crashed_run_left_open_has_its_reason(store: Store) -> None:
+    write(
+        store,
+        *(run(P, 100), run(R, 110), task(R, 120, "done"), task(C, 130, "done")),
+        *(task(R, 140, "open"), task(W, 150, "again", detail="exit code 3")),
+        run(RunStatus.CRASHED, 200, detail="agent a was killed"),
+    )
+    assert [(t["task_id"], t["status"], t["ended_ms"], t["detail"]) for t in store.tasks("run-1")] == [
+        ("done", "COMPLETED", 130, None),
+        ("open", "CRASHED", 200, "agent a was killed"),
+        ("again", "CANCELLED", 200, "exit code 3"),
+    ]
+
+
+def test_the_runs_of_a_window_are_those_that_were_queued_or_under_way_then(store: Store) -> None:
+    write(
+        store,
+        *(run(P, 100, "early"), run(R, 110, "early"), run(F, 200, "early")),
+        *(run(P, 150, "long"), run(R, 160, "long"), run(C, 400, "long")),
+        *(run(P, 170, "open"), run(R, 180, "open")),
+        *(run(P, 300, "late"), run(C, 350, "late")),
+    )
+
+    def named(**window: Any) -> list[str]:
+        return [r["workflow_instance_id"] for r in store.runs(**window)]
+
+    assert named(start_ms=201) == ["late", "open", "long"]
+    assert named(start_ms=200) == ["late", "open", "long", "early"]
+    assert named(start_ms=401) == ["open"]
+    assert named(end_ms=300) == ["open", "long", "early"]
+    assert named(start_ms=210, end_ms=301) == ["late", "open", "long"]
+    assert named(start_ms=201, limit=1, offset=1) == ["open"]
+
+
 def test_the_latest_status_is_the_last_that_came_whatever_the_clocks_say(store: Store) -> None:
     write(store, run(P, 500), run(R, 400), run(C, 300))
     assert [r["status"] for r in store.runs()] == ["COMPLETED"]

@@ -3,14 +3,17 @@
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
 from cdktr import protocol as p
+from cdktr.caller import Subscriber
 from cdktr.client import Principal
 from cdktr.errors import ProtocolError, RefusedError, StoreError, UnreachableError
+from cdktr.frames import encode_log
 from cdktr.messages import Request
+from cdktr.records import LogRecord
 from cdktr.tui.feed import actions, feed, logs
 from cdktr.tui.feed.ask import ORIGINAL, Questions, abilities
 from cdktr.tui.state import commands as c
@@ -185,7 +188,7 @@ def test_what_cannot_be_read_is_told(odd: object) -> None:
         assert isinstance(event, Told)
         assert event.text.startswith("The principal's reply cannot be read")
     with pytest.raises(ProtocolError):
-        logs.Tail(fake.principal, lambda _: None)._next(1, p.ListLogs(), p.ListLogs())
+        logs.Tail(fake.principal, Ear, lambda _: None)._next(1, p.ListLogs(), p.ListLogs())
     told: list[Any] = []
     pages = logs.Pages(fake.principal, told.append)
     pages.fetch(c.FetchLogs(3, QUERY, Place.TAIL))
@@ -368,12 +371,30 @@ def test_the_lines_around_a_match() -> None:
     assert (match.before, match.tail) == (5, True)
 
 
+class Ear(Subscriber):
+    """Hears what is to be heard, once."""
+
+    frames: ClassVar[list[bytes]] = []
+
+    def __init__(self, port: int, topic: bytes) -> None:
+        self.asked = (port, topic)
+
+    def receive(self, wait_s: float) -> list[bytes]:
+        """All of it."""
+        found, self.frames[:] = list(self.frames), []
+        return found
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 def followed(monkeypatch: pytest.MonkeyPatch, *answers: Any, after: int | None = 9) -> tuple[list[Any], list[Request]]:
     """What following tells, and what it asks."""
     monkeypatch.setattr(logs, "PACE_S", 0.0)
     monkeypatch.setattr(logs, "RETRY_S", 0.0)
-    fake, told = Fake(LSLOGS=each(*answers)), list[Any]()
-    tail = logs.Tail(fake.principal, told.append)
+    monkeypatch.setattr(logs, "LISTEN_S", 0.05)
+    fake, told = Fake(LSLOGS=each(*answers), CAPABILITIES={"logs_publishing_port": 7}), list[Any]()
+    tail = logs.Tail(fake.principal, Ear, told.append)
     tail._followed = command = c.FollowLogs(3, QUERY, after)
     tail._follow(command)
     return told, fake.asked
@@ -415,6 +436,15 @@ def test_trouble_is_told_when_it_comes_and_when_it_is_over(monkeypatch: pytest.M
     assert all(isinstance(event, LogNews | LogsFailed) for event in told)
 
 
+def test_what_is_not_stored_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = LogRecord("w", "W", "r", "t", "t-1", 5, "ERROR", "STDOUT hi")
+    others = [record._replace(workflow_id="v"), record._replace(level="INFO")]
+    Ear.frames[:] = [b"noise", *map(encode_log, [record, *others])]
+    told, _ = followed(monkeypatch, answer(trouble="full"), answer(10), answer(more=False))
+    found = [(news.trouble, len(news.lines), [heard.text for heard in news.heard]) for news in told]
+    assert found == [("full", 0, []), ("full", 0, ["hi"]), ("", 1, []), ("", 0, [])]
+
+
 def test_what_nobody_follows_any_more_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
     tail: logs.Tail
@@ -424,7 +454,7 @@ def test_what_nobody_follows_any_more_is_not_told(monkeypatch: pytest.MonkeyPatc
         return answer(10)
 
     fake = Fake(LSLOGS=late)
-    tail = logs.Tail(fake.principal, told.append)
+    tail = logs.Tail(fake.principal, Ear, told.append)
     tail._followed = command = c.FollowLogs(3, QUERY, 9)
     tail._follow(command)
     assert (told, len(fake.asked)) == ([], 1)
@@ -433,7 +463,7 @@ def test_what_nobody_follows_any_more_is_not_told(monkeypatch: pytest.MonkeyPatc
 def test_of_selections_that_follow_each_other_at_once_only_the_last_is_asked_for() -> None:
     """Else a key that is held down would leave a connection, which rests, for each of them."""
     fake, told = Fake(LSLOGS=answer(10, more=False)), list[Any]()
-    tail = logs.Tail(fake.principal, told.append)
+    tail = logs.Tail(fake.principal, Ear, told.append)
     for number in range(20):
         tail.follow(c.FollowLogs(number, QUERY, number))
     while not told:

@@ -47,8 +47,8 @@ def test_each_action_of_the_places_is_there() -> None:
     assert {binding.action for binding in KEYS if binding.where & FULL} == set(ACTIONS)
 
 
-def test_the_keys_of_the_book() -> None:
-    """Arrows and j k, r, q, Tab, ?: as the users know them."""
+def test_the_keys_that_users_know() -> None:
+    """Arrows and j k, r, q, Tab, ?."""
     state = told(new())
     assert update(state, e.Key("down"))[0].workflows == update(state, e.Key("j"))[0].workflows
     assert update(state, e.Key("q"))[1] == (c.Quit(),)
@@ -366,6 +366,18 @@ def test_who_reads_is_not_disturbed_by_a_flood() -> None:
     assert (state.logs.top, len(state.logs.lines)) == (top, 60)
     state, commands = update(state, e.Key("down"))
     assert commands[-1:] in ((), (c.FetchLogs(1, LogQuery("etl.daily"), Place.AFTER, 59),))
+
+
+def test_what_is_heard_stands_below_until_it_is_stored() -> None:
+    state, _ = logs()
+    heard = tuple(replace(line, sequence=None) for line in lines(60, 62))
+    state, _ = update(state, e.LogNews(1, (), trouble="disk full", heard=heard))
+    assert state.logs is not None
+    assert state.logs.shown[-2:] == heard
+    assert "not stored yet" in render(state).text
+    state, _ = update(state, e.LogNews(1, lines(60, 63)))
+    assert state.logs is not None
+    assert [line.sequence for line in state.logs.shown] == list(range(63))
 
 
 def test_search_goes_on_at_the_principal() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cdktr import bundle
 from cdktr.errors import NotFoundError
-from cdktr.uv import TAIL_LINES, LastWords, check_script, find_uv, hint, uv_argv
+from cdktr.uv import TAIL_LINES, LastWords, check_script, find_uv, hint, needs_embedded, uv_argv
 from cdktr.workflow import UvPython
 from tests.integration.wheels import make_wheel
 
@@ -43,6 +44,50 @@ def test_it_is_looked_for_in_this_order(alone: Path, monkeypatch: pytest.MonkeyP
         assert find_uv(None, env) == str(made)
     own = make_uv(alone / "own")
     assert find_uv(str(own), env) == str(own)
+
+
+def test_beside_the_one_file_is_where_it_lies_and_where_it_is_called(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not where it was unpacked, into which nobody looks."""
+    env = {"HOME": str(alone / "home"), "PATH": ""}
+    (alone / "links").mkdir()
+    (alone / "opt").mkdir()
+    (alone / "opt" / "cdktr").write_text("")
+    (alone / "links" / "cdktr").symlink_to("../opt/cdktr")
+    monkeypatch.setenv(bundle.FILE, str(alone / "links" / "cdktr"))
+    make_uv(alone / "bin")
+    for folder in ("opt", "links"):
+        made = make_uv(alone / folder)
+        assert find_uv(None, env) == str(made)
+
+
+def test_when_a_script_is_left_to_the_interpreter_of_cdktr(alone: Path) -> None:
+    env = {"HOME": str(alone / "home"), "PATH": str(alone / "path")}
+    (alone / "plain.py").write_text("import json\n")
+    (alone / "asks.py").write_text('# /// script\n# dependencies = ["x"]\n# ///\n')
+    plain = UvPython("plain.py")
+    others = [
+        replace(plain, packages=("x",)),
+        replace(plain, is_uv_project=True),
+        replace(plain, uv_path="/no/uv"),
+        UvPython("asks.py"),
+        UvPython("pytest"),
+    ]
+    # No uv at all, then a uv without a Python.
+    for _ in range(2):
+        assert needs_embedded(plain, None, env)
+        assert not any(needs_embedded(each, None, env) for each in others)
+        make_uv(alone / "path")
+    assert not needs_embedded(plain, None, {**env, "UV_PYTHON": "3.12"})
+    own = alone / "home" / ".local/share/uv/python/cpython-3.12/bin"
+    own.mkdir(parents=True)
+    (own / "python3").write_text("")
+    assert not needs_embedded(plain, None, env)
+    assert needs_embedded(plain, None, {**env, "HOME": "/no/home"})
+    make_uv(alone / "path").rename(alone / "path" / "python3")
+    make_uv(alone / "path")
+    assert not needs_embedded(plain, None, {**env, "HOME": "/no/home"})
 
 
 def test_what_is_relative_is_so_to_the_agents_folder_and_made_absolute(alone: Path) -> None:

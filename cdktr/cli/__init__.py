@@ -4,12 +4,13 @@
 called: what a command does not need is not loaded.
 """
 
-# Kept light: `cdktr --version` imports nothing but this, and `errors`.
+# Kept light: `cdktr --version` imports nothing but this, `errors` and `bundle`.
 from __future__ import annotations
 
 import sys
 
 from cdktr import __version__, errors
+from cdktr.bundle import SCRIPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +86,10 @@ def _run(argv: Sequence[str]) -> int:
         from cdktr.cli.complete import complete
 
         return complete(argv[1:])
+    if argv and argv[0] == SCRIPT:
+        from cdktr.cli import script
+
+        return script.task(argv[1:])
     from cdktr.cli.tree import parser
 
     if argv and argv[0] == "listen":
@@ -140,8 +145,9 @@ def _missing(error: BaseException) -> errors.StartError | None:
     library = error.name if isinstance(error, ModuleNotFoundError) else None
     if library not in EXTRAS:
         return None
-    extra = f"pip install 'cdktr[{EXTRAS[library]}]'"
-    return errors.StartError(f"This command needs {library}, which is not installed here; {extra} brings it")
+    extra = f"pip install '.[{EXTRAS[library]}]'"
+    what = f"This command needs {library}, which is not installed here"
+    return errors.StartError(f"{what}; {extra} in the source tree of cdktr brings it")
 
 
 def _sentence(error: BaseException) -> str:

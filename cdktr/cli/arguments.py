@@ -12,6 +12,9 @@ Verb = Callable[[argparse.Namespace], int]
 STATUSES = ("PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "CRASHED", "SKIPPED", "CANCELLED")
 
 
+TIMES = "a time such as 2026-01-31T02:00 (local unless it says otherwise), or how long ago, such as 90m"
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that answers a mistake with one sentence and where to read on."""
 
@@ -108,6 +111,14 @@ def add_status_filter(made: argparse.ArgumentParser) -> None:
     """The flag of a command that can look at some runs alone."""
     meaning = f"only of runs whose status is this: {', '.join(STATUSES)}"
     made.add_argument("--status", metavar="S", type=str.upper, choices=STATUSES, help=meaning)
+
+
+def add_window(made: argparse.ArgumentParser) -> None:
+    """The flags of a command that can look at some time alone."""
+    window = made.add_mutually_exclusive_group()
+    window.add_argument("--last", metavar="1h", help="how far to look back")
+    window.add_argument("--since", metavar="T", help=TIMES)
+    made.add_argument("--until", metavar="T", help="the same, for the end")
 
 
 def whole(low: int, high: int, what: str) -> Callable[[str], int]:

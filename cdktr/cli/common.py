@@ -65,6 +65,28 @@ def own_user() -> str:
         return str(os.getuid())
 
 
+class WaitTeller:
+    """Tells on stderr why a run that is still queued waits: once, and again when the reason has changed."""
+
+    def __init__(self, principal: "Principal", run_id: str) -> None:
+        self._principal = principal
+        self._run_id = run_id
+        self._told = ""
+
+    def __call__(self) -> bool:
+        """Whether it is still queued."""
+        from cdktr.health import why_waiting
+        from cdktr.protocol import AwaitRun, ClusterStatus
+
+        if self._principal.ask_patiently(AwaitRun(self._run_id))["status"] != "PENDING":
+            return False
+        why = why_waiting(self._principal.ask_patiently(ClusterStatus()))
+        if why != self._told:
+            say(f"cdktr: {self._run_id} is still queued: {why}")
+        self._told = why
+        return True
+
+
 def say(text: str) -> None:
     """A remark for the person, after what was printed so far."""
     if sys.stdout is not None:

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shlex import quote
 
 from cdktr.cli import Exit
 from cdktr.cli.common import say, show, write_new
@@ -33,7 +34,8 @@ In another terminal, in the same folder:
   cdktr task list                    all workflows, and when each of them runs next
   cdktr task run hello --follow      one of them, now
   cdktr task show examples.backup    its tasks
-Those with a `cron` also run by themselves; what they make goes into the folder output/.
+Those with a `cron` also run by themselves. What they make goes to the folder output/, and an alert of
+examples.health into the log of the system too, by `logger`.
 
 To make one your own, copy its file and change it:
   cdktr validate                     what is wrong with it, and where
@@ -87,7 +89,7 @@ def told(folder: Path, made: Sequence[Path], kept: int, all_of_them: bool) -> It
         yield from (f"Made {path}." for path in made)
     if kept:
         yield f"Kept {plural(kept, 'file')} as found."
-    yield NEXT.format(cd="" if folder == Path() else f"  cd {folder}\n")
+    yield NEXT.format(cd="" if folder == Path() else f"  cd {quote(str(folder))}\n")
     if not all_of_them:
         yield MORE
 

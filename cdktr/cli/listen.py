@@ -3,40 +3,40 @@
 import asyncio
 import inspect
 import logging
-import os
 import signal
 import sys
-import threading
-import traceback
 from argparse import Namespace
 from collections.abc import Mapping
 from functools import wraps
 from pathlib import Path
-from types import CodeType, FrameType, ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import CodeType, FrameType
+from typing import Any, NoReturn
 
 from cdktr.cli import Exit
 from cdktr.cli.arguments import nearest
 from cdktr.cli.common import say
+from cdktr.cli.script import as_main, await_others, children, code_of, compiled, left, threads, told
 from cdktr.cli.start import prepare
 from cdktr.cli.tree.listen import WORDS
 from cdktr.errors import CdktrError
 from cdktr.listener import EventListener
 from cdktr.process import stop_signals
 
-if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
-
 log = logging.getLogger(__name__)
 
 Listener = EventListener[Any]
 
-#: Seconds that the processes of a script have for their end.
-STOP_S = 10.0
-
 
 class _NothingToStart(Exception):
     """Says why."""
+
+    code = Exit.ENDED_BADLY
+
+
+class _NoScript(_NothingToStart):
+    """What was named is no script: starting it again would not help, as the unit of a service is told by the code."""
+
+    code = Exit.USAGE
 
 
 def script(arguments: Namespace) -> int:
@@ -50,19 +50,19 @@ def script(arguments: Namespace) -> int:
         if number != signal.SIGINT:
             signal.signal(number, _end)
     try:
-        _run(Path(arguments.script), arguments.arguments)
+        _run([arguments.script, *arguments.arguments])
     except _NothingToStart as error:
         say(f"cdktr: {error}")
-        return _left(Exit.ENDED_BADLY)
+        return left(error.code)
     except SystemExit as end:
-        return _left(_code_of(end))
+        return left(code_of(end))
     except KeyboardInterrupt:
-        return _left(Exit.DONE)
+        return left(Exit.DONE)
     except CdktrError:
         raise
     except BaseException as error:
-        say("".join(_told(error)).rstrip())
-        return _left(Exit.ENDED_BADLY)
+        say("".join(told(error)).rstrip())
+        return left(Exit.ENDED_BADLY)
     return Exit.DONE
 
 
@@ -71,27 +71,24 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(Exit.DONE)
 
 
-def _run(path: Path, arguments: list[str]) -> None:
+def _run(argv: list[str]) -> None:
+    path = Path(argv[0])
     code = _compiled(path)
-    main = _as_main(path, arguments)
+    main = as_main(argv)
     started = _note_starts()
     exec(code, main.__dict__)
-    children = _children()
-    left: list[threading.Thread | BaseProcess] = [] if started else [*_threads(), *children]
-    if left:
+    processes = children()
+    going_on = [] if started else [*(each.name for each in threads()), *(each.name for each in processes)]
+    if going_on:
         # One of them may start a listener a little later, or where it cannot be seen from here.
-        told = ", ".join(each.name for each in left)
-        log.info("%s has ended, and what it began goes on (%s); no listener is made beside it", path, told)
+        names = ", ".join(going_on)
+        log.info("%s has ended, and what it began goes on (%s); no listener is made beside it", path, names)
     elif not started:
         listening = _made(path, vars(main)).start_listening()
         if inspect.isawaitable(listening):
             asyncio.run(_awaited(listening))
-    # Here and not at the end of the interpreter, where a signal would be a mess.
-    for thread in _threads():
-        thread.join()
-    for child in _children():
-        child.join()
-    if left and not started and not children:
+    await_others()
+    if going_on and not started and not processes:
         raise _NothingToStart(
             f"{path} has ended, and started no event listener; let its last line start the one it has"
         )
@@ -102,27 +99,17 @@ async def _awaited(listening: Any) -> None:
 
 
 def _compiled(path: Path) -> CodeType:
-    """The code of a script. Raises _NothingToStart."""
+    """The code of a script. Raises _NoScript."""
     try:
-        return compile(path.read_bytes(), path.absolute(), "exec", dont_inherit=True)
+        return compiled(path)
     except OSError as error:
         near = nearest(str(path), list(WORDS))
         hint = f"did you mean {near}?" if near else "expected the file of a listener"
-        raise _NothingToStart(f"{path} cannot be read: {error.strerror}; {hint}") from None
+        raise _NoScript(f"{path} cannot be read: {error.strerror}; {hint}") from None
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         where = f"{path}:{line}" if line else str(path)
-        raise _NothingToStart(f"{where} is no Python: {getattr(error, 'msg', error)}") from None
-
-
-def _as_main(path: Path, arguments: list[str]) -> ModuleType:
-    """What a script finds around itself."""
-    main = ModuleType("__main__")
-    main.__file__ = str(path.absolute())
-    sys.modules["__main__"] = main
-    sys.argv = [str(path), *arguments]
-    sys.path.insert(0, str(path.resolve().parent))
-    return main
+        raise _NoScript(f"{where} is no Python: {getattr(error, 'msg', error)}") from None
 
 
 def _note_starts() -> list[type[Listener]]:
@@ -171,45 +158,3 @@ def _made(path: Path, names: Mapping[str, Any]) -> Listener:
             f"{kind.__name__} in {path} needs arguments ({error}); let the last line of the script make and start it"
         ) from None
     return kind()
-
-
-def _threads() -> list[threading.Thread]:
-    """The threads that keep a program alive, but for this one."""
-    return [each for each in threading.enumerate() if not each.daemon and each is not threading.current_thread()]
-
-
-def _children() -> "list[BaseProcess]":
-    """The processes that a script has made by `multiprocessing`, and that keep it alive."""
-    loaded = sys.modules.get("multiprocessing")
-    return [] if loaded is None else [each for each in loaded.active_children() if not each.daemon]
-
-
-def _code_of(end: SystemExit) -> int:
-    """The exit code that sys.exit() means."""
-    if end.code is None or isinstance(end.code, int):
-        return end.code or Exit.DONE
-    say(str(end.code))
-    return Exit.ENDED_BADLY
-
-
-def _left(code: int) -> int:
-    """The exit code again. What the script left running is ended; where that would keep it alive, it ends here."""
-    children = _children()
-    for child in children:
-        child.terminate()
-    for child in children:
-        child.join(STOP_S)
-    if _threads() or _children():
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-        os._exit(code)
-    return code
-
-
-def _told(error: BaseException) -> list[str]:
-    """The traceback of a script, without what is not its own."""
-    told = traceback.TracebackException.from_exception(error)
-    ours = str(Path(__file__).parents[1])
-    told.stack = traceback.StackSummary.from_list([each for each in told.stack if not each.filename.startswith(ours)])
-    return list(told.format())

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cdktr.cli import Exit
-from cdktr.cli.common import TroubleTeller, connect, say
+from cdktr.cli.common import TroubleTeller, WaitTeller, connect, say
 from cdktr.cli.names import check_run, check_workflow, task_name
 from cdktr.client import REST_MS, Principal
 from cdktr.moments import epoch_ms, moment
@@ -26,7 +26,7 @@ Write = Callable[[Iterable[Mapping[str, Any]]], None]
 
 def query(arguments: Namespace) -> int:
     """Print the lines that match."""
-    start_ms, end_ms = window(arguments, datetime.now(UTC))
+    start_ms, end_ms = window(arguments, datetime.now(UTC), None if arguments.run else DEFAULT_WINDOW_S)
     write = writer(arguments.json, arguments.verbose)
     with connect(arguments) as principal:
         request = ListLogs(
@@ -48,7 +48,7 @@ def _write_pages(principal: Principal, request: ListLogs, limit: int | None, wri
     """Print the lines, at most `limit`, and tell if there are more; how many there were."""
     count = 0
     # One more than wanted tells whether there are more.
-    for lines in principal.pages(request, None if limit is None else limit + 1):
+    for lines in principal.pages(request, None if limit is None else limit + 1, TroubleTeller()):
         write(lines if limit is None else lines[: limit - count])
         count += len(lines)
     if limit is not None and count > limit:
@@ -56,15 +56,14 @@ def _write_pages(principal: Principal, request: ListLogs, limit: int | None, wri
     return count
 
 
-def window(arguments: Namespace, now: datetime) -> tuple[int | None, int | None]:
-    """The start and end that the flags ask for, in milliseconds."""
+def window(arguments: Namespace, now: datetime, back_s: float | None) -> tuple[int | None, int | None]:
+    """The start and end that the flags ask for, in milliseconds; `back_s` is what --last is without them."""
     end = None if arguments.until is None else moment(arguments.until, now)
     if arguments.since is not None:
         return moment(arguments.since, now), end
-    if arguments.last is None and arguments.run is not None:
-        return None, end
-    back = DEFAULT_WINDOW_S if arguments.last is None else parse_duration(arguments.last)
-    return (end or epoch_ms(now)) - round(back * 1000), end
+    if arguments.last is not None:
+        back_s = parse_duration(arguments.last)
+    return None if back_s is None else (end or epoch_ms(now)) - round(back_s * 1000), end
 
 
 def _explain_nothing(principal: Principal, arguments: Namespace) -> None:
@@ -92,15 +91,19 @@ def tail(arguments: Namespace) -> int:
             _explain_nothing(principal, arguments)
         if not arguments.no_follow and page["more"]:
             request = ListLogs(**filters, after=page["next"], limit=PAGE, wait_ms=REST_MS)
-            for lines in principal.follow(request, tell):
+            is_queued = WaitTeller(principal, arguments.run) if arguments.run else lambda: False
+            for lines in principal.follow(request, tell, is_queued):
                 write(lines)
     return Exit.DONE
 
 
-def writer(as_json: bool, verbose: bool = False) -> Write:
-    """Prints lines as they come: each as text, or as one JSON object."""
+def writer(as_json: bool, verbose: bool = False, of_one_run: bool = False) -> Write:
+    """Prints lines as they come: each as text, or as one JSON object. `of_one_run` is for a person who looks on, and
+    wants to know which task says what."""
 
     def text(line: Mapping[str, Any]) -> str:
+        if of_one_run:
+            return printable(f"[{line['task_name']}] {line['payload']}")
         return printable(format_log(LogRecord(*(line[name] for name in LogRecord._fields)), verbose))
 
     def write(lines: Iterable[Mapping[str, Any]]) -> None:

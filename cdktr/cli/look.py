@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cdktr.cli import Exit
-from cdktr.cli.common import connect, is_terminal, say, show, show_json
+from cdktr.cli.common import TroubleTeller, connect, is_terminal, say, show, show_json
+from cdktr.cli.logs import window
 from cdktr.cli.names import check_run, check_workflow, find_workflow, problem_line
 from cdktr.cli.show import history_table, run_lines, workflow_lines, workflows_table
 from cdktr.client import Principal
 from cdktr.codec import workflow_from_json
 from cdktr.errors import NotFoundError, SettingError
 from cdktr.moments import next_run, schedule_in_words
-from cdktr.protocol import ListLatest, ListProblems, ListRuns, ListTaskRuns, ListWorkflows, Reload
+from cdktr.protocol import ClusterStatus, ListLatest, ListProblems, ListRuns, ListTaskRuns, ListWorkflows, Reload
 from cdktr.text import plural
 from cdktr.workflow import Workflow
 
@@ -29,21 +30,35 @@ def list_workflows(arguments: Namespace) -> int:
         found = principal.ask(ListWorkflows())
         latest = principal.ask(ListLatest())
         problems = principal.ask(ListProblems())
+        scheduled = _is_scheduled(principal)
     now = datetime.now(UTC)
     workflows = [workflow_from_json(found[name]) for name in sorted(found)]
     if arguments.json:
-        show_json({"workflows": [_facts(w, latest.get(w.id), now) for w in workflows], "problems": problems})
+        facts = [_facts(w, latest.get(w.id), now, scheduled) for w in workflows]
+        show_json({"scheduler": scheduled, "workflows": facts, "problems": problems})
         return Exit.DONE
     if workflows:
-        show(workflows_table(workflows, latest, now, _columns()))
+        show(workflows_table(workflows, latest, now, _columns(), scheduled))
     else:
         say("The workflow folder holds no workflow; `cdktr init` writes an example.")
     _tell_problems(problems)
     return Exit.DONE
 
 
-def _facts(workflow: Workflow, latest: Any, now: datetime) -> dict[str, Any]:
-    due = next_run(workflow, now)
+def _is_scheduled(principal: Principal) -> bool:
+    """Whether somebody looks at the schedules. A principal that does not say is from before it could be off."""
+    return bool(_state(principal).get("scheduler", True))
+
+
+def _state(principal: Principal) -> Any:
+    """How the principal is; tells if that keeps what it showed from being complete."""
+    state = principal.ask(ClusterStatus())
+    TroubleTeller()(state.get("database_trouble"))
+    return state
+
+
+def _facts(workflow: Workflow, latest: Any, now: datetime, scheduled: bool) -> dict[str, Any]:
+    due = next_run(workflow, now) if scheduled else None
     return {
         "id": workflow.id,
         "name": workflow.name,
@@ -79,12 +94,14 @@ def show_workflow(arguments: Namespace) -> int:
             return _show_run(principal, arguments)
         found = find_workflow(principal, arguments.workflow)
         latest = principal.ask(ListLatest()).get(arguments.workflow)
+        scheduled = _is_scheduled(principal)
     workflow = workflow_from_json(found)
     now = datetime.now(UTC)
     if arguments.json:
-        show_json({**found, "schedule": schedule_in_words(workflow), "latest": latest})
+        words = schedule_in_words(workflow)
+        show_json({**found, "schedule": words, "scheduler": scheduled, "latest": latest})
     else:
-        show(workflow_lines(workflow, latest, now, *_canvas()))
+        show(workflow_lines(workflow, latest, now, *_canvas(), scheduled))
     return Exit.DONE
 
 
@@ -94,6 +111,7 @@ def _show_run(principal: Principal, arguments: Namespace) -> int:
     if arguments.workflow not in (None, owner):
         raise NotFoundError(f"Run {arguments.run} is not one of {arguments.workflow} but of {owner}")
     tasks = principal.ask(ListTaskRuns(arguments.run))
+    _state(principal)
     if arguments.json:
         show_json({**summary, "tasks": tasks})
         return Exit.DONE
@@ -111,10 +129,15 @@ def _canvas() -> tuple[int, bool]:
 def history(arguments: Namespace) -> int:
     """List runs."""
     filters: Mapping[str, Any] = {"workflow_id": arguments.workflow, "status": arguments.status}
+    start, end = window(arguments, datetime.now(UTC), None)
     with connect(arguments) as principal:
-        found = principal.ask(ListRuns(**filters, limit=arguments.limit))
+        answer = principal.ask(ListRuns(**filters, limit=arguments.limit, start_ms=start, end_ms=end))
+        found = [run for run in answer if _is_within(run, start, end)]
+        if len(found) < len(answer):
+            say(f"cdktr: this principal is older and knows no times: only its newest {len(answer)} runs were looked at")
         if not found and arguments.workflow:
             check_workflow(principal, arguments.workflow)
+        _state(principal)
     if arguments.json:
         show_json(found)
     elif found:
@@ -122,6 +145,12 @@ def history(arguments: Namespace) -> int:
     else:
         say("No run matches.")
     return Exit.DONE
+
+
+def _is_within(run: Mapping[str, Any], start_ms: int | None, end_ms: int | None) -> bool:
+    """Whether it was queued or under way then, as far as is known."""
+    is_late_enough = start_ms is None or run["ended_ms"] is None or run["ended_ms"] >= start_ms
+    return is_late_enough and (end_ms is None or run["queued_ms"] is None or run["queued_ms"] < end_ms)
 
 
 def reload(arguments: Namespace) -> int:

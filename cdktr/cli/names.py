@@ -5,15 +5,18 @@ from typing import Any, NoReturn
 
 from cdktr.client import Principal
 from cdktr.errors import NotFoundError, SettingError
-from cdktr.protocol import ListProblems, ListRuns, ListWorkflows
+from cdktr.protocol import AwaitRun, ListProblems, ListRuns, ListWorkflows
 
 
 def check_run(principal: Principal, run_id: str) -> Any:
     """The summary of a run. Raises NotFoundError."""
-    found = principal.ask(ListRuns(workflow_instance_id=run_id, limit=1))
-    if not found:
-        raise NotFoundError(f"There is no run {run_id!r}; `cdktr task history` shows them")
-    return found[0]
+    try:
+        # Known also while the database cannot be written, unlike the list of runs.
+        found = principal.ask(AwaitRun(run_id))
+    except NotFoundError:
+        raise NotFoundError(f"There is no run {run_id!r}; `cdktr task history` shows them") from None
+    found.pop("trouble", None)
+    return found
 
 
 def check_workflow(principal: Principal, workflow_id: str) -> None:

@@ -1,5 +1,6 @@
 """`cdktr validate`, `config list`: the files of a project. Neither needs a principal."""
 
+import os
 import shutil
 import sys
 import textwrap
@@ -26,9 +27,10 @@ def validate(arguments: Namespace) -> int:
     from cdktr.catalog import validate_paths
 
     paths = [Path(path) for path in arguments.paths] or [Path(settings_of(arguments).workflow_dir)]
-    checks = [(path, *validate_paths([path])) for path in paths]
+    checks = [(path, *validate_paths([path])) for path in paths if os.path.lexists(path)]
     problems = [problem for _, _, found in checks for problem in found]
-    empty = [f"no workflow files in {path}" for path, count, found in checks if not count and not found]
+    empty = [_missing(path, not arguments.paths) for path in paths if not os.path.lexists(path)]
+    empty += [f"no workflow files in {path}" for path, count, found in checks if not count and not found]
     count = sum(count for _, count, _ in checks) + sum(problem.hint.startswith(NOT_COUNTED) for problem in problems)
     if arguments.json:
         found = [asdict(problem) for problem in problems]
@@ -41,6 +43,12 @@ def validate(arguments: Namespace) -> int:
     if count or problems:
         say(summary(count, [problem.path for problem in problems if not Path(problem.path).is_dir()], len(problems)))
     return Exit.ENDED_BADLY if problems or empty else Exit.DONE
+
+
+def _missing(path: Path, is_setting: bool) -> str:
+    if is_setting:
+        return f"there is no folder {path} here; change into the project, or name a folder or a file"
+    return f"there is no file or folder {path} here"
 
 
 def summary(count: int, paths: Sequence[str], problems: int) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from cdktr.cli import Exit
-from cdktr.cli.common import TroubleTeller, connect, is_terminal, say, show_json
+from cdktr.cli.common import TroubleTeller, WaitTeller, connect, is_terminal, say, show_json
 from cdktr.cli.logs import PAGE, writer
 from cdktr.cli.names import refuse_workflow
 from cdktr.cli.show import outcome
 from cdktr.client import REST_MS, Principal
 from cdktr.codec import workflow_from_json
-from cdktr.errors import DefinitionError, NotFoundError, RefusedError, SettingError, StoreError
+from cdktr.errors import DefinitionError, NotFoundError, RefusedError, SettingError, StoreError, UnreachableError
 from cdktr.protocol import ListLogs, ListTaskRuns, ListWorkflows, Trigger
 from cdktr.workflow import bind_params
 
@@ -29,11 +29,14 @@ def run(arguments: Namespace) -> int:
             return Exit.DONE
         if not arguments.json:
             print(run_id, flush=True)
-        tell = TroubleTeller()
+        tell, is_queued = TroubleTeller(), WaitTeller(principal, run_id)
         try:
             if arguments.follow:
-                _follow(principal, run_id, arguments.json, tell)
-            return _end(principal, run_id, arguments.json, tell)
+                request = ListLogs(workflow_instance_id=run_id, limit=PAGE, wait_ms=REST_MS)
+                write = writer(arguments.json, of_one_run=is_terminal(sys.stdout))
+                for lines in principal.follow(request, tell, is_queued):
+                    write(lines)
+            return _end(principal.await_run(run_id, tell, is_queued), principal, arguments.json, tell)
         except KeyboardInterrupt:
             say(f"The run goes on: `cdktr logs tail --run {run_id}`, `cdktr task show --run {run_id}`")
             raise
@@ -42,12 +45,15 @@ def run(arguments: Namespace) -> int:
 def read_params(file: str | None, pairs: Sequence[str]) -> dict[str, Any]:
     """The parameters of --params-file, with those of --param over them. Raises SettingError."""
     params = _from_file(file) if file is not None else {}
+    given: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise SettingError(f"--param {pair!r} is not K=V; expected something like --param day=2026-01-31")
-        params[name] = value
-    return params
+        if name in given:
+            raise SettingError(f"--param {name} is given twice, as {given[name]!r} and as {value!r}; give it once")
+        given[name] = value
+    return params | given
 
 
 def _from_file(file: str) -> dict[str, Any]:
@@ -73,6 +79,13 @@ def _trigger(principal: Principal, workflow_id: str, params: dict[str, Any]) -> 
     except RefusedError:
         _blame_params(principal.ask(ListWorkflows()).get(workflow_id), params)
         raise
+    except UnreachableError as error:
+        if not error.was_asked:
+            raise
+        raise UnreachableError(
+            f"{error}. Whether the run was accepted is not known: `cdktr task history {workflow_id}` shows it, "
+            "once the principal answers"
+        ) from None
     run_id: str = answer["workflow_instance_id"]
     return run_id
 
@@ -95,17 +108,10 @@ def _tell(run_id: str, as_json: bool) -> None:
         say(f"Accepted. Its output: `cdktr logs tail --run {run_id}`, later `cdktr logs query --run {run_id}`")
 
 
-def _follow(principal: Principal, run_id: str, as_json: bool, tell: TroubleTeller) -> None:
-    write = writer(as_json)
-    for lines in principal.follow(ListLogs(workflow_instance_id=run_id, limit=PAGE, wait_ms=REST_MS), tell):
-        write(lines)
-
-
-def _end(principal: Principal, run_id: str, as_json: bool, tell: TroubleTeller) -> int:
-    """Wait for the end, tell it; the exit code says it too."""
-    summary = principal.await_run(run_id, tell)
+def _end(summary: dict[str, Any], principal: Principal, as_json: bool, tell: TroubleTeller) -> int:
+    """Tell how the run has ended; the exit code says it too."""
     try:
-        tasks = principal.ask_patiently(ListTaskRuns(run_id))
+        tasks = principal.ask_patiently(ListTaskRuns(summary["workflow_instance_id"]))
     except StoreError as error:
         # How the run ended is known all the same.
         tell(str(error))

@@ -6,10 +6,10 @@ from argparse import Namespace
 from dataclasses import fields
 from pathlib import Path
 
+from cdktr import bundle
 from cdktr.cli import Exit
 from cdktr.cli.common import own_user, say
-from cdktr.pair import own_command
-from cdktr.settings import PATH, PREFIX, Entry, Loaded, Settings, load, one_file
+from cdktr.settings import PATH, PREFIX, Entry, Loaded, Settings, load
 from cdktr.systemd import NAMES, Service, unit
 
 #: Of the database: it keeps nothing, and is no path.
@@ -32,8 +32,8 @@ def service(arguments: Namespace) -> int:
 
 def command_of_this() -> list[str]:
     """How this program is started again, by whoever: the path of the one file, or the interpreter and the script."""
-    file = one_file()
-    return own_command() if file is None else [file]
+    file = bundle.file()
+    return bundle.own_command() if file is None else [os.path.abspath(file)]
 
 
 def described(kind: str, for_user: bool, loaded: Loaded) -> Service:

@@ -16,6 +16,7 @@ from cdktr.moments import (
     took,
     when,
     when_short,
+    zone,
 )
 from cdktr.text import format_duration, printable, table, width
 from cdktr.workflow import CatchUp, Subprocess, Task, Workflow, scalar_text
@@ -28,6 +29,9 @@ GRAPH_COLUMNS = 60
 
 #: Of a schedule in words, where columns are short; `cdktr task show` has all of it.
 SCHEDULE_COLUMNS = 24
+
+#: In the place of the next run, where nothing runs by its schedule.
+OFF = "scheduler off"
 
 Summary = Mapping[str, Any]
 
@@ -51,7 +55,11 @@ def _fitted(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int) ->
 
 
 def workflows_table(
-    workflows: Sequence[Workflow], latest: Mapping[str, Any], now: datetime, columns: int | None = None
+    workflows: Sequence[Workflow],
+    latest: Mapping[str, Any],
+    now: datetime,
+    columns: int | None = None,
+    scheduled: bool = True,
 ) -> list[str]:
     """One row a workflow; shorter where there are not so many columns. None: no terminal sets an end."""
     head = ("ID", "SCHEDULE", "NEXT RUN", "LAST RUN", "NAME")
@@ -63,7 +71,7 @@ def workflows_table(
             (
                 workflow.id,
                 *(fit([schedule], SCHEDULE_COLUMNS) if short else [schedule]),
-                (due_short if short else due_text)(due[workflow.id], now),
+                (due_short if short else due_text)(due[workflow.id], now) if scheduled or not workflow.cron else OFF,
                 latest_text(latest.get(workflow.id), now, short),
                 workflow.name,
             )
@@ -82,13 +90,18 @@ def latest_text(latest: Mapping[str, Any] | None, now: datetime, short: bool = F
 def history_table(runs: Sequence[Summary], now: datetime, columns: int | None = None) -> list[str]:
     """One row a run; shorter where there are not so many columns. None: no terminal sets an end."""
 
+    def began_ms(run: Summary) -> int | None:
+        began: int | None = run["queued_ms"] if run["started_ms"] is None else run["started_ms"]
+        return began
+
     def row(run: Summary) -> tuple[str, ...]:
         ids = (run["workflow_instance_id"], run["workflow_id"], run["status"])
-        began = run["queued_ms"] if run["started_ms"] is None else run["started_ms"]
+        began = began_ms(run)
         time = when(began) if columns is None or began is None else when_short(began, now)
         return (*ids, time, took(run, now), run["agent_id"] or "-", run["trigger"] or "-", run["detail"] or "")
 
-    head = ("RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "AGENT", "TRIGGER", "DETAIL")
+    started = f"STARTED {zone(map(began_ms, runs))}".rstrip()
+    head = ("RUN", "WORKFLOW", "STATUS", started, "TOOK", "AGENT", "TRIGGER", "DETAIL")
     rows = [row(run) for run in runs]
     lines = table(head, rows).split("\n")
     if columns is None or max(map(width, lines)) <= columns:
@@ -116,15 +129,21 @@ def agents_table(agents: Sequence[Mapping[str, Any]], now_s: float) -> list[str]
 
 
 def workflow_lines(
-    workflow: Workflow, latest: Mapping[str, Any] | None, now: datetime, columns: int, boxes: bool
+    workflow: Workflow,
+    latest: Mapping[str, Any] | None,
+    now: datetime,
+    columns: int,
+    boxes: bool,
+    scheduled: bool = True,
 ) -> list[str]:
     """A definition: its facts, its graph, its tasks."""
+    due = due_text(next_run(workflow, now), now) if scheduled else f"{OFF}; the principal has --no-scheduler"
     facts = [
         ("name", workflow.name),
         ("about", workflow.description),
         ("file", workflow.path),
         ("schedule", schedule_in_words(workflow) or "none"),
-        ("next run", due_text(next_run(workflow, now), now) if workflow.cron else None),
+        ("next run", due if workflow.cron else None),
         ("catch up", "the latest missed time is run" if workflow.catch_up is CatchUp.LATEST else None),
         ("last run", _latest_with_id(latest, now)),
         ("parameters", _params_text(workflow) or None),
@@ -185,9 +204,9 @@ def run_lines(
         ("status", run["status"] + (f": {run['detail']}" if run["detail"] else "")),
         ("trigger", run["trigger"]),
         ("parameters", run["params"] if run["params"] not in (None, "{}") else None),
-        ("queued", when(run["queued_ms"])),
-        ("started", when(run["started_ms"])),
-        ("ended", when(run["ended_ms"])),
+        ("queued", _at(run["queued_ms"])),
+        ("started", _at(run["started_ms"])),
+        ("ended", _at(run["ended_ms"])),
         ("duration", took(run, now)),
         ("agent", run["agent_id"]),
     ]
@@ -196,6 +215,10 @@ def run_lines(
     rows = {task_id: _task_cells(known.get(task_id), now) for task_id in ids}
     head = ("STATUS", "ATTEMPT", "EXIT", "DURATION", "DETAIL")
     return [run["workflow_instance_id"], *_facts(facts), "", *_graph(workflow, head, rows, columns, boxes)]
+
+
+def _at(ms: int | None) -> str:
+    return f"{when(ms)} {zone([ms])}".rstrip()
 
 
 def _task_cells(task: Summary | None, now: datetime) -> tuple[str, ...]:

@@ -3,19 +3,24 @@
 from argparse import Namespace
 
 from cdktr import __version__
+from cdktr.caller import Subscriber
 from cdktr.cli import Exit
 from cdktr.cli.common import say, settings_of
 from cdktr.client import Principal
-from cdktr.settings import addresses
+from cdktr.settings import Address, addresses
 from cdktr.tui.screen.loop import run
 
 
 def show(arguments: Namespace) -> int:
     """Until somebody quits."""
     settings = settings_of(arguments)
-    address = ", ".join(map(str, addresses(settings.connect_host, settings.principal_port)))
+    hosts = addresses(settings.connect_host, settings.principal_port)
+
+    def listen(port: int, topic: bytes) -> Subscriber:
+        return Subscriber([Address(each.host, port) for each in hosts], topic)
+
     interval_s = settings.tui_status_refresh_interval_ms / 1000
-    signal = run(Principal.of(settings), address, __version__, interval_s)
+    signal = run(Principal.of(settings), listen, ", ".join(map(str, hosts)), __version__, interval_s)
     if signal is not None:
         say(f"cdktr: the terminal UI was ended by {signal}")
     return Exit.DONE

@@ -7,8 +7,10 @@ measured again beside every row, so that the ratios hold on a machine whose spee
 import contextlib
 import os
 import platform
+import shutil
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +28,9 @@ from tests.bench.screen import Screen
 
 #: Measured runs of each row, after one that warms up.
 RUNS = 7
+
+#: Starts of the program.
+STARTS = 21
 
 #: Seconds over which idle processes are watched.
 IDLE_S = 10
@@ -230,11 +235,42 @@ def screen_rows(size: tuple[int, int]) -> list[Row]:
         screen.press("l")
         screen.wait_for("following")
         rows.append(Row(f"{what}: ten log lines a second", "", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        screen.press("\x1b/flood\rl")
+        screen.wait_for("No line yet")
         with Principal(port=cluster.port) as client:
             client.run_workflow("flood")
-        screen.press("\x1b2l")
         rows.append(Row(f"{what}: a million log lines at once", "", "B/s", [screen.bytes_per_second(3)], 0))
     return rows
+
+
+def start_ms(command: list[str], env: dict[str, str]) -> float:
+    """Milliseconds until a command has ended well."""
+    began = time.perf_counter()
+    subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return (time.perf_counter() - began) * 1000
+
+
+def binary(made: Path, port: int) -> list[Row]:
+    """Starts of the one file, of the folder that it unpacks and of PyInstaller's one-file mode, in turn."""
+    with tempfile.TemporaryDirectory(prefix="cdktr-bench-") as folder:
+        file = Path(shutil.copy(made, folder))
+        env = {"PATH": os.environ["PATH"], "CDKTR_APP_DATA_DIRECTORY": folder, "CDKTR_PRINCIPAL_PORT": str(port)}
+        first = start_ms([str(file), "--version"], env)
+        [program] = Path(folder).glob("program-*/*/cdktr")
+        peer = made.with_name("cdktr-onefile")
+        starts = {"the one file": file, "its unpacked folder": program, "PyInstaller's one-file mode": peer}
+        times: dict[str, list[float]] = {name: [] for name in starts}
+        for _ in range(STARTS):
+            for name, path in starts.items():
+                times[name].append(start_ms([str(path), "--version"], env))
+        listed = repeated(lambda: start_ms([str(file), "task", "list"], env), STARTS)
+    must = {"the one file": "≤ 60 ms"}
+    return [
+        Row("size of the one file", "≤ 40 MB", "MB", [made.stat().st_size / 1e6], 0),
+        Row("first start, unpacking", "once", "ms", [first], 0),
+        *(Row(f"--version: {name}", must.get(name, "beside it"), "ms", found, 0) for name, found in times.items()),
+        Row("task list: the one file, against a live principal", "≤ 200 ms", "ms", listed, 0),
+    ]
 
 
 def main() -> None:
@@ -249,6 +285,8 @@ def main() -> None:
         print(row.line(), flush=True)
     with Cluster(WORKFLOWS) as cluster, Principal(port=cluster.port, timeout_s=30) as client:
         for row in idle({"principal": cluster.principal.pid, "agent": cluster.agent.pid}):
+            print(row.line(), flush=True)
+        for row in binary(Path("dist/cdktr"), cluster.port):
             print(row.line(), flush=True)
         measured: list[tuple[str, str, str, Callable[[], float], float, int]] = [
             ("trigger sent → first task looks at the clock", "≤ 10 ms", "ms", lambda: trigger_to_start(client), 1, 21),

@@ -14,6 +14,7 @@ import pytest
 from cdktr import protocol as p
 from tests.integration.cluster import ROOT, Cluster, Daemon
 from tests.integration.conftest import NewCluster
+from tests.test_caller import answering
 
 pytestmark = pytest.mark.integration
 
@@ -159,6 +160,22 @@ def test_follow_prints_every_line_once_in_order(ready: Cluster) -> None:
     assert done.stderr.startswith(f"{run_id} COMPLETED after ")
 
 
+def test_follow_on_a_terminal_names_the_task(ready: Cluster) -> None:
+    """As piped, the lines are those of `logs query`."""
+    ours, theirs = os.openpty()
+    try:
+        command = [sys.executable, str(ROOT / "cdktr.py"), "task", "run", "hello", "--follow"]
+        done = subprocess.run(command, cwd=ready.folder, env=ready.environment(), stdout=theirs, stderr=subprocess.PIPE)
+        assert done.returncode == 0, done.stderr
+        lines = os.read(ours, 10_000).decode().splitlines()[1:]
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    assert lines == ["[Greet] STDOUT Hello, world!", "[Tell it] STDOUT out", "[Tell it] STDERR err"]
+    piped = ready.cli("task", "run", "hello", "--follow").stdout.splitlines()[1]
+    assert re.fullmatch(r"\[\S+ INFO\] \[\S+/\S+\] STDOUT Hello, world!", piped)
+
+
 def test_ctrl_c_stops_the_following_and_not_the_run(ready: Cluster) -> None:
     end = ready.folder / "end-of-slow"
     daemon = ready.spawn("task", "run", "slow", "--param", f"until={end}", "--follow")
@@ -232,14 +249,15 @@ def test_task_show_as_json(ready: Cluster) -> None:
 
 def test_task_history(ready: Cluster) -> None:
     run_id = run_id_of(ready.cli("task", "run", "etl.failing", "--wait"))
-    done = ready.cli("task", "history", "--limit", "1", "etl.failing", "--status", "failed")
+    done = ready.cli("task", "history", "--limit", "1", "etl.failing", "--status", "failed", env={"TZ": "UTC"})
     head, row = done.stdout.splitlines()
-    assert head.split() == "RUN WORKFLOW STATUS STARTED TOOK AGENT TRIGGER DETAIL".split()
+    assert head.split() == "RUN WORKFLOW STATUS STARTED UTC TOOK AGENT TRIGGER DETAIL".split()
     assert row.split()[:3] == [run_id, "etl.failing", "FAILED"]
     assert " manual" in row
-    [found] = json.loads(ready.cli("task", "history", "--limit", "1", "--json", "etl.failing").stdout)
+    [found] = json.loads(ready.cli("task", "history", "--limit", "1", "--json", "--last", "1h", "etl.failing").stdout)
     assert found["workflow_instance_id"] == run_id
-    assert ready.cli("task", "history", "--status", "CANCELLED").stderr == "No run matches.\n"
+    for nothing in (("--status", "CANCELLED"), ("--until", "2000-01-01"), ("--since", "2999-01-01T00:00Z")):
+        assert ready.cli("task", "history", *nothing).stderr == "No run matches.\n"
 
 
 def test_task_reload_tells_what_changed(ready: Cluster) -> None:
@@ -349,8 +367,12 @@ def test_status_and_agents(ready: Cluster) -> None:
 
 def test_status_says_why_a_run_waits(new_cluster: NewCluster) -> None:
     cluster = new_cluster()
-    cluster.write("slow", SLOW)
+    cluster.write("slow", SLOW + 'cron: "@daily"\n')
     cluster.start_principal("--no-scheduler")
+    assert re.search("^slow .*  scheduler off  never", cluster.cli("task", "list").stdout, re.MULTILINE)
+    assert "next run    scheduler off; " in cluster.cli("task", "show", "slow").stdout
+    listed = json.loads(cluster.cli("task", "list", "--json").stdout)
+    assert (listed["scheduler"], listed["workflows"][0]["next_run"]) == (False, None)
     end = cluster.folder / "end"
     first = run_id_of(cluster.cli("task", "run", "slow", "--param", f"until={end}"))
     assert cluster.cli("agent", "list").stderr == "There is no agent; `cdktr start agent` starts one.\n"
@@ -358,13 +380,21 @@ def test_status_says_why_a_run_waits(new_cluster: NewCluster) -> None:
     assert done.returncode == 0
     assert "scheduler  off" in done.stdout
     assert f"warning: 1 run waits ({first} of slow): there is no agent; `cdktr start agent`" in done.stderr
-    cluster.start_agent("--max-concurrent", "1")
+    waits = f"^cdktr: {first} is still queued: there is no agent; `cdktr start agent` starts one$"
     daemon = cluster.spawn("logs", "tail", "--run", first)
+    daemon.wait_for(waits)
+    cluster.start_agent("--max-concurrent", "1")
     daemon.wait_for("begun")
+    for flag in ("--wait", "--follow"):
+        other = cluster.spawn("task", "run", "slow", "--param", f"until={end}", flag)
+        other.wait_for(r"^cdktr: \S+ is still queued: no agent has a free slot; ")
+        other.signal(signal.SIGINT)
+        assert other.wait() == 130
     second = run_id_of(cluster.cli("task", "run", "slow", "--param", f"until={end}"))
-    assert f"1 run waits ({second} of slow): no agent has a free slot" in cluster.cli("status").stderr
+    assert f"{second} of slow): no agent has a free slot" in cluster.cli("status").stderr
     end.touch()
     assert daemon.wait() == 0
+    assert sum("is still queued" in line for line in daemon.lines) == 1
 
 
 def test_following_outlives_a_restart_of_the_principal(new_cluster: NewCluster) -> None:
@@ -400,16 +430,23 @@ def test_a_pair_starts_says_so_and_stops(new_cluster: NewCluster) -> None:
     assert re.match(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ \[INFO\] {line[0]} on 127.0.0.1:{cluster.port}$", line.string)
     assert warning in cluster.cli("agent", "list").stderr
     assert os.stat(cluster.folder / "data" / "app.db").st_mode & 0o077 == 0
+    before = len(pair.lines)
     assert pair.stop() == 0
+    said = [line.partition("] ")[2] for line in pair.lines[before:]]
+    assert [re.sub(r"^Agent \S+", "Agent", line) for line in said] == ["Stopping", "Agent stopped", "Principal stopped"]
 
 
 def test_an_agent_stops_cleanly(new_cluster: NewCluster) -> None:
     cluster = new_cluster()
     cluster.write("hello", HELLO)
-    cluster.start_principal()
+    principal = cluster.start_principal()
     agent = cluster.start_agent()
     assert cluster.cli("task", "run", "hello", "--wait").returncode == 0
+    # A hurried user.
+    agent.signal(signal.SIGTERM)
     assert agent.stop() == 0
+    assert re.search(r"INFO\] Agent \S+ stopped$", agent.lines[-1])
+    assert " 0 runs" not in agent.text + principal.text
 
 
 def refused(daemon: Daemon, code: int, *sentences: str) -> None:
@@ -462,6 +499,24 @@ def test_a_principal_that_is_not_there(new_cluster: NewCluster) -> None:
         assert "Traceback" in debug.stderr
     zero = cluster.cli("status", env={"CDKTR_PRINCIPAL_PORT": "0"})
     assert (zero.returncode, zero.stderr.count("\n")) == (2, 1)
+
+
+def test_who_triggers_and_gets_no_answer_is_not_told_that_nothing_happened(new_cluster: NewCluster) -> None:
+    """Who answers a connection and nothing more."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = held.getsockname()[1]
+        cluster = new_cluster(CDKTR_PRINCIPAL_PORT=str(port), CDKTR_DEFAULT_ZMQ_TIMEOUT_MS="300")
+        done = cluster.cli("task", "run", "hello")
+        assert done.returncode == 3
+        assert "it takes the connection and does not answer); one is there" in done.stderr
+        assert "Whether the run was accepted" not in done.stderr, "nothing was sent"
+    with answering(lambda _: None) as port:
+        done = cluster.cli("task", "run", "hello", "--principal-port", str(port))
+        assert done.returncode == 3
+        assert "did not answer in 0.3 s; it is stopped or overloaded: " in done.stderr
+        assert "Whether the run was accepted is not known: `cdktr task history hello` shows it" in done.stderr
 
 
 # Projects.

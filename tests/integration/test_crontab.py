@@ -279,13 +279,3 @@ def test_without_a_crontab_of_ones_own(host: Host) -> None:
     done = host.run(path=str(nothing))
     assert done.returncode == 5
     assert done.stderr.startswith("cdktr: Cannot run `crontab -l`: No such file or directory; name a file, as in `cdk")
-
-
-def test_a_file_in_etc_names_users(host: Host, tmp_path: Path) -> None:
-    """The host's own /etc/cron.d where it has one: read, and nothing written."""
-    if not Path("/etc/cron.d").is_dir():
-        pytest.skip("this host has no /etc/cron.d")
-    done = host.run("/etc/cron.d", "--dry-run", "--json")
-    facts = json.loads(done.stdout)
-    assert all("is read with a user before each command" in each["message"] for each in facts["remarks"][:1])
-    assert not host.cron.exists()

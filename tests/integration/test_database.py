@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -52,24 +52,6 @@ def until(done: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 8 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount here")
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def flood(cluster: Cluster, count: int, code: int = 0) -> str:
     """Trigger it; the run's id."""
     run_id: str = cluster.ask(p.Trigger("flood", {"count": count, "code": code}))["workflow_instance_id"]
@@ -113,6 +95,15 @@ def test_a_full_disk_is_waited_for(new_cluster: NewCluster, disk: Path) -> None:
     assert done.returncode == 1
     assert "FAILED" in done.stderr
     assert done.stderr.count("is in trouble, what is shown lags behind") == 1
+    # What lists the history says that it is not all of it; JSON stays JSON.
+    for words in ("task history --json", "task list --json", "logs query --json"):
+        done = cluster.cli(*words.split())
+        assert done.returncode == 0
+        assert done.stderr.count("is in trouble, what is shown lags behind: ") == 1, words
+        for line in done.stdout.splitlines() if "logs" in words else [done.stdout]:
+            json.loads(line)
+    done = cluster.cli("task", "show", "--run", runs[-1])
+    assert (done.returncode, done.stderr.count("what is shown lags behind: ")) == (0, 1)
     status = cluster.cli("status")
     assert "warning: the database cannot be written, " in status.stderr
     assert "MB of at most 128): The database" in status.stderr

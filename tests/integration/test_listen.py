@@ -168,9 +168,9 @@ LISTEN = "def start_listening(self): "
             1,
             "A in mine.py needs arguments (missing a required argument: 'where'); let the last line of the script",
         ),
-        ("import sys\nprint(sys.argv\n", 1, "mine.py:2 is no Python: '(' was never closed"),
-        ("\0", 1, "mine.py is no Python: source code string cannot contain null bytes"),
-        (None, 1, "mine.py cannot be read: No such file or directory; expected the file of a listener"),
+        ("import sys\nprint(sys.argv\n", 2, "mine.py:2 is no Python: '(' was never closed"),
+        ("\0", 2, "mine.py is no Python: source code string cannot contain null bytes"),
+        (None, 2, "mine.py cannot be read: No such file or directory; expected the file of a listener"),
         ("import sys\nsys.exit(7)\n", 7, ""),
         ("import sys\nsys.exit('That is all.')\n", 1, "That is all."),
         ("raise KeyboardInterrupt\n", 0, ""),
@@ -220,6 +220,6 @@ def test_a_script_that_sets_up_its_own_log_lines(new_cluster: NewCluster) -> Non
 def test_a_word_that_is_no_file(new_cluster: NewCluster) -> None:
     ended = new_cluster().cli("listen", "webhok")
     assert (ended.returncode, ended.stderr) == (
-        1,
+        2,
         "cdktr: webhok cannot be read: No such file or directory; did you mean webhook?\n",
     )

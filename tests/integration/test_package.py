@@ -122,4 +122,7 @@ def test_the_command_line_says_which_extra_is_missing(installed: Path, principal
         ended = python(installed, principal, program, *words)
         assert ended.returncode == 5
         assert ended.stderr.startswith("cdktr: This command needs ")
-        assert "which is not installed here; pip install 'cdktr[server]' brings it\n" in ended.stderr
+        assert (
+            "which is not installed here; pip install '.[server]' in the source tree of cdktr brings it\n"
+            in ended.stderr
+        )

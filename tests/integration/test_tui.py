@@ -201,6 +201,62 @@ def test_a_principal_that_comes_later(new_cluster: NewCluster, new_terminal: New
     terminal.shows("ended 0")
 
 
+STEPS = """
+name: Steps
+tasks:
+  first:
+    name: First
+    config: !Subprocess {cmd: sh, args: [-c, "echo first begins; until [ -e one ]; do sleep 0.05; done"]}
+  last:
+    name: Last
+    depends: [first]
+    config: !Subprocess {cmd: sh, args: [-c, "n=0; until [ -e two ]; do n=$((n+1)); echo tick $n.; sleep 0.3; done"]}
+"""
+NOISE = """
+name: Noise
+tasks:
+  a:
+    name: A
+    config: !Subprocess
+      cmd: python3
+      args: [-c, "import os; print(*(os.urandom(100).hex() for _ in range(5000)), sep=chr(10))"]
+"""
+
+
+def test_lines_are_seen_while_the_database_cannot_be_written(
+    new_cluster: NewCluster, new_terminal: NewTerminal, disk: Path
+) -> None:
+    cluster = new_cluster(CDKTR_DB_PATH=str(disk / "app.db"))
+    cluster.write("steps", STEPS)
+    cluster.write("noise", NOISE)
+    principal = cluster.start_principal()
+    cluster.start_agent()
+    terminal = new_terminal(cluster, 110, 30)
+    terminal.run("ui")
+    terminal.shows("Connected")
+    select(terminal, "steps")
+    terminal.press("r", "l")
+    terminal.shows("first begins")
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    (disk / "ballast").write_bytes(bytes(free - 300_000))
+    cluster.cli("task", "run", "noise")
+    principal.wait_for("cannot be written")
+    terminal.shows("lags behind")
+    (cluster.folder / "one").touch()
+    terminal.shows(r"tick \d+\. +not stored yet")
+    (cluster.folder / "two").touch()
+    # There is room again: the same lines, each once, are stored ones.
+    (disk / "ballast").unlink()
+    principal.wait_for("The database can be written again")
+    terminal.loses("not stored yet")
+    text = terminal.shows(r"first begins(.|\n)*tick 1\.")
+    ticks = [int(number) for number in re.findall(r"tick (\d+)\.", text)]
+    assert ticks == list(range(1, len(ticks) + 1))
+    assert text.count("first begins") == 1
+    terminal.press("q")
+    terminal.shows("ended 0")
+
+
 def test_another_size_loses_nothing(folder: Cluster, new_terminal: NewTerminal) -> None:
     terminal = new_terminal(folder)
     terminal.run("ui")

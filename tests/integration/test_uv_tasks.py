@@ -234,7 +234,7 @@ def test_a_host_without_uv(new_cluster: NewCluster) -> None:
     command = [str(python), str(ROOT / "cdktr.py"), "start", "agent"]
     bare.daemons.append(Daemon("the agent", command, bare.folder, bare.environment()))
     bare.daemons[-1].wait_for(
-        r"INFO.* !UvPython tasks without a uv_path of their own will fail here: There is no uv on"
+        r"INFO\] There is no uv here: !UvPython tasks that need one will fail, and tell where it was sought$"
     )
     bare.daemons[-1].wait_for(r"Agent \S+ ready")
     ended, lines = run(bare, "script_path: x.py")

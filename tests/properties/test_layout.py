@@ -1,6 +1,6 @@
 """A reader of the drawing who follows its wires finds exactly the edges of the graph."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cdktr.tui.state.layout import MOST_TASKS, E, Layout, N, S, W, layout
@@ -58,6 +58,38 @@ def test_wires_lead_from_each_task_to_those_that_wait_for_it(depends: dict[str, 
     for task in depends:
         waiting = {name for name, needs in depends.items() if task in needs}
         assert waiting <= reached(drawing, task)
+
+
+#: A wire here would run into another if their columns were in the other order.
+TIGHT: dict[str, tuple[str, ...]] = {
+    "t0": (),
+    "t1": ("t0",),
+    "t2": (),
+    "t3": (),
+    "t4": ("t0",),
+    "t5": ("t2",),
+    "t6": ("t0",),
+    "t7": (),
+    "t8": ("t7",),
+}
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
+    """Task ids, each with one of those before it or none."""
+    ids = [f"t{number}" for number in range(draw(st.integers(1, 14)))]
+    return {
+        task: (draw(st.sampled_from(ids[:n])),) if n and draw(st.integers(0, 4)) else () for n, task in enumerate(ids)
+    }
+
+
+@given(trees(), st.booleans())
+@example(TIGHT, False)
+@settings(max_examples=300, deadline=None)
+def test_where_no_wires_join_nobody_sees_an_edge_that_is_none(depends: dict[str, tuple[str, ...]], tall: bool) -> None:
+    drawing = drawn(depends, tall)
+    for task in depends:
+        assert reached(drawing, task) == {name for name, needs in depends.items() if task in needs}
 
 
 @given(graphs(), st.booleans())

@@ -3,11 +3,9 @@
 import argparse
 from typing import Any
 
-from cdktr.cli.arguments import add_client, add_noun, add_status_filter, add_verb, whole
+from cdktr.cli.arguments import add_client, add_noun, add_status_filter, add_verb, add_window, whole
 
 LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "WARNING", "ERROR": "ERROR"}
-
-TIMES = "a time such as 2026-01-31T02:00 (local unless it says otherwise), or how long ago, such as 90m"
 
 FIRST = "print the first N that match; `logs tail -n N` shows the last"
 
@@ -42,10 +40,7 @@ def _add_logs_query(verbs: Any) -> None:
         "--level", metavar="L", type=lambda text: LEVELS.get(text.upper(), text), choices=sorted(set(LEVELS.values())),
         help="only lines of this level: INFO (stdout), ERROR (stderr), WARNING",
     )  # fmt: skip
-    window = made.add_mutually_exclusive_group()
-    window.add_argument("--last", metavar="1h", help="how far to look back")
-    window.add_argument("--since", metavar="T", help=TIMES)
-    made.add_argument("--until", metavar="T", help="the same, for the end")
+    add_window(made)
     made.add_argument("--limit", metavar="N", type=whole(1, 10**9, "a whole number"), help=FIRST)
     add_client(made)
 

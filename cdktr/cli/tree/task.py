@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from cdktr.cli.arguments import add_client, add_noun, add_status_filter, add_verb, count
+from cdktr.cli.arguments import add_client, add_noun, add_status_filter, add_verb, add_window, count
 
 
 def add_task(nouns: Any) -> None:
@@ -46,7 +46,11 @@ def _add_task_run(verbs: Any) -> None:
     made.add_argument("--param", metavar="K=V", action="append", default=[], help="a parameter; may be repeated")
     made.add_argument("--params-file", metavar="FILE", help="a JSON object of parameters; --param goes before it")
     made.add_argument("--wait", action="store_true", help="wait for the end of the run")
-    made.add_argument("--follow", action="store_true", help="print its log lines as they come, until its end")
+    made.add_argument(
+        "--follow",
+        action="store_true",
+        help="print its log lines as they come, until its end (on a terminal with the name of their task alone)",
+    )
     add_client(made)
 
 
@@ -70,11 +74,19 @@ def _add_task_history(verbs: Any) -> None:
 
         return look.history(arguments)
 
-    more = "The tasks of one run: cdktr task show --run ID."
-    examples = "cdktr task history --limit 5\ncdktr task history etl.daily --status FAILED"
+    more = (
+        "With a time: those that were queued or under way then, whenever they began.\n"
+        "The tasks of one run: cdktr task show --run ID."
+    )
+    examples = (
+        "cdktr task history --limit 5\n"
+        "cdktr task history etl.daily --status FAILED --last 1d\n"
+        "cdktr task history --since 2026-01-31 --until 2026-02-01"
+    )
     made = add_verb(verbs, "history", verb, "list runs, the newest first", more, examples)
     made.add_argument("workflow", metavar="WORKFLOW", nargs="?", help="only runs of this workflow")
     add_status_filter(made)
+    add_window(made)
     made.add_argument("--limit", metavar="N", type=count, default=20, help="how many (default: 20)")
     add_client(made)
 

@@ -14,7 +14,7 @@ from cdktr.errors import CdktrError, UnreachableError
 from cdktr.messages import Request
 from cdktr.tui.feed.actions import perform
 from cdktr.tui.feed.ask import REVISION_OF, Questions, abilities
-from cdktr.tui.feed.logs import Pages, Tail
+from cdktr.tui.feed.logs import Listen, Pages, Tail
 from cdktr.tui.state import commands as c
 from cdktr.tui.state.events import Arrived, Away, Event, Failed, Up
 from cdktr.tui.state.wants import Facts, OwnLog, Want
@@ -36,13 +36,12 @@ RETRY_S = 1.0
 class Feed:
     """`interval_s` is how often the principal is asked how it is."""
 
-    def __init__(self, principal: Principal, interval_s: float, emit: Emit) -> None:
+    def __init__(self, principal: Principal, listen: Listen, interval_s: float, emit: Emit) -> None:
         self._principal = principal
-        self._interval_s = interval_s
         self._emit = emit
         self._poll = _Poll(principal, interval_s, emit)
         self._pages = Pages(principal, emit)
-        self._tail = Tail(principal, emit)
+        self._tail = Tail(principal, listen, emit)
         self._asked: SimpleQueue[c.Trigger | c.ReloadFolder] = SimpleQueue()
 
     def start(self) -> None:

@@ -1,18 +1,24 @@
 """Log lines: pages of what is stored, and those that come.
 
 They come by the same request as the pages, which rests until there is one: each line has its number, so that there is
-neither a gap nor a line twice between what was stored and what is new, over restarts of the principal as well.
+neither a gap nor a line twice between what was stored and what is new, over restarts of the principal as well. What is
+published has no numbers, and leaves out lines for whoever is slow. It is listened to while the principal's database is
+in trouble, when there are no numbers yet: shown as not stored, and given up for the numbered lines once these come.
 """
 
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 from cdktr import protocol as p
+from cdktr.caller import Subscriber
 from cdktr.client import QUERY_S, Principal
-from cdktr.errors import CdktrError, UnreachableError
+from cdktr.errors import CdktrError, ProtocolError, UnreachableError
+from cdktr.frames import decode_log
+from cdktr.messages import SEPARATOR
 from cdktr.tui.feed.ask import understood
 from cdktr.tui.state.commands import FetchLogs, FollowLogs
 from cdktr.tui.state.events import Event, LogNews, LogPage, LogsFailed
@@ -25,10 +31,17 @@ REST_MS = 5_000
 #: Seconds between two portions of new lines: more often nobody reads them.
 PACE_S = 0.1
 
+#: Seconds of listening between two looks whether the database is well again, and of one wait for a line meanwhile.
+LISTEN_S = 1.0
+HEAR_S = 0.2
+
 #: Seconds until a principal that is away is asked again.
 RETRY_S = 1.0
 
 Tell = Callable[[Event | BaseException], None]
+
+#: Listens to what is published on a port and begins with a topic.
+Listen = Callable[[int, bytes], Subscriber]
 
 
 def request_of(query: LogQuery) -> dict[str, Any]:
@@ -45,6 +58,19 @@ def request_of(query: LogQuery) -> dict[str, Any]:
 
 def _lines(answer: dict[str, Any]) -> tuple[LogLine, ...]:
     return tuple(map(log_line_of, answer["lines"]))
+
+
+def _heard(frame: bytes, query: LogQuery) -> LogLine | None:
+    """The line of a published message, if it is asked for."""
+    try:
+        line = decode_log(frame)
+    except ProtocolError:
+        return None
+    wanted = (query.workflow_id, query.run_id, query.task_name, query.level)
+    found = (line.workflow_id, line.workflow_instance_id, line.task_name, line.level)
+    if any(each not in (None, other) for each, other in zip(wanted, found, strict=True)):
+        return None
+    return LogLine(None, line.timestamp_ms, line.level, *line[:5], line.payload)
 
 
 class Pages:
@@ -119,8 +145,9 @@ class Pages:
 class Tail:
     """Tells of new lines, until another selection is followed, or none."""
 
-    def __init__(self, principal: Principal, tell: Tell) -> None:
+    def __init__(self, principal: Principal, listen: Listen, tell: Tell) -> None:
         self._principal = principal
+        self._listen = listen
         self._tell = tell
         self._followed: FollowLogs | None = None
 
@@ -146,22 +173,51 @@ class Tail:
         more, trouble = True, ""
         # Who holds a key down goes from one selection to the next: each request would rest at the principal.
         time.sleep(PACE_S)
-        while more and self._followed is command:
-            try:
-                news, request = self._next(command.number, base, request)
-            except UnreachableError:
-                # That the principal is away is told by whoever asks how it is.
-                time.sleep(RETRY_S)
-                continue
-            except CdktrError as error:
-                self._say(command, LogsFailed(command.number, str(error)))
-                time.sleep(RETRY_S)
-                continue
-            more = news.open
-            if news.lines or not more or news.trouble != trouble:
-                trouble = news.trouble
-                self._say(command, news)
-                time.sleep(PACE_S)
+        # Listening goes on while the database is asked: what is published meanwhile waits.
+        with ExitStack() as ears:
+            ear: Subscriber | None = None
+            while more and self._followed is command:
+                try:
+                    news, request = self._next(command.number, base, request)
+                except UnreachableError:
+                    # That the principal is away is told by whoever asks how it is.
+                    time.sleep(RETRY_S)
+                    continue
+                except CdktrError as error:
+                    self._say(command, LogsFailed(command.number, str(error)))
+                    time.sleep(RETRY_S)
+                    continue
+                more = news.open
+                if news.lines or not more or news.trouble != trouble:
+                    trouble = news.trouble
+                    self._say(command, news)
+                    time.sleep(PACE_S)
+                if not trouble:
+                    ears.close()
+                    ear = None
+                elif ear := ear or self._ear(command.query, ears):
+                    self._hear(command, ear, trouble)
+
+    def _ear(self, query: LogQuery, ears: ExitStack) -> Subscriber | None:
+        """Listens to what is published of a selection, or None where that cannot be had now."""
+        topic = f"{query.workflow_id}{SEPARATOR}" if query.workflow_id else ""
+        try:
+            with understood():
+                port = int(self._principal.ask(p.Capabilities())["logs_publishing_port"])
+            made = self._listen(port, topic.encode())
+        except CdktrError:
+            time.sleep(LISTEN_S)
+            return None
+        ears.callback(made.close)
+        return made
+
+    def _hear(self, command: FollowLogs, ear: Subscriber, trouble: str) -> None:
+        """Tell for a while what is published."""
+        until = time.monotonic() + LISTEN_S
+        while time.monotonic() < until and self._followed is command:
+            lines = (_heard(frame, command.query) for frame in ear.receive(HEAR_S))
+            if heard := tuple(line for line in lines if line is not None):
+                self._say(command, LogNews(command.number, (), trouble=trouble, heard=heard))
 
     def _say(self, command: FollowLogs, event: Event) -> None:
         if self._followed is command:

@@ -15,6 +15,7 @@ from types import FrameType
 from cdktr.client import Principal
 from cdktr.process import stop_signals
 from cdktr.tui.feed.feed import Feed
+from cdktr.tui.feed.logs import Listen
 from cdktr.tui.screen.decode import Decoder, Mouse
 from cdktr.tui.screen.terminal import Terminal
 from cdktr.tui.state import commands as c
@@ -38,14 +39,14 @@ TURN = 100
 _LEFT, _WHEEL = 0, {64: -1, 65: 1}
 
 
-def run(principal: Principal, address: str, version: str, interval_s: float) -> str | None:
+def run(principal: Principal, listen: Listen, address: str, version: str, interval_s: float) -> str | None:
     """The terminal UI on a principal, until somebody quits; the name of the signal that ended it, if one did.
 
     Raises SettingError for a terminal that cannot be used.
     """
     terminal = Terminal()
     state = State(address, version, *terminal.size, time.time(), terminal.look)
-    return Loop(terminal, state, lambda tell: Feed(principal, interval_s, tell)).run()
+    return Loop(terminal, state, lambda tell: Feed(principal, listen, interval_s, tell)).run()
 
 
 MakeFeed = Callable[[Callable[[Event | BaseException], None]], Feed]

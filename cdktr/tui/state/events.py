@@ -118,13 +118,17 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class LogNews:
-    """Lines that came after the last; with `jumped` they are the newest, and what is between them was passed over."""
+    """Lines that came after the last; with `jumped` they are the newest, and what is between them was passed over.
+
+    `heard` are lines that are not stored yet.
+    """
 
     number: int
     lines: tuple[LogLine, ...]
     jumped: bool = False
     open: bool = True
     trouble: str = ""
+    heard: tuple[LogLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

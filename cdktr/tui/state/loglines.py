@@ -55,13 +55,14 @@ def rows(line: LogLine, logs: Logs, columns: int, unicode: bool) -> list[str]:
 
 def first_from_end(logs: Logs, columns: int, height: int, unicode: bool) -> int:
     """The first line that is wholly on the screen when its end is the end of the log."""
+    shown = logs.shown
     if not logs.wrap:
-        return max(len(logs.lines) - height, 0)
+        return max(len(shown) - height, 0)
     left = height
-    for index in range(len(logs.lines) - 1, -1, -1):
-        left -= len(rows(logs.lines[index], logs, columns, unicode))
+    for index in range(len(shown) - 1, -1, -1):
+        left -= len(rows(shown[index], logs, columns, unicode))
         if left < 0:
-            return min(index + 1, len(logs.lines) - 1)
+            return min(index + 1, len(shown) - 1)
     return 0
 
 

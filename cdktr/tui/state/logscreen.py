@@ -126,7 +126,8 @@ def news_came(state: State, news: LogNews) -> Result:
     logs = state.logs
     if logs is None or logs.number != news.number or not logs.live:
         return state, ()
-    logs = replace(logs, open=news.open, trouble=news.trouble)
+    heard = () if news.lines or not news.trouble else (logs.heard + news.heard)[-WINDOW:]
+    logs = replace(logs, open=news.open, trouble=news.trouble, heard=heard)
     if not logs.following and (news.jumped or len(logs.lines) + len(news.lines) > WINDOW):
         # What comes is paged in when somebody goes there.
         return _followed(replace(state, logs=replace(logs, ends=False)))

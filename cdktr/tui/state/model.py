@@ -144,6 +144,8 @@ class Logs:
     #: Answers to another number are out of date.
     number: int = 0
     lines: tuple[LogLine, ...] = ()
+    #: What was heard and is not stored yet: shown below them, until it comes as they did.
+    heard: tuple[LogLine, ...] = ()
     #: Nothing stands before the first line, or after the last.
     begins: bool = False
     ends: bool = False
@@ -167,6 +169,11 @@ class Logs:
     #: The range as it was typed.
     since: str = ""
     until: str = ""
+
+    @property
+    def shown(self) -> tuple[LogLine, ...]:
+        """All that there is to see."""
+        return self.lines + self.heard if self.heard and self.ends else self.lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,13 @@ def logs_screen(area: Area, state: State) -> None:
         return
     _title(area, state, logs)
     lines = area.below(1)
-    if not logs.lines:
+    if not logs.shown:
         note(lines, 1, logs.trouble or ("..." if logs.busy else _nothing(logs)), "bad" if logs.trouble else "dim")
         return
     last = first_shown_at_end(state, logs)
     top = last if logs.following else min(logs.top, last)
     y = 0
-    for line in logs.lines[top:]:
+    for line in logs.shown[top:]:
         if y >= lines.height:
             break
         y += _line(lines, y, line, logs)
@@ -62,18 +62,18 @@ def _place(state: State, logs: Logs) -> tuple[str, str]:
         return clip(
             cells(notice.text, look.unicode), state.width * 2 // 3, CUT[look.unicode]
         ), "bad" if notice.bad else "notice"
-    if logs.trouble and logs.lines:
-        return clip(cells(logs.trouble, look.unicode), state.width // 2, CUT[look.unicode]), "bad"
+    if logs.trouble and logs.shown:
+        return clip(cells(f"lags behind: {logs.trouble}", look.unicode), state.width // 2, CUT[look.unicode]), "bad"
     if logs.busy:
         return "...", "dim"
     if logs.following:
         return (f"{sign(look, 'here')} following", "good") if logs.open else ("the end", "dim")
-    if not logs.lines:
+    if not logs.shown:
         return "", "dim"
     last = first_shown_at_end(state, logs)
     top = min(logs.top, last)
     where = "the end" if top >= last and logs.ends else "the beginning" if not top and logs.begins else ""
-    return where or full(logs.lines[top].timestamp_ms), "dim"
+    return where or full(logs.shown[top].timestamp_ms), "dim"
 
 
 def _line(area: Area, y: int, line: LogLine, logs: Logs) -> int:
