@@ -58,7 +58,8 @@ class LogHub:
         self._renewals = 0
         #: What the database is being given.
         self._under_way: Batch | None = None
-        #: Statuses of runs and tasks that were taken: who sees the same number again has missed none.
+        #: Grows with each status of a run or task, and each look that may have missed one: who sees the same number
+        #: again has missed none.
         self.statuses = 0
         #: Lines of agents of the old API that were given up while the database could not be written.
         self.dropped = 0

@@ -69,7 +69,9 @@ _LOG_CONDITIONS = {
     "level": "level = $level",
     "status": """workflow_instance_id IN (SELECT workflow_instance_id FROM workflow_run_status
                  GROUP BY workflow_instance_id HAVING arg_max(status, sequence) = $status)""",
-    "contains": "contains(lower(regexp_replace(payload, '^STD(OUT|ERR) ', '')), lower($contains))",
+    # The first condition, which is quick, leaves few lines to the other.
+    "contains": """contains(lower(payload), lower($contains))
+                   AND contains(lower(regexp_replace(payload, '^STD(OUT|ERR) ', '')), lower($contains))""",
     "first": "sequence >= $first",
     "beyond": "sequence < $beyond",
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -182,10 +183,26 @@ def test_lines_of_a_run_that_ended_are_all_shown_before_following_ends(
         page = await room.reading.lines(request)
         assert (page["lines"], page["more"]) == ([], True)
         room.is_full = False
+        found = []
         while page["more"]:
-            assert page["lines"] == []
-            page = await room.reading.lines(request)
-        assert [line["payload"] for line in page["lines"]] == ["STDOUT last"]
+            page = await room.reading.lines(replace(request, after=page["next"]))
+            found += [line["payload"] for line in page["lines"]]
+        assert found == ["STDOUT last"]
+
+    in_room(story, tmp_path, monkeypatch)
+
+
+def test_a_look_that_may_have_missed_a_status_counts_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(room: Room) -> None:
+        hub = room.world.hub
+        await room.reading.fresh(lambda: None)
+        seen = hub.statuses
+        await room.reading.fresh(lambda: None)
+        assert hub.statuses == seen, "it saw all there was"
+        await room.trouble()
+        await room.reading.fresh(lambda: None)
+        assert hub.statuses > seen
+        room.is_full = False
 
     in_room(story, tmp_path, monkeypatch)
 

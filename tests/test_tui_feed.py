@@ -1,5 +1,6 @@
 """What the terminal UI asks a principal for, and what it tells of the answers; the principal's words are given here."""
 
+import threading
 from collections import deque
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -9,7 +10,7 @@ import pytest
 from cdktr import protocol as p
 from cdktr.caller import Subscriber
 from cdktr.client import Principal
-from cdktr.errors import RefusedError, StoreError, UnreachableError
+from cdktr.errors import ProtocolError, RefusedError, StoreError, UnreachableError
 from cdktr.frames import encode_log
 from cdktr.messages import Request
 from cdktr.records import LogRecord
@@ -141,17 +142,60 @@ def test_what_did_not_change_is_neither_asked_for_nor_told(monkeypatch: pytest.M
     assert [event.want for event in polled.look(*wanted, missing=frozenset({w.TheRuns()}))] == [w.TheRuns()]  # type: ignore[union-attr]
     assert fake.verbs() == ["STATUS", "LSRUNS"]
     # A status was taken: both lists are asked for, and the same answer is not told.
-    fake.answers["STATUS"] = {**FACTS, "revisions": {"runs": 2, "workflows": 1}}
+    fake.answers["STATUS"] = {**FACTS, "uptime_s": 3.0, "revisions": {"runs": 2, "workflows": 1}}
     assert [event.want for event in polled.look(*wanted)] == [w.Facts()]  # type: ignore[union-attr]
     assert fake.verbs() == ["STATUS", "LSLATEST", "LSRUNS"]
     # Another process, which counts anew.
-    fake.answers["STATUS"] = {**FACTS, "pid": 8, "revisions": {"runs": 2, "workflows": 1}}
+    fake.answers["STATUS"] = {**FACTS, "uptime_s": 4.0, "pid": 8, "revisions": {"runs": 2, "workflows": 1}}
     assert [event.want for event in polled.look(*wanted)] == [w.Facts(), w.TheRuns()]  # type: ignore[union-attr]
     # Agents have no number: they are always asked for.
     polled.look(w.TheAgents())
     fake.verbs()
     assert polled.look(w.TheAgents()) == []
     assert fake.verbs() == ["STATUS", "GETREGISTEREDAGENTS"]
+
+
+def test_a_restart_between_two_looks_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container the number of the process is the same, and so may be what it counts."""
+    fake = Fake(LSLATEST=each(LATEST, {}), STATUS=each({**FACTS, "uptime_s": 90.0}, FACTS, FACTS))
+    polled = Polled(fake, monkeypatch)
+    polled.look(w.TheLatest())
+    fake.verbs()
+    polled.look(w.TheLatest())
+    assert polled.look(w.TheLatest())[-1] == Arrived(w.TheLatest(), {})
+    assert fake.verbs() == ["STATUS", "CAPABILITIES", "STATUS", "LSLATEST"]
+
+
+@pytest.mark.parametrize("odd", [None, [], {}, {"version": 9, "verbs": None}, StoreError("It is lost")])
+def test_whoever_answers_oddly_is_no_principal(monkeypatch: pytest.MonkeyPatch, odd: object) -> None:
+    polled = Polled(Fake(CAPABILITIES=odd), monkeypatch)
+
+    def sleep(_: float) -> None:
+        raise Enough
+
+    monkeypatch.setattr("cdktr.tui.feed.feed.time.sleep", sleep)
+    with pytest.raises(Enough):
+        polled.poll.run()
+    [away] = polled.told
+    assert isinstance(away, Away)
+
+
+@pytest.mark.parametrize("odd", [None, [], {}, {"lines": [{}]}, 5])
+def test_what_cannot_be_read_is_told(odd: object) -> None:
+    fake = Fake(TRIGGER=odd, RELOAD=odd, LSLOGS=odd)
+    for command in (c.Trigger("w", {}), c.ReloadFolder()):
+        event = done(fake, command)
+        assert isinstance(event, Told)
+        assert event.text.startswith("The principal's reply cannot be read")
+    with pytest.raises(ProtocolError):
+        logs.Tail(fake.principal, Ear, lambda _: None)._next(1, p.ListLogs(), p.ListLogs())
+    told: list[Any] = []
+    pages = logs.Pages(fake.principal, told.append)
+    pages.fetch(c.FetchLogs(3, QUERY, Place.TAIL))
+    threading.Thread(target=pages.run, daemon=True).start()
+    while not told:
+        pass
+    assert isinstance(told[0], LogsFailed)
 
 
 def test_what_was_not_told_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +257,7 @@ def test_an_error_in_a_thread_is_told() -> None:
 # What is done.
 
 
-def done(fake: Fake, command: c.Command) -> Event:
+def done(fake: Fake, command: c.Trigger | c.ReloadFolder | c.SaveLogs) -> Event:
     told: list[Event] = []
     actions.perform(fake.principal, command, told.append)
     [event] = told
@@ -263,7 +307,8 @@ def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> N
     assert done(Fake(), c.SaveLogs(LogQuery(), str(path))) == Told(f"3 lines saved in {path}")
     assert [text.rpartition(" ")[2] for text in path.read_text().splitlines()] == ["1", "2", "3"]
     path.write_text("mine")
-    assert done(Fake(), c.SaveLogs(LogQuery(), str(path))) == Exists(str(path))
+    save = c.SaveLogs(LogQuery(), str(path))
+    assert done(Fake(), save) == Exists(save)
     assert path.read_text() == "mine"
     assert isinstance(done(Fake(), c.SaveLogs(LogQuery(), str(path), replace=True)), Told)
     assert len(path.read_text().splitlines()) == 3
@@ -271,6 +316,14 @@ def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> N
     told = Told(f"{nowhere} cannot be written: No such file or directory", bad=True)
     assert done(Fake(), c.SaveLogs(LogQuery(), str(nowhere))) == told
     assert [found.name for found in tmp_path.iterdir()] == ["some.log"], "nothing half written is left"
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "~nobody-of-this-name/some.log", "/", "."])
+def test_a_path_that_is_none_is_told(path: str) -> None:
+    told = done(Fake(), c.SaveLogs(LogQuery(), path))
+    assert isinstance(told, Told)
+    assert told.bad
+    assert path in told.text
 
 
 # Log lines.
@@ -348,13 +401,18 @@ def followed(monkeypatch: pytest.MonkeyPatch, *answers: Any, after: int | None =
 
 
 def test_each_line_that_comes_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = answer(more=False)
-    told, asked = followed(monkeypatch, answer(10, 11), answer(), AWAY, answer(12), ended)
+    ended, nothing = answer(more=False), {**answer(), "next": 11}
+    told, asked = followed(monkeypatch, answer(10, 11), nothing, AWAY, answer(12), ended)
     numbers = [[found.sequence for found in news.lines] for news in told]
     assert numbers == [[10, 11], [12], []]
     assert [news.open for news in told] == [True, True, False]
     assert [request.after for request in asked if isinstance(request, p.ListLogs)] == [9, 11, 11, 11, 12]
     assert all(request.wait_ms for request in asked if isinstance(request, p.ListLogs))
+
+
+def test_what_was_looked_through_is_not_looked_through_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, asked = followed(monkeypatch, {**answer(), "next": 70}, answer(more=False))
+    assert [request.after for request in asked if isinstance(request, p.ListLogs)] == [9, 70]
 
 
 def test_of_more_than_anybody_reads_the_newest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,6 +458,17 @@ def test_what_nobody_follows_any_more_is_not_told(monkeypatch: pytest.MonkeyPatc
     tail._followed = command = c.FollowLogs(3, QUERY, 9)
     tail._follow(command)
     assert (told, len(fake.asked)) == ([], 1)
+
+
+def test_of_selections_that_follow_each_other_at_once_only_the_last_is_asked_for() -> None:
+    """Else a key that is held down would leave a connection, which rests, for each of them."""
+    fake, told = Fake(LSLOGS=answer(10, more=False)), list[Any]()
+    tail = logs.Tail(fake.principal, Ear, told.append)
+    for number in range(20):
+        tail.follow(c.FollowLogs(number, QUERY, number))
+    while not told:
+        pass
+    assert [request.after for request in fake.asked if isinstance(request, p.ListLogs)] == [19]
 
 
 def test_of_the_pages_that_wait_the_last_is_fetched() -> None:

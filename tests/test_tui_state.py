@@ -10,14 +10,15 @@ from cdktr.tui.state import commands as c
 from cdktr.tui.state import events as e
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.actions import ACTIONS, STATUSES
-from cdktr.tui.state.facts import Folder, Run
+from cdktr.tui.state.facts import Folder, Latest, Run
 from cdktr.tui.state.keys import FULL, KEYS, PLACES, Where, binding_of
 from cdktr.tui.state.logquery import WINDOW, LogQuery, Place
 from cdktr.tui.state.model import Calendar, Confirm, Form, Prompt, State, Tab
 from cdktr.tui.state.moves import edit, settle, wrapped
 from cdktr.tui.state.update import update
+from cdktr.tui.view.overlays import help_lines
 from cdktr.tui.view.render import render
-from tests.world import ALL, NOW_S, RUNS, WORKFLOWS, lines, new, pressed, told, with_logs
+from tests.world import ALL, LATEST, NOW_S, RUNS, WORKFLOWS, lines, new, pressed, told, with_logs
 
 ETL = ["g", "j", "j", "j"]
 
@@ -118,6 +119,31 @@ def test_the_loaded_part_of_the_history_moves_along() -> None:
     assert w.TheRuns(offset=0) in w.wants(state)
 
 
+def test_no_run_is_passed_over_while_a_part_of_the_history_is_under_way() -> None:
+    many = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(5 * w.STEP))
+    state, _ = update(told(new()), e.Key("2"))
+    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
+    for key in ("G", "j", "j", "pgdn", "G"):
+        state, _ = update(state, e.Key(key))
+    assert w.TheRuns(offset=w.STEP) in w.wants(state)
+    state, _ = update(state, e.Arrived(w.TheRuns(offset=w.STEP), many[w.STEP : w.STEP + w.LOADED]))
+    assert state.runs.cursor.key == f"r{w.LOADED - 1}"
+    state, _ = update(state, e.Key("j"))
+    assert state.runs.cursor.key == f"r{w.LOADED}"
+    # To the top is to the newest of all.
+    state, _ = update(state, e.Key("G"))
+    state, _ = update(state, e.Arrived(w.TheRuns(offset=2 * w.STEP), many[2 * w.STEP : 2 * w.STEP + w.LOADED]))
+    state, _ = update(state, e.Key("g"))
+    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
+    assert state.runs.cursor.key == "r0"
+
+
+def test_the_help_is_scrolled_as_far_as_it_goes() -> None:
+    state, _ = after(["?", "G"])
+    assert f" {len(help_lines(state, Where.WORKFLOWS))}/" in render(state).text
+    assert render(after(["k"], state)[0]) != render(state), "no key is pressed in vain"
+
+
 def test_runs_are_filtered_by_workflow_and_status() -> None:
     state, _ = after(["2", "/", "e", "t", "enter"])
     assert state.runs.workflow_id == "etl.daily"
@@ -134,7 +160,7 @@ def test_a_workflow_without_params_is_run_at_once() -> None:
     state, commands = after(["g", "j", "j", "r"])
     assert commands == [c.Trigger("backup", {})]
     state, done = update(state, e.Triggered("backup", "brave-heron-13"))
-    assert done == (c.Refresh(),)
+    assert done == (), "what changed by it, the principal tells"
     assert w.TheTasks("brave-heron-13") in w.wants(state)
     assert state.notice is not None
     assert "brave-heron-13" in state.notice.text
@@ -179,10 +205,24 @@ def test_the_graph_shows_an_older_run_until_another_workflow_is_chosen() -> None
     assert after(["k"], state)[0].workflows.run_id == ""
 
 
+def test_a_run_that_was_started_is_shown_until_a_later_one_begins() -> None:
+    state, _ = after(ETL)
+    state, _ = update(state, e.Triggered("etl.daily", "new-1"))
+    assert w.shown_run(state) == "new-1"
+    for run_id in ("new-1", "new-2"):
+        latest = {**LATEST, "etl.daily": Latest(run_id, "RUNNING", 5)}
+        state, _ = update(state, e.Arrived(w.TheLatest(), latest))
+        assert w.shown_run(state) == run_id
+    state, _ = update(state, e.Triggered("etl.daily", "new-2"))
+    assert state.workflows.run_id == "", "it was the latest before"
+
+
 def test_what_hurts_is_asked_first() -> None:
     state, commands = logs(["s", "enter"])
-    assert commands == [c.SaveLogs(LogQuery("etl.daily"), "etl.daily.log")]
-    state, _ = update(state, e.Exists("etl.daily.log"))
+    saved = c.SaveLogs(LogQuery("etl.daily"), "etl.daily.log")
+    assert commands == [saved]
+    # Whatever is on the screen by now: the lines that were asked for are those that are saved.
+    state, _ = update(after(["L"], state)[0], e.Exists(saved))
     assert isinstance(state.overlay, Confirm)
     assert after(["n"], state)[1] == []
     assert after(["y"], state)[1] == [c.SaveLogs(LogQuery("etl.daily"), "etl.daily.log", replace=True)]
@@ -195,6 +235,7 @@ def test_what_hurts_is_asked_first() -> None:
         (["2", "j", "y"], RUNS[1].id),
         (["3", "y"], "web1-4f2a"),
         (["2", "enter", "y"], RUNS[0].id),
+        (["3", "4", "y"], "127.0.0.1:5561"),
     ],
 )
 def test_the_id_that_is_copied(keys: list[str], text: str) -> None:
@@ -393,7 +434,33 @@ def test_a_log_that_could_not_be_had_is_asked_for_again_when_the_principal_is_ba
     state, _ = update(state, e.LogsFailed(1, "No principal answers"))
     state, _ = update(state, e.Away("No principal answers"))
     _, commands = update(state, e.Up(ALL))
-    assert commands == (c.FetchLogs(1, LogQuery("etl.daily"), Place.TAIL),)
+    assert commands == (c.StopLogs(), c.FetchLogs(2, LogQuery("etl.daily"), Place.TAIL))
+
+
+def test_what_is_held_goes_on_when_another_part_cannot_be_had() -> None:
+    """Nothing but the beginning was asked for: the end is held still, and what comes after it is told."""
+    state, _ = after([*ETL, "l"])
+    state, _ = update(state, e.LogPage(1, Place.TAIL, lines(1_000, 2_000), full=True))
+    state, commands = update(state, e.Key("g"))
+    assert commands == (c.StopLogs(), c.FetchLogs(2, LogQuery("etl.daily"), Place.HEAD))
+    state, commands = update(state, e.LogsFailed(2, "No principal answers"))
+    assert commands == (c.FollowLogs(2, LogQuery("etl.daily"), 1_999),)
+    assert update(state, e.Up(ALL))[1] == ()
+    # The end was asked for, and is not held.
+    state, _ = update(state, e.LogNews(2, lines(2_000, 3_000), jumped=True))
+    state, commands = update(state, e.Key("G"))
+    assert commands == (c.StopLogs(), c.FetchLogs(3, LogQuery("etl.daily"), Place.TAIL))
+    state, commands = update(state, e.LogsFailed(3, "No principal answers"))
+    assert commands == ()
+    assert update(state, e.Up(ALL))[1] == (c.StopLogs(), c.FetchLogs(4, LogQuery("etl.daily"), Place.TAIL))
+
+
+def test_a_page_before_a_line_does_not_end_a_log() -> None:
+    state, _ = after([*ETL, "l"])
+    state, _ = update(state, e.LogPage(1, Place.TAIL, lines(1_000, 2_000), full=True))
+    state, _ = update(state, e.LogPage(1, Place.BEFORE, lines(0, 1_000), full=False, open=False, sequence=1_000))
+    assert state.logs is not None
+    assert (state.logs.begins, state.logs.ends, state.logs.live, state.logs.open) == (True, True, True, True)
 
 
 # Text.

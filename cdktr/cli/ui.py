@@ -1,5 +1,6 @@
 """`cdktr ui`: the terminal UI."""
 
+import gc
 from argparse import Namespace
 
 from cdktr import __version__
@@ -13,6 +14,8 @@ from cdktr.tui.screen.loop import run
 
 def show(arguments: Namespace) -> int:
     """Until somebody quits."""
+    # What is kept has no cycles, and a key would wait while thousands of workflows are searched for some.
+    gc.set_threshold(100_000, 50, 1_000)
     settings = settings_of(arguments)
     hosts = addresses(settings.connect_host, settings.principal_port)
 

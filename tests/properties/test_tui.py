@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cdktr.text import width
 from cdktr.tui.state import events as e
 from cdktr.tui.state import wants as w
-from cdktr.tui.state.commands import Command, FetchLogs, FollowLogs, Quit, StopLogs
+from cdktr.tui.state.commands import Command, FetchLogs, FollowLogs, Quit, SaveLogs, StopLogs
 from cdktr.tui.state.facts import Abilities, Agent, Folder, Latest, LogLine, OwnLine, Problem, Run, RunTasks, TaskRun
 from cdktr.tui.state.keys import KEYS
 from cdktr.tui.state.logquery import WINDOW, LogQuery, Place
@@ -121,7 +121,7 @@ def events(draw: st.DrawFn, state: State) -> e.Event:
         case "Told":
             return e.Told(draw(wild), draw(st.booleans()))
         case "Exists":
-            return e.Exists(draw(wild))
+            return e.Exists(SaveLogs(LogQuery(), draw(wild)))
     return e.Away(draw(wild))
 
 
@@ -159,7 +159,7 @@ def states_of_every_place() -> dict[str, State]:
     found = {way: pressed(told(new()), way.split())[0] for way in ways}
     logs = with_logs(pressed(told(new()), ["g", "j", "j", "j", "l"])[0])
     found |= {f"logs {way}": pressed(logs, way.split())[0] for way in ("", "/", "t", "t f2", "s", "f")}
-    found["exists"] = update(logs, e.Exists("a.log"))[0]
+    found["exists"] = update(logs, e.Exists(SaveLogs(LogQuery(), "a.log")))[0]
     found["nothing"] = new()
     found["small"] = replace(told(new()), width=20, height=5)
     return found

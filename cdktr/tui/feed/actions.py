@@ -11,9 +11,9 @@ from cdktr.client import PATIENCE_S, Principal
 from cdktr.errors import CdktrError, RefusedError, UnreachableError
 from cdktr.records import LogRecord
 from cdktr.text import format_log, plural, printable
-from cdktr.tui.feed.ask import abilities
+from cdktr.tui.feed.ask import abilities, understood
 from cdktr.tui.feed.logs import request_of
-from cdktr.tui.state.commands import Command, ReloadFolder, SaveLogs, Trigger
+from cdktr.tui.state.commands import ReloadFolder, SaveLogs, Trigger
 from cdktr.tui.state.events import Event, Exists, Told, Triggered
 
 #: Seconds that reading a folder of many files may take on top of the time-out.
@@ -28,18 +28,23 @@ SAVED_AT_ONCE = 5_000
 Tell = Callable[[Event], None]
 
 
-def perform(principal: Principal, command: Command, tell: Tell) -> None:
+def perform(principal: Principal, command: Trigger | ReloadFolder | SaveLogs, tell: Tell) -> None:
     """Do it, however long it takes, and tell what came of it."""
     try:
-        match command:
-            case Trigger():
-                tell(_triggered(principal, command))
-            case ReloadFolder():
-                tell(_reloaded(principal))
-            case SaveLogs():
-                tell(_saved(principal, command))
+        with understood():
+            tell(_done(principal, command))
     except CdktrError as error:
         tell(Told(str(error), bad=True))
+
+
+def _done(principal: Principal, command: Trigger | ReloadFolder | SaveLogs) -> Event:
+    match command:
+        case Trigger():
+            return _triggered(principal, command)
+        case ReloadFolder():
+            return _reloaded(principal)
+        case SaveLogs():
+            return _saved(principal, command)
 
 
 def _triggered(principal: Principal, command: Trigger) -> Event:
@@ -76,11 +81,14 @@ def _reloaded(principal: Principal) -> Event:
 
 def _saved(principal: Principal, command: SaveLogs) -> Event:
     """The lines are in the file when all of them are, and not before."""
-    path = Path(command.path).expanduser()
-    if path.exists() and not command.replace:
-        return Exists(command.path)
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    path = Path(command.path)
     try:
+        path = _expanded(path)
+        if path.is_dir():
+            return Told(f"{path} is a folder; name a file in it", bad=True)
+        if not command.replace and path.exists():
+            return Exists(command)
+        beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
         try:
             count = _write(principal, command, beside)
             os.replace(beside, path)
@@ -89,6 +97,14 @@ def _saved(principal: Principal, command: SaveLogs) -> Event:
     except OSError as error:
         return Told(f"{path} cannot be written: {error.strerror}", bad=True)
     return Told(f"{plural(count, 'line')} saved in {path}")
+
+
+def _expanded(path: Path) -> Path:
+    """With the home that it begins with; as it is where nobody of that name is known."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _write(principal: Principal, command: SaveLogs, path: Path) -> int:

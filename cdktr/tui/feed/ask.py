@@ -1,6 +1,7 @@
 """From what is wanted to requests, and from the replies to what the state keeps; an older principal is asked less."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cdktr import protocol as p
@@ -43,8 +44,17 @@ REVISION_OF: dict[type[w.Want], str] = {
 }
 
 
+@contextmanager
+def understood() -> Iterator[None]:
+    """Where replies are read. Raises ProtocolError for one that is not as expected: another version may be there."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise ProtocolError(f"The principal's reply cannot be read: {error!r}") from None
+
+
 def abilities(ask: Ask) -> Abilities:
-    """What the principal can do. Raises UnreachableError, StoreError."""
+    """What the principal can do. Raises CdktrError, also for a reply that is not as expected."""
     try:
         told = ask(p.Capabilities(), 0)
     except RefusedError:
@@ -53,8 +63,9 @@ def abilities(ask: Ask) -> Abilities:
         # One that does not know the word may say nothing.
         ask(p.Ping(), 0)
         return ORIGINAL
-    arguments = {verb: frozenset(names) for verb, names in told.get("arguments", {}).items()}
-    return Abilities(told["version"], frozenset(told["verbs"]), arguments)
+    with understood():
+        arguments = {verb: frozenset(names) for verb, names in told.get("arguments", {}).items()}
+        return Abilities(str(told["version"]), frozenset(told["verbs"]), arguments)
 
 
 class Questions:
@@ -68,10 +79,8 @@ class Questions:
 
     def answer(self, want: w.Want) -> Any:
         """What the state keeps of it. Raises CdktrError, also for a reply that is not as expected."""
-        try:
+        with understood():
             return self._answer(want)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ProtocolError(f"The principal's reply cannot be read: {error!r}") from None
 
     def _answer(self, want: w.Want) -> Any:
         match want:

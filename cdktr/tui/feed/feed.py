@@ -42,7 +42,7 @@ class Feed:
         self._poll = _Poll(principal, interval_s, emit)
         self._pages = Pages(principal, emit)
         self._tail = Tail(principal, listen, emit)
-        self._asked: SimpleQueue[c.Command] = SimpleQueue()
+        self._asked: SimpleQueue[c.Trigger | c.ReloadFolder] = SimpleQueue()
 
     def start(self) -> None:
         """Start the threads; they end with the process."""
@@ -67,7 +67,7 @@ class Feed:
             case c.SaveLogs():
                 # Of a long log it takes long.
                 spawn(lambda: perform(self._principal, command, self._emit), self._emit)
-            case _:
+            case c.Trigger() | c.ReloadFolder():
                 self._asked.put(command)
 
     def _do_actions(self) -> None:
@@ -111,6 +111,8 @@ class _Poll:
         self._everything = False
         self._questions: Questions | None = None
         self._known: dict[Want, _Known] = {}
+        #: Seconds that the principal had been up.
+        self._up = 0.0
 
     def want(self, wants: tuple[Want, ...], missing: frozenset[Want]) -> None:
         """From now on, this."""
@@ -131,7 +133,7 @@ class _Poll:
             self._wake.clear()
             try:
                 pause = self._look()
-            except UnreachableError as error:
+            except CdktrError as error:
                 self._questions = None
                 self._emit(Away(str(error)))
                 # What is wanted now changes nothing: nobody is there to tell it.
@@ -140,17 +142,20 @@ class _Poll:
             self._wake.wait(pause)
 
     def _look(self) -> float:
-        """One round; seconds until the next. Raises UnreachableError."""
+        """One round; seconds until the next. Raises CdktrError when there is no principal to speak with."""
         with self._lock:
             wants, missing, self._missing = self._wants, self._missing, frozenset()
             everything, self._everything = self._everything, False
         self._known = {want: known for want, known in self._known.items() if not everything and want not in missing}
         if self._questions is None:
             self._known.clear()
+            self._up = 0.0
             able = abilities(self._ask)
             self._questions = Questions(self._ask, able)
             self._emit(Up(able))
         facts = self._answer(self._questions, Facts(), None)
+        if self._is_another(facts):
+            return 0.0
         for want in wants:
             revision = self._revision(want, facts)
             if want != Facts() and not self._is_fresh(want, revision):
@@ -158,6 +163,14 @@ class _Poll:
         self._known = {want: known for want, known in self._known.items() if want == Facts() or want in wants}
         is_busy = bool(facts.get("running") or facts.get("queued"))
         return self._interval_s / HASTE if is_busy else self._interval_s
+
+    def _is_another(self, facts: Mapping[str, object]) -> bool:
+        """Whether the principal was restarted between two looks: it may be another version, and counts anew."""
+        up, before = facts.get("uptime_s"), self._up
+        self._up = float(up) if isinstance(up, (int, float)) else 0.0
+        if self._up < before:
+            self._questions = None
+        return self._up < before
 
     def _ask(self, request: Request, rest_s: float) -> object:
         return self._principal.ask(request, rest_s)

@@ -19,6 +19,7 @@ from cdktr.client import QUERY_S, Principal
 from cdktr.errors import CdktrError, ProtocolError, UnreachableError
 from cdktr.frames import decode_log
 from cdktr.messages import SEPARATOR
+from cdktr.tui.feed.ask import understood
 from cdktr.tui.state.commands import FetchLogs, FollowLogs
 from cdktr.tui.state.events import Event, LogNews, LogPage, LogsFailed
 from cdktr.tui.state.facts import LogLine, log_line_of
@@ -95,7 +96,9 @@ class Pages:
                     self._waiting.wait()
                 command, self._wanted = self._wanted, None
             try:
-                self._tell(self._page(command))
+                with understood():
+                    page = self._page(command)
+                self._tell(page)
             except CdktrError as error:
                 self._tell(LogsFailed(command.number, str(error)))
 
@@ -168,6 +171,8 @@ class Tail:
         base = p.ListLogs(**request_of(command.query), limit=PAGE)
         request = replace(base, after=command.after, wait_ms=REST_MS)
         more, trouble = True, ""
+        # Who holds a key down goes from one selection to the next: each request would rest at the principal.
+        time.sleep(PACE_S)
         # Listening goes on while the database is asked: what is published meanwhile waits.
         with ExitStack() as ears:
             ear: Subscriber | None = None
@@ -197,8 +202,10 @@ class Tail:
         """Listens to what is published of a selection, or None where that cannot be had now."""
         topic = f"{query.workflow_id}{SEPARATOR}" if query.workflow_id else ""
         try:
-            made = self._listen(self._principal.ask(p.Capabilities())["logs_publishing_port"], topic.encode())
-        except (CdktrError, KeyError):
+            with understood():
+                port = int(self._principal.ask(p.Capabilities())["logs_publishing_port"])
+            made = self._listen(port, topic.encode())
+        except CdktrError:
             time.sleep(LISTEN_S)
             return None
         ears.callback(made.close)
@@ -218,11 +225,12 @@ class Tail:
 
     def _next(self, number: int, base: p.ListLogs, request: p.ListLogs) -> tuple[LogNews, p.ListLogs]:
         """What is new, and what to ask for next. Raises CdktrError."""
-        answer = self._principal.ask(request, REST_MS / 1000 + QUERY_S)
-        jumped = bool(answer["full"])
-        if jumped:
-            # More than anybody reads: the newest are shown, and what is before them can be paged to.
-            answer = self._principal.ask(replace(base, tail=True), QUERY_S)
-        after = answer["next"] if answer["lines"] else request.after
-        news = LogNews(number, _lines(answer), jumped, bool(answer["more"]), answer.get("trouble") or "")
-        return news, replace(request, after=after)
+        with understood():
+            answer = self._principal.ask(request, REST_MS / 1000 + QUERY_S)
+            jumped = bool(answer["full"])
+            if jumped:
+                # More than anybody reads: the newest are shown, and what is before them can be paged to.
+                answer = self._principal.ask(replace(base, tail=True), QUERY_S)
+            news = LogNews(number, _lines(answer), jumped, bool(answer["more"]), answer.get("trouble") or "")
+            # Also where there was no line: all up to there has been looked through.
+            return news, replace(request, after=answer["next"])

@@ -25,6 +25,10 @@ SIDEWAYS = 16
 
 FAR = 10**9
 
+#: Characters of a file's name that are proposed: in UTF-8, with what is added to them, as many bytes as any file system
+#: takes.
+LONGEST_NAME = 60
+
 
 # Lists.
 
@@ -91,6 +95,9 @@ def _runs_paged(state: State) -> Result:
     """Move the loaded part of the history along with the selection."""
     tab, count = state.runs, len(state.data.runs or ())
     offset = tab.offset
+    if offset != state.data.runs_offset:
+        # The part that was asked for last is not here yet.
+        return state, ()
     if tab.cursor.index >= count - 1 and count >= LOADED:
         offset += STEP
     elif tab.cursor.index == 0 and offset:
@@ -113,6 +120,8 @@ def _page(state: State) -> int:
 def _top(state: State) -> Result:
     if state.logs is not None:
         return logscreen.to_beginning(state, state.logs)
+    if state.run is None and state.tab is Tab.RUNS and state.runs.offset:
+        return runs_of(state, state.runs.workflow_id, state.runs.status), ()
     return moved(state, -FAR)
 
 
@@ -279,7 +288,7 @@ def _selected_id(state: State) -> str:
         return state.logs.query.run_id or state.logs.query.workflow_id or ""
     if state.run is not None or state.tab is Tab.RUNS or (state.tab is Tab.WORKFLOWS and state.workflows.in_graph):
         return selected_run(state)
-    return cursor_of(state).key.removeprefix("!")
+    return state.address if state.tab is Tab.ADMIN else cursor_of(state).key.removeprefix("!")
 
 
 def _mouse(state: State) -> Result:
@@ -310,7 +319,7 @@ def _save(state: State) -> Result:
     if logs is None:
         return state, ()
     name = "".join(char if char.isalnum() or char in "-._" else "-" for char in logs.title)
-    return _ask(state, Ask.SAVE, f"{name or 'cdktr'}.log")
+    return _ask(state, Ask.SAVE, f"{name[:LONGEST_NAME] or 'cdktr'}.log")
 
 
 def _in_logs(action: Callable[[State, Logs], Result]) -> Action:

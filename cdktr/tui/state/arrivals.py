@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from cdktr.tui.state.commands import Command, FetchLogs, Refresh
-from cdktr.tui.state.events import Arrived, Away, Failed, LogsFailed, Told, Triggered, Up
-from cdktr.tui.state.logquery import Place
+from cdktr.tui.state import logscreen
+from cdktr.tui.state.commands import Command
+from cdktr.tui.state.events import Arrived, Away, Failed, Told, Triggered, Up
 from cdktr.tui.state.logscreen import REMARK_S
 from cdktr.tui.state.model import Cursor, Data, Link, LinkStatus, Notice, State
 from cdktr.tui.state.moves import entries
@@ -38,10 +38,7 @@ def came_up(state: State, event: Up) -> Result:
     logs = state.logs
     if logs is None or not (was_away or logs.trouble):
         return state, ()
-    if logs.lines:
-        return replace(state, logs=replace(logs, trouble="", busy=False)), ()
-    place = Place.TAIL if logs.query.end_ms is None else Place.HEAD
-    return replace(state, logs=replace(logs, trouble="", busy=True)), (FetchLogs(logs.number, logs.query, place),)
+    return logscreen.gone_on(state, logs)
 
 
 def went_away(state: State, event: Away) -> Result:
@@ -64,7 +61,15 @@ def arrived(state: State, event: Arrived) -> Result:
             # Not on what is wrong, as long as nobody looks for that.
             first = next((n for n, entry in enumerate(found) if entry.workflow is not None), 0)
             state = replace(state, workflows=replace(state.workflows, cursor=Cursor(index=first)))
-    return state, ()
+    return _let_go(state), ()
+
+
+def _let_go(state: State) -> State:
+    """The run that was started is not held fast once it is the latest: the next one comes by itself."""
+    latest = state.data.latest.get(state.workflows.cursor.key)
+    if latest is None or latest.run_id != state.workflows.run_id:
+        return state
+    return replace(state, workflows=replace(state.workflows, run_id=""))
 
 
 def _tasks(data: Data, want: Any, value: Any) -> Data:
@@ -77,7 +82,7 @@ STORE: dict[type[Want], Callable[[Data, Any, Any], Data]] = {
     TheFolder: lambda data, _, value: replace(data, folder=value),
     TheLatest: lambda data, _, value: replace(data, latest=value),
     TheAgents: lambda data, _, value: replace(data, agents=value),
-    TheRuns: lambda data, _, value: replace(data, runs=value),
+    TheRuns: lambda data, want, value: replace(data, runs=value, runs_offset=want.offset),
     Recent: lambda data, want, value: replace(data, recent=value, recent_of=want.workflow_id),
     TheTasks: _tasks,
     OwnLog: lambda data, _, value: replace(data, own_log=value),
@@ -95,20 +100,13 @@ def triggered(state: State, event: Triggered) -> Result:
     told = f"Started {event.run_id}" if event.run_id else f"Started {event.workflow_id}"
     state = noticed(state, told)
     if event.workflow_id == state.workflows.cursor.key:
-        state = replace(state, workflows=replace(state.workflows, run_id=event.run_id))
-    return state, (Refresh(),)
+        state = _let_go(replace(state, workflows=replace(state.workflows, run_id=event.run_id)))
+    return state, ()
 
 
 def told(state: State, event: Told) -> Result:
     """Something that was asked for is done, or not."""
-    return noticed(state, event.text, event.bad), () if event.bad else (Refresh(),)
-
-
-def logs_failed(state: State, event: LogsFailed) -> Result:
-    """Log lines cannot be had."""
-    if state.logs is None or state.logs.number != event.number:
-        return state, ()
-    return replace(state, logs=replace(state.logs, busy=False, trouble=event.why)), ()
+    return noticed(state, event.text, event.bad), ()
 
 
 def noticed(state: State, text: str, bad: bool = False) -> State:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from cdktr.tui.state.commands import SaveLogs
 from cdktr.tui.state.facts import Abilities, LogLine
 from cdktr.tui.state.logquery import Place
 from cdktr.tui.state.wants import Want
@@ -96,7 +97,7 @@ class Told:
 class Exists:
     """The file that lines are to be saved in is there already."""
 
-    path: str
+    command: SaveLogs
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ a circle one of them takes a detour through a free row. Wires to the same task j
 """
 
 import math
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -171,8 +172,10 @@ def _crossings(layers: Sequence[Sequence[_Place]]) -> int:
     count = 0
     for layer in layers:
         edges = sorted((place.order, other.order) for place in layer for other in place.after)
-        ends = [end for _, end in edges]
-        count += sum(1 for n, end in enumerate(ends) for other in ends[:n] if other > end)
+        ends: list[float] = []
+        for _, end in edges:
+            count += len(ends) - bisect_right(ends, end)
+            insort(ends, end)
     return count
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cdktr.tui.state.commands import Command, FetchLogs, FollowLogs, StopLogs
-from cdktr.tui.state.events import LogNews, LogPage
+from cdktr.tui.state.events import LogNews, LogPage, LogsFailed
 from cdktr.tui.state.facts import LogLine
 from cdktr.tui.state.loglines import first_from_end, matches
 from cdktr.tui.state.logquery import WINDOW, LogQuery, Place
@@ -55,7 +55,9 @@ def page_came(state: State, page: LogPage) -> Result:
     logs = state.logs
     if logs is None or logs.number != page.number:
         return state, ()
-    logs = replace(logs, busy=False, open=page.open, trouble=page.trouble)
+    # What stands before a line says nothing of what may still come.
+    is_open = logs.open if page.place is Place.BEFORE else page.open
+    logs = replace(logs, busy=False, open=is_open, trouble=page.trouble)
     if page.place in (Place.MATCH_AFTER, Place.MATCH_BEFORE):
         return _found(state, logs, page)
     if page.place is Place.TAIL:
@@ -65,6 +67,22 @@ def page_came(state: State, page: LogPage) -> Result:
         logs = replace(logs, lines=page.lines, begins=True, ends=not page.full, top=0, following=False)
         return _followed(replace(state, logs=logs))
     return _followed(replace(state, logs=_joined(logs, page)))
+
+
+def failed(state: State, event: LogsFailed) -> Result:
+    """Log lines cannot be had: what is held stays, and goes on where its end is that of the log."""
+    logs = state.logs
+    if logs is None or logs.number != event.number:
+        return state, ()
+    return _followed(replace(state, logs=replace(logs, busy=False, trouble=event.why)))
+
+
+def gone_on(state: State, logs: Logs) -> Result:
+    """What could not be had is asked for again: all, where nothing is held or what is held is not the end that is
+    followed."""
+    if logs.lines and (logs.live or not logs.following or not logs.open):
+        return replace(state, logs=replace(logs, trouble="", busy=False)), ()
+    return _asked(state, replace(logs, trouble=""))
 
 
 def _followed(state: State) -> Result:

@@ -86,8 +86,9 @@ class Data:
     folder: Folder | None = None
     latest: Mapping[str, Latest] = field(default_factory=dict)
     agents: tuple[Agent, ...] | None = None
-    #: The loaded part of the history, from `RunsTab.offset` on.
+    #: The loaded part of the history, and how many newer runs there are: `RunsTab.offset`, once that has come.
     runs: tuple[Run, ...] | None = None
+    runs_offset: int = 0
     #: The last runs of the selected workflow, newest first.
     recent: tuple[Run, ...] = ()
     recent_of: str = ""

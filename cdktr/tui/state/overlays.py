@@ -11,7 +11,7 @@ from cdktr.tui.state.actions import ACTIONS, STATUSES, filtered, runs_of
 from cdktr.tui.state.arrivals import noticed
 from cdktr.tui.state.commands import Command, Quit, SaveLogs, Trigger
 from cdktr.tui.state.graphmoves import workflow_named
-from cdktr.tui.state.keys import KEYS
+from cdktr.tui.state.keys import bindings_of, where
 from cdktr.tui.state.model import Ask, Calendar, Confirm, Form, Help, Menu, Overlay, Prompt, State
 from cdktr.tui.state.moves import edit
 from cdktr.tui.state.room import overlay_rows
@@ -223,7 +223,9 @@ def _menu(state: State, menu: Menu, action: str | None) -> Result:
 
 
 def _help(state: State, help: Help, action: str | None) -> Help:
-    page = overlay_rows(state)
-    most = max(len(KEYS), 0)
+    rows = overlay_rows(state)
+    page = max(rows - 1, 1)
+    # Besides the keys there are two titles, and a blank row between them.
+    most = max(len(bindings_of(where(without(state)))) + 3 - rows, 0)
     by = {"up": -1, "down": 1, "page_up": -page, "page_down": page, "top": -most, "bottom": most}.get(action or "", 0)
     return replace(help, top=max(0, min(help.top + by, most)))

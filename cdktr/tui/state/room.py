@@ -66,4 +66,4 @@ def log_rows(state: State) -> int:
 
 def overlay_rows(state: State) -> int:
     """Rows that a long overlay has for what it holds."""
-    return max(state.height - 6, 1)
+    return max(state.height - 4, 1)

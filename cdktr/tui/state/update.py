@@ -8,7 +8,7 @@ from cdktr.tui.state import arrivals, logscreen
 from cdktr.tui.state import events as e
 from cdktr.tui.state.actions import ACTIONS, CANNOT, cursor_of, keys_of, moved, settled, to_tab, with_cursor
 from cdktr.tui.state.arrivals import noticed
-from cdktr.tui.state.commands import Command, Quit, SaveLogs
+from cdktr.tui.state.commands import Command, Quit
 from cdktr.tui.state.keys import Where, binding_of, is_able, where
 from cdktr.tui.state.model import Confirm, State, Tab
 from cdktr.tui.state.overlays import key_pressed
@@ -81,10 +81,7 @@ def _tick(state: State, event: e.Tick) -> Result:
 
 
 def _exists(state: State, event: e.Exists) -> Result:
-    if state.logs is None:
-        return state, ()
-    command = SaveLogs(state.logs.query, event.path, state.logs.verbose, replace=True)
-    question = Confirm(f"{event.path} exists. Replace it?", command)
+    question = Confirm(f"{event.command.path} exists. Replace it?", replace(event.command, replace=True))
     return replace(state, overlays=(*state.overlays, question)), ()
 
 
@@ -103,5 +100,5 @@ HANDLERS: dict[type[e.Event], Callable[[State, Any], Result]] = {
     e.Exists: _exists,
     e.LogPage: logscreen.page_came,
     e.LogNews: logscreen.news_came,
-    e.LogsFailed: arrivals.logs_failed,
+    e.LogsFailed: logscreen.failed,
 }

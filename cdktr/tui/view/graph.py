@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from cdktr import graph as rows_graph
 from cdktr.text import cells, clip, width
 from cdktr.tui.state.facts import TaskRun
 from cdktr.tui.state.graphmoves import LONGEST_NAME, depends_of, layout_of
-from cdktr.tui.state.layout import Box, Layout
+from cdktr.tui.state.layout import Box, Depends, Layout
 from cdktr.tui.view.canvas import CUT, Area
 from cdktr.tui.view.glyphs import sign, status, wire
 from cdktr.tui.view.times import lasted
@@ -88,12 +89,18 @@ def _edges(area: Area, drawing: Layout, dx: int, dy: int) -> None:
             area.draw(x, y, text, "key")
 
 
+@lru_cache(maxsize=8)
+def _rows(depends: Depends, columns: int, unicode: bool) -> tuple[list[tuple[str, str]], int]:
+    """The rows of a graph, and how many columns the wires take: long to find out, for what is drawn each second."""
+    rows = rows_graph.draw(dict(depends), columns, unicode)
+    return rows, max((width(art) for art, _ in rows), default=0)
+
+
 def _as_rows(area: Area, workflow: Workflow, tasks: Tasks, selected: str, focused: bool) -> None:
     """A row a task, where there are too many for boxes."""
-    rows = rows_graph.draw(dict(depends_of(workflow)), min(area.width // 3, 24), area.look.unicode)
+    rows, columns = _rows(depends_of(workflow), min(area.width // 3, 24), area.look.unicode)
     at = next((number for number, (_, task) in enumerate(rows) if task == selected), 0)
     top = max(0, min(at - area.height // 2, len(rows) - area.height))
-    columns = max((width(art) for art, _ in rows), default=0)
     for y, (art, task) in enumerate(rows[top : top + area.height]):
         area.put(1, y, art, "wire")
         if task:
