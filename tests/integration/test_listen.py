@@ -58,12 +58,14 @@ class Mine(Base):
 
 #: Leaves something behind that has a listener, or is for something else, and never ends.
 LEFT = """
-import multiprocessing, threading, time
+import multiprocessing, os, threading, time
 from cdktr import EventListener
 
 class Mine(EventListener):
     def start_listening(self):
-        print("listening in", threading.current_thread().name, multiprocessing.current_process().name, flush=True)
+        # In one piece: others write to the same place.
+        who = (threading.current_thread().name, multiprocessing.current_process().name)
+        os.write(1, ("listening in %s %s\\n" % who).encode())
         threading.Event().wait()
 
 def later():
