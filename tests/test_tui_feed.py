@@ -241,6 +241,27 @@ def test_away_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert polled.told[0] == Away(str(AWAY))
 
 
+def test_one_that_is_held_up_is_not_taken_for_an_old_one() -> None:
+    """It was stopped, and goes on just after nobody waited for it any more."""
+    fake = Fake(CAPABILITIES=each(SILENT, ABLE), PING=None)
+    with pytest.raises(UnreachableError):
+        abilities(fake.ask)
+    assert fake.verbs() == ["CAPABILITIES"]
+    assert abilities(fake.ask).has("TRIGGER")
+
+
+def test_what_it_can_do_is_asked_anew_with_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(CAPABILITIES=each(RefusedError("What?"), ABLE), PING=None, LSWORKFLOWS={}, LSPROBLEMS=[])
+    polled = Polled(fake, monkeypatch)
+    assert polled.look(w.TheFolder())[0] == Up(ORIGINAL)
+    fake.verbs()
+    polled.poll.hurry(everything=True)
+    [up, *_] = polled.look(w.TheFolder())
+    assert isinstance(up, Up)
+    assert up.abilities.has("TRIGGER")
+    assert fake.verbs() == ["CAPABILITIES", "STATUS", "LSWORKFLOWS", "LSPROBLEMS"]
+
+
 def test_an_error_in_a_thread_is_told() -> None:
     told: list[Event | BaseException] = []
     error = LookupError("a bug")

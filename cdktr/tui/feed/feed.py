@@ -146,8 +146,8 @@ class _Poll:
         with self._lock:
             wants, missing, self._missing = self._wants, self._missing, frozenset()
             everything, self._everything = self._everything, False
-        self._known = {want: known for want, known in self._known.items() if not everything and want not in missing}
-        if self._questions is None:
+        self._known = {want: known for want, known in self._known.items() if want not in missing}
+        if self._questions is None or everything:
             self._known.clear()
             self._up = 0.0
             able = abilities(self._ask)
