@@ -13,7 +13,7 @@ from cdktr.tui.state.layout import MOST_TASKS
 from cdktr.tui.state.model import Link, LinkStatus, Look, State
 from cdktr.tui.state.update import update
 from cdktr.tui.view.render import render
-from tests.world import ALL, NOW_S, new, pressed, task, told, with_logs
+from tests.world import ALL, NOW_S, RUNS, new, pressed, task, told, with_logs
 
 SCREENS = Path(__file__).parent / "data" / "screens"
 
@@ -106,6 +106,15 @@ def test_a_terminal_that_is_too_small_is_told_so() -> None:
     assert "60 x 15" in text
     assert text_of(screen([], 1, 1)) == "…"
     assert render(replace(new(), width=0, height=0)).rows == ()
+
+
+def test_the_graph_of_an_older_run_tells_how_many_are_newer() -> None:
+    state = screen(["g", "j", "j", "j", "[", "["], 100, 30)
+    assert state.workflows.run_id == RUNS[2].id
+    assert f"{RUNS[2].id} (2 newer: ]) " in text_of(state)
+    elsewhere = replace(state, data=replace(state.data, recent=RUNS[:2]))
+    assert f"{RUNS[2].id} (not the latest) " in text_of(elsewhere)
+    assert "newer:" not in text_of(screen(["g", "j", "j", "j", "[", "]"], 100, 30))
 
 
 def test_a_principal_that_is_away() -> None:
