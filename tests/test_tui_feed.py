@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -280,7 +281,7 @@ def test_an_error_in_a_thread_is_told() -> None:
 
 def done(fake: Fake, command: c.Trigger | c.ReloadFolder | c.SaveLogs) -> Event:
     told: list[Event] = []
-    actions.perform(fake.principal, command, told.append)
+    actions.perform(fake.principal, command, actions.Drafts(), told.append)
     [event] = told
     return event
 
@@ -337,6 +338,31 @@ def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> N
     told = Told(f"{nowhere} cannot be written: No such file or directory", bad=True)
     assert done(Fake(), c.SaveLogs(LogQuery(), str(nowhere))) == told
     assert [found.name for found in tmp_path.iterdir()] == ["some.log"], "nothing half written is left"
+
+
+def test_what_is_half_saved_goes_with_the_ui(tmp_path: Path) -> None:
+    found: list[list[str]] = []
+    path = tmp_path / "some.log"
+    path.write_text("mine")
+
+    class Ending(Fake):
+        def pages(self, request: p.ListLogs) -> Any:
+            yield [line(1)]
+            found.append([each.suffix for each in sorted(tmp_path.iterdir())])
+            ui.end()
+            found.append([each.suffix for each in sorted(tmp_path.iterdir())])
+            yield [line(2)]
+
+    fake = Ending()
+    ends: SimpleQueue[Event | BaseException] = SimpleQueue()
+    ui = feed.Feed(fake.principal, cast(Any, None), 1.0, ends.put)
+    for _ in range(2):
+        ui.do(c.SaveLogs(LogQuery(), str(path), replace=True))
+        end = ends.get(timeout=30)
+        assert isinstance(end, Told)
+        assert end.bad
+    assert found == [[".log", ".part"], [".log"]], "nothing is begun any more"
+    assert path.read_text() == "mine"
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "~nobody-of-this-name/some.log", "/", "."])

@@ -89,6 +89,7 @@ class Loop:
                 self._turn()
         finally:
             self._terminal.close()
+            self._feed.end()
             signal.set_wakeup_fd(wake_up)
             for number, handler in before.items():
                 signal.signal(number, handler)
