@@ -128,6 +128,18 @@ def test_a_principal_that_is_away() -> None:
     assert "The principal is back" in text_of(state)
 
 
+@pytest.mark.parametrize("columns", [60, 120])
+def test_what_was_told_before_a_principal_went_away_has_its_time(columns: int) -> None:
+    state, _ = update(screen(["4"], columns), e.Away("No principal answers"))
+    state, _ = update(state, e.Tick(NOW_S + 600))
+    row = text_of(state).splitlines()[1]
+    assert row.endswith("as of 14:03:00"), "which the facts below are of"
+    assert "4 Admin]" in row
+    assert "as of 01-31" in text_of(update(state, e.Tick(NOW_S + 86_400))[0])
+    state, _ = update(state, e.Up(ALL))
+    assert "as of" not in text_of(update(state, e.Tick(NOW_S + 86_500))[0])
+
+
 def test_nothing_is_known_yet() -> None:
     text = text_of(new())
     assert "Connecting" in text
