@@ -185,7 +185,7 @@ class Api:
 
     async def recent_statuses(self, _: p.GetRecentStatuses) -> p.Reply:
         """The latest status of the most recently active workflows."""
-        return await self._reading.fresh(lambda: p.success(self._store.latest(RECENT)))
+        return await self._reading.fresh(lambda: p.success(self._store.recent(RECENT)))
 
     def registered_agents(self, _: p.GetRegisteredAgents) -> p.Reply:
         """The agents; slots and version are ours."""
@@ -260,7 +260,7 @@ class Api:
 
     async def list_latest(self, _: p.ListLatest) -> p.Reply:
         """The latest run of every workflow."""
-        found = await self._reading.fresh(lambda: self._store.latest(1_000_000))
+        found = await self._reading.fresh(self._store.latest)
         return p.success({each.pop("workflow_id"): each for each in found})
 
     async def list_task_runs(self, request: p.ListTaskRuns) -> p.Reply:

@@ -53,6 +53,16 @@ FROM seen ORDER BY place
 """
 
 _LATEST = """
+SELECT workflow_id, workflow_instance_id, arg_max(status, sequence) AS status,
+       arg_max(timestamp_ms, sequence) AS timestamp_ms
+FROM workflow_run_status WHERE workflow_instance_id IN (
+    SELECT arg_max(workflow_instance_id, place)
+    FROM (SELECT workflow_id, workflow_instance_id, min(sequence) AS place FROM workflow_run_status GROUP BY ALL)
+    GROUP BY workflow_id
+) GROUP BY ALL
+"""
+
+_RECENT = """
 SELECT workflow_id, arg_max(workflow_instance_id, sequence) AS workflow_instance_id,
        arg_max(status, sequence) AS status, arg_max(timestamp_ms, sequence) AS timestamp_ms
 FROM workflow_run_status GROUP BY workflow_id ORDER BY max(sequence) DESC LIMIT $limit
@@ -244,9 +254,13 @@ class Store:
         """The tasks of a run with their latest status, in the order in which they were first heard of."""
         return self._objects(_TASKS, {"run": run_id})
 
-    def latest(self, limit: int) -> list[dict[str, Any]]:
-        """The latest status of each workflow, most recently active first."""
-        return self._objects(_LATEST, {"limit": limit})
+    def latest(self) -> list[dict[str, Any]]:
+        """The newest run of each workflow, as `runs` has them, with its latest status and when that came about."""
+        return self._objects(_LATEST, {})
+
+    def recent(self, limit: int) -> list[dict[str, Any]]:
+        """The latest status of each workflow, of whichever run, most recently active first."""
+        return self._objects(_RECENT, {"limit": limit})
 
     def logs(
         self, start_ms: int, end_ms: int, workflow_id: str | None, run_id: str | None, limit: int

@@ -122,8 +122,9 @@ def _columns(char: str) -> int:
 def cells(text: str, unicode: bool = True) -> str:
     """`text` as a grid of columns can show it: each character takes one, or two where it is wide, on every terminal.
 
-    Controls are made visible, tabs are blanks, marks that have no column of their own are left out, and what is no
-    character, or of which terminals disagree how wide it is, is replaced. Without `unicode` only ASCII is left.
+    Controls are made visible, tabs and blanks of any kind are plain blanks, marks that have no column of their own are
+    left out, and what is no character, or of which terminals disagree how wide it is, is replaced. Without `unicode`
+    only ASCII is left.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -137,6 +138,8 @@ def _cell(char: str) -> str:
     kind = category(char)
     if kind in _INVISIBLE or kind == "Mc":
         return ""
+    if kind == "Zs":
+        return " " * width(char)
     if kind in ("Zl", "Zp"):
         return f"\\u{ord(char):04x}"
     return "\ufffd" if kind in ("Cn", "Co", "Cs") else char

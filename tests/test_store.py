@@ -194,7 +194,7 @@ def test_a_file_of_the_original_is_carried_on_with(original: str) -> None:
     store = Store(original)
     write(store, run(RunStatus.CANCELLED, 30, "run-42"), log("third", time=10), log("fourth", time=3))
     assert [r["workflow_instance_id"] for r in store.runs()] == ["run-42", "run-41"]
-    assert [r["status"] for r in store.latest(5)] == ["CANCELLED"]
+    assert [r["status"] for r in store.recent(5)] == ["CANCELLED"]
     assert payloads(store) == ["fourth", "first", "second", "third"]
     assert page(store) == ["first", "second", "third", "fourth"], "in the order of arrival"
     store.close()
@@ -399,7 +399,7 @@ def test_the_runs_of_a_window_are_those_that_were_queued_or_under_way_then(store
 def test_the_latest_status_is_the_last_that_came_whatever_the_clocks_say(store: Store) -> None:
     write(store, run(P, 500), run(R, 400), run(C, 300))
     assert [r["status"] for r in store.runs()] == ["COMPLETED"]
-    assert [(r["status"], r["timestamp_ms"]) for r in store.latest(1)] == [("COMPLETED", 300)]
+    assert [(r["status"], r["timestamp_ms"]) for r in store.recent(1)] == [("COMPLETED", 300)]
     write(store, run(P, 100, "run-2"))
     assert [r["workflow_instance_id"] for r in store.runs()] == ["run-2", "run-1"]
 
@@ -462,13 +462,23 @@ def test_a_task_that_is_tried_again_shows_its_last_attempt(store: Store) -> None
     assert (found["status"], found["exit_code"], found["detail"]) == ("COMPLETED", 0, None)
 
 
-def test_the_latest_of_each_workflow(store: Store) -> None:
+def test_what_was_last_heard_of_each_workflow(store: Store) -> None:
     write(store, run(P, 1, "run-1", "a"), run(P, 2, "run-2", "b"), run(P, 3, "run-3", "b"), run(C, 4, "run-1", "a"))
-    assert store.latest(5) == [
+    assert store.recent(5) == [
         {"workflow_id": "a", "workflow_instance_id": "run-1", "status": "COMPLETED", "timestamp_ms": 4},
         {"workflow_id": "b", "workflow_instance_id": "run-3", "status": "PENDING", "timestamp_ms": 3},
     ]
-    assert [r["workflow_id"] for r in store.latest(1)] == ["a"]
+    assert [r["workflow_id"] for r in store.recent(1)] == ["a"]
+
+
+def test_of_runs_that_overlap_the_one_that_was_queued_last_is_the_latest(store: Store) -> None:
+    write(store, run(P, 9, "run-1"), run(R, 9, "run-1"), run(P, 2, "run-2"), run(R, 3, "run-2"), run(C, 4, "run-1"))
+    (found,) = store.latest()
+    assert (found["workflow_instance_id"], found["status"], found["timestamp_ms"]) == ("run-2", "RUNNING", 3)
+    write(store, run(P, 5, "run-3", "b"), run(C, 6, "run-2"))
+    newest = {r["workflow_id"]: (r["workflow_instance_id"], r["status"]) for r in store.latest()}
+    assert set(newest.values()) == {("run-2", "COMPLETED"), ("run-3", "PENDING")}
+    assert newest["b"] == ("run-3", "PENDING")
 
 
 # Logs.

@@ -223,6 +223,7 @@ def test_a_cell_is_as_wide_as_the_terminal_library_takes_it_to_be() -> None:
     [
         ("a\x1b[31mb", "a\\x1b[31mb", "a\\x1b[31mb"),
         ("\ta", "        a", "        a"),
+        ("a\u00a0b\u3000c", "a b  c", "a b  c"),
         ("e\u0301\u200b", "e", "e"),
         ("日本", "日本", "????"),
         ("é\ud800", "é\ufffd", "??"),

@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -241,6 +242,27 @@ def test_away_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert polled.told[0] == Away(str(AWAY))
 
 
+def test_one_that_is_held_up_is_not_taken_for_an_old_one() -> None:
+    """It was stopped, and goes on just after nobody waited for it any more."""
+    fake = Fake(CAPABILITIES=each(SILENT, ABLE), PING=None)
+    with pytest.raises(UnreachableError):
+        abilities(fake.ask)
+    assert fake.verbs() == ["CAPABILITIES"]
+    assert abilities(fake.ask).has("TRIGGER")
+
+
+def test_what_it_can_do_is_asked_anew_with_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(CAPABILITIES=each(RefusedError("What?"), ABLE), PING=None, LSWORKFLOWS={}, LSPROBLEMS=[])
+    polled = Polled(fake, monkeypatch)
+    assert polled.look(w.TheFolder())[0] == Up(ORIGINAL)
+    fake.verbs()
+    polled.poll.hurry(everything=True)
+    [up, *_] = polled.look(w.TheFolder())
+    assert isinstance(up, Up)
+    assert up.abilities.has("TRIGGER")
+    assert fake.verbs() == ["CAPABILITIES", "STATUS", "LSWORKFLOWS", "LSPROBLEMS"]
+
+
 def test_an_error_in_a_thread_is_told() -> None:
     told: list[Event | BaseException] = []
     error = LookupError("a bug")
@@ -259,7 +281,7 @@ def test_an_error_in_a_thread_is_told() -> None:
 
 def done(fake: Fake, command: c.Trigger | c.ReloadFolder | c.SaveLogs) -> Event:
     told: list[Event] = []
-    actions.perform(fake.principal, command, told.append)
+    actions.perform(fake.principal, command, actions.Drafts(), told.append)
     [event] = told
     return event
 
@@ -316,6 +338,31 @@ def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> N
     told = Told(f"{nowhere} cannot be written: No such file or directory", bad=True)
     assert done(Fake(), c.SaveLogs(LogQuery(), str(nowhere))) == told
     assert [found.name for found in tmp_path.iterdir()] == ["some.log"], "nothing half written is left"
+
+
+def test_what_is_half_saved_goes_with_the_ui(tmp_path: Path) -> None:
+    found: list[list[str]] = []
+    path = tmp_path / "some.log"
+    path.write_text("mine")
+
+    class Ending(Fake):
+        def pages(self, request: p.ListLogs) -> Any:
+            yield [line(1)]
+            found.append([each.suffix for each in sorted(tmp_path.iterdir())])
+            ui.end()
+            found.append([each.suffix for each in sorted(tmp_path.iterdir())])
+            yield [line(2)]
+
+    fake = Ending()
+    ends: SimpleQueue[Event | BaseException] = SimpleQueue()
+    ui = feed.Feed(fake.principal, cast(Any, None), 1.0, ends.put)
+    for _ in range(2):
+        ui.do(c.SaveLogs(LogQuery(), str(path), replace=True))
+        end = ends.get(timeout=30)
+        assert isinstance(end, Told)
+        assert end.bad
+    assert found == [[".log", ".part"], [".log"]], "nothing is begun any more"
+    assert path.read_text() == "mine"
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "~nobody-of-this-name/some.log", "/", "."])

@@ -217,6 +217,21 @@ def test_a_run_that_was_started_is_shown_until_a_later_one_begins() -> None:
     assert state.workflows.run_id == "", "it was the latest before"
 
 
+def test_a_run_that_was_started_gives_way_to_later_ones_even_if_it_never_was_the_latest() -> None:
+    state, _ = update(after(ETL)[0], e.Triggered("etl.daily", "new-1"))
+    # One that was queued just before came first.
+    state, _ = update(state, e.Arrived(w.TheLatest(), {"etl.daily": Latest("new-0", "RUNNING", 5)}))
+    recent = [replace(RUNS[0], id=f"new-{number}") for number in (2, 1, 0)]
+    state, _ = update(state, e.Arrived(w.Recent("etl.daily"), tuple(recent)))
+    assert w.shown_run(state) == "new-1"
+    newest = {"etl.daily": Latest("new-2", "RUNNING", 5)}
+    assert w.shown_run(update(state, e.Arrived(w.TheLatest(), newest))[0]) == "new-2"
+    # Whoever goes back to it stays there.
+    for key in ("[", "]"):
+        state, _ = update(state, e.Key(key))
+    assert w.shown_run(update(state, e.Arrived(w.TheLatest(), newest))[0]) == "new-1"
+
+
 def test_what_hurts_is_asked_first() -> None:
     state, commands = logs(["s", "enter"])
     saved = c.SaveLogs(LogQuery("etl.daily"), "etl.daily.log")

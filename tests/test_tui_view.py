@@ -13,7 +13,7 @@ from cdktr.tui.state.layout import MOST_TASKS
 from cdktr.tui.state.model import Link, LinkStatus, Look, State
 from cdktr.tui.state.update import update
 from cdktr.tui.view.render import render
-from tests.world import ALL, NOW_S, new, pressed, task, told, with_logs
+from tests.world import ALL, NOW_S, RUNS, new, pressed, task, told, with_logs
 
 SCREENS = Path(__file__).parent / "data" / "screens"
 
@@ -108,6 +108,15 @@ def test_a_terminal_that_is_too_small_is_told_so() -> None:
     assert render(replace(new(), width=0, height=0)).rows == ()
 
 
+def test_the_graph_of_an_older_run_tells_how_many_are_newer() -> None:
+    state = screen(["g", "j", "j", "j", "[", "["], 100, 30)
+    assert state.workflows.run_id == RUNS[2].id
+    assert f"{RUNS[2].id} (2 newer: ]) " in text_of(state)
+    elsewhere = replace(state, data=replace(state.data, recent=RUNS[:2]))
+    assert f"{RUNS[2].id} (not the latest) " in text_of(elsewhere)
+    assert "newer:" not in text_of(screen(["g", "j", "j", "j", "[", "]"], 100, 30))
+
+
 def test_a_principal_that_is_away() -> None:
     state, _ = update(screen([]), e.Away("No principal answers at 127.0.0.1:5561 (Connection refused)"))
     state, _ = update(state, e.Tick(NOW_S + 12))
@@ -117,6 +126,18 @@ def test_a_principal_that_is_away() -> None:
     state, _ = update(state, e.Up(ALL))
     assert "Connected" in text_of(state).splitlines()[0]
     assert "The principal is back" in text_of(state)
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_what_was_told_before_a_principal_went_away_has_its_time(columns: int) -> None:
+    state, _ = update(screen(["4"], columns), e.Away("No principal answers"))
+    state, _ = update(state, e.Tick(NOW_S + 600))
+    row = text_of(state).splitlines()[1]
+    assert row.endswith("as of 14:03:00"), "which the facts below are of"
+    assert "4 Admin]" in row
+    assert "as of 01-31" in text_of(update(state, e.Tick(NOW_S + 86_400))[0])
+    state, _ = update(state, e.Up(ALL))
+    assert "as of" not in text_of(update(state, e.Tick(NOW_S + 86_500))[0])
 
 
 def test_nothing_is_known_yet() -> None:

@@ -13,7 +13,7 @@ from cdktr.tui.screen.loop import run
 
 
 def show(arguments: Namespace) -> int:
-    """Until somebody quits."""
+    """Until somebody quits. Ended by a signal it gives 128 and its number, as shells have it."""
     # What is kept has no cycles, and a key would wait while thousands of workflows are searched for some.
     gc.set_threshold(100_000, 50, 1_000)
     settings = settings_of(arguments)
@@ -24,6 +24,7 @@ def show(arguments: Namespace) -> int:
 
     interval_s = settings.tui_status_refresh_interval_ms / 1000
     signal = run(Principal.of(settings), listen, ", ".join(map(str, hosts)), __version__, interval_s)
-    if signal is not None:
-        say(f"cdktr: the terminal UI was ended by {signal}")
-    return Exit.DONE
+    if signal is None:
+        return Exit.DONE
+    say(f"cdktr: the terminal UI was ended by {signal.name}")
+    return 128 + signal

@@ -322,13 +322,13 @@ def test_each_terminal(
     assert terminal.is_restored()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_gives_the_terminal_back(folder: Cluster, new_terminal: NewTerminal, number: signal.Signals) -> None:
     terminal = new_terminal(folder)
     terminal.run("ui")
     terminal.shows("Connected")
     terminal.signal(number)
-    assert f"cdktr: the terminal UI was ended by {number.name}" in terminal.shows("ended 0")
+    assert f"cdktr: the terminal UI was ended by {number.name}" in terminal.shows(rf"ended {128 + number}\b")
     assert terminal.is_restored()
 
 

@@ -1,10 +1,14 @@
 """What somebody asked for: a run, a look at the folder, log lines in a file."""
 
+import errno
 import os
 import secrets
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from cdktr import protocol as p
 from cdktr.client import PATIENCE_S, Principal
@@ -28,23 +32,56 @@ SAVED_AT_ONCE = 5_000
 Tell = Callable[[Event], None]
 
 
-def perform(principal: Principal, command: Trigger | ReloadFolder | SaveLogs, tell: Tell) -> None:
+class Drafts:
+    """Files that are being written, each by a thread that ends with the process, wherever it stands then."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._paths: set[Path] = set()
+        self._is_over = False
+
+    @contextmanager
+    def new(self, path: Path) -> Iterator[TextIO]:
+        """A file to be written and then moved to its place; one that was not is removed. Raises OSError."""
+        with self._lock:
+            if self._is_over:
+                raise InterruptedError(errno.EINTR, "the terminal UI has ended")
+            file = path.open("x", encoding="utf-8")
+            self._paths.add(path)
+        try:
+            with file:
+                yield file
+        finally:
+            with self._lock:
+                self._paths.discard(path)
+            path.unlink(missing_ok=True)
+
+    def drop(self) -> None:
+        """Remove all, and let there be no more."""
+        with self._lock:
+            self._is_over = True
+            for path in self._paths:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+
+def perform(principal: Principal, command: Trigger | ReloadFolder | SaveLogs, drafts: Drafts, tell: Tell) -> None:
     """Do it, however long it takes, and tell what came of it."""
     try:
         with understood():
-            tell(_done(principal, command))
+            tell(_done(principal, command, drafts))
     except CdktrError as error:
         tell(Told(str(error), bad=True))
 
 
-def _done(principal: Principal, command: Trigger | ReloadFolder | SaveLogs) -> Event:
+def _done(principal: Principal, command: Trigger | ReloadFolder | SaveLogs, drafts: Drafts) -> Event:
     match command:
         case Trigger():
             return _triggered(principal, command)
         case ReloadFolder():
             return _reloaded(principal)
         case SaveLogs():
-            return _saved(principal, command)
+            return _saved(principal, command, drafts)
 
 
 def _triggered(principal: Principal, command: Trigger) -> Event:
@@ -79,7 +116,7 @@ def _reloaded(principal: Principal) -> Event:
     return Told(f"Folder read: {found}" + (f"; {plural(wrong, 'problem')}" if wrong else ""), bad=bool(wrong))
 
 
-def _saved(principal: Principal, command: SaveLogs) -> Event:
+def _saved(principal: Principal, command: SaveLogs, drafts: Drafts) -> Event:
     """The lines are in the file when all of them are, and not before."""
     path = Path(command.path)
     try:
@@ -89,11 +126,10 @@ def _saved(principal: Principal, command: SaveLogs) -> Event:
         if not command.replace and path.exists():
             return Exists(command)
         beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-        try:
-            count = _write(principal, command, beside)
+        with drafts.new(beside) as file:
+            count = _write(principal, command, file)
+            file.flush()
             os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
     except OSError as error:
         return Told(f"{path} cannot be written: {error.strerror}", bad=True)
     return Told(f"{plural(count, 'line')} saved in {path}")
@@ -107,12 +143,11 @@ def _expanded(path: Path) -> Path:
         return path
 
 
-def _write(principal: Principal, command: SaveLogs, path: Path) -> int:
+def _write(principal: Principal, command: SaveLogs, file: TextIO) -> int:
     count = 0
-    with path.open("x", encoding="utf-8") as file:
-        for lines in principal.pages(p.ListLogs(**request_of(command.query), limit=SAVED_AT_ONCE)):
-            for line in lines:
-                record = LogRecord(*(line[name] for name in LogRecord._fields))
-                file.write(f"{printable(format_log(record, command.verbose))}\n")
-            count += len(lines)
+    for lines in principal.pages(p.ListLogs(**request_of(command.query), limit=SAVED_AT_ONCE)):
+        for line in lines:
+            record = LogRecord(*(line[name] for name in LogRecord._fields))
+            file.write(f"{printable(format_log(record, command.verbose))}\n")
+        count += len(lines)
     return count

@@ -7,7 +7,7 @@ from typing import Any
 from cdktr import protocol as p
 from cdktr.client import QUERY_S
 from cdktr.codec import workflow_from_json
-from cdktr.errors import ProtocolError, RefusedError, UnreachableError
+from cdktr.errors import ProtocolError, RefusedError
 from cdktr.messages import Request, Structured
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.facts import (
@@ -54,14 +54,13 @@ def understood() -> Iterator[None]:
 
 
 def abilities(ask: Ask) -> Abilities:
-    """What the principal can do. Raises CdktrError, also for a reply that is not as expected."""
+    """What the principal can do. Raises CdktrError, also for a reply that is not as expected.
+
+    Only one that refuses the word is an old one: one that says nothing may be held up, and know it as soon as it wakes.
+    """
     try:
         told = ask(p.Capabilities(), 0)
     except RefusedError:
-        return ORIGINAL
-    except UnreachableError:
-        # One that does not know the word may say nothing.
-        ask(p.Ping(), 0)
         return ORIGINAL
     with understood():
         arguments = {verb: frozenset(names) for verb, names in told.get("arguments", {}).items()}

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from cdktr.client import Principal
 from cdktr.errors import CdktrError, UnreachableError
 from cdktr.messages import Request
-from cdktr.tui.feed.actions import perform
+from cdktr.tui.feed.actions import Drafts, perform
 from cdktr.tui.feed.ask import REVISION_OF, Questions, abilities
 from cdktr.tui.feed.logs import Listen, Pages, Tail
 from cdktr.tui.state import commands as c
@@ -42,12 +42,17 @@ class Feed:
         self._poll = _Poll(principal, interval_s, emit)
         self._pages = Pages(principal, emit)
         self._tail = Tail(principal, listen, emit)
+        self._drafts = Drafts()
         self._asked: SimpleQueue[c.Trigger | c.ReloadFolder] = SimpleQueue()
 
     def start(self) -> None:
         """Start the threads; they end with the process."""
         for work in (self._poll.run, self._pages.run, self._do_actions):
             spawn(work, self._emit)
+
+    def end(self) -> None:
+        """Leave nothing half done on the disk: the process is about to end."""
+        self._drafts.drop()
 
     def want(self, wants: tuple[Want, ...], missing: frozenset[Want]) -> None:
         """From now on, this is kept fresh; of what is missing, nothing is known yet, or any more."""
@@ -66,13 +71,13 @@ class Feed:
                 self._tail.stop()
             case c.SaveLogs():
                 # Of a long log it takes long.
-                spawn(lambda: perform(self._principal, command, self._emit), self._emit)
+                spawn(lambda: perform(self._principal, command, self._drafts, self._emit), self._emit)
             case c.Trigger() | c.ReloadFolder():
                 self._asked.put(command)
 
     def _do_actions(self) -> None:
         while True:
-            perform(self._principal, self._asked.get(), self._emit)
+            perform(self._principal, self._asked.get(), self._drafts, self._emit)
             self._poll.hurry()
 
 
@@ -146,8 +151,8 @@ class _Poll:
         with self._lock:
             wants, missing, self._missing = self._wants, self._missing, frozenset()
             everything, self._everything = self._everything, False
-        self._known = {want: known for want, known in self._known.items() if not everything and want not in missing}
-        if self._questions is None:
+        self._known = {want: known for want, known in self._known.items() if want not in missing}
+        if self._questions is None or everything:
             self._known.clear()
             self._up = 0.0
             able = abilities(self._ask)

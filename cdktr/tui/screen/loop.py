@@ -39,8 +39,13 @@ TURN = 100
 _LEFT, _WHEEL = 0, {64: -1, 65: 1}
 
 
-def run(principal: Principal, listen: Listen, address: str, version: str, interval_s: float) -> str | None:
-    """The terminal UI on a principal, until somebody quits; the name of the signal that ended it, if one did.
+def endings() -> list[signal.Signals]:
+    """The signals that end it, the terminal given back: also the one that leaves a core of other programs."""
+    return [*stop_signals(), signal.SIGQUIT]
+
+
+def run(principal: Principal, listen: Listen, address: str, version: str, interval_s: float) -> signal.Signals | None:
+    """The terminal UI on a principal, until somebody quits; the signal that ended it, if one did.
 
     Raises SettingError for a terminal that cannot be used.
     """
@@ -72,8 +77,8 @@ class Loop:
         self._due = 0.0
         self._painted = 0.0
 
-    def run(self) -> str | None:
-        """Until somebody quits; the name of the signal that ended it, if one did. Whatever else ends it is raised."""
+    def run(self) -> signal.Signals | None:
+        """Until somebody quits; the signal that ended it, if one did. Whatever else ends it is raised."""
         before = {number: signal.getsignal(number) for number in self._handled()}
         wake_up = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         try:
@@ -84,10 +89,11 @@ class Loop:
                 self._turn()
         finally:
             self._terminal.close()
+            self._feed.end()
             signal.set_wakeup_fd(wake_up)
             for number, handler in before.items():
                 signal.signal(number, handler)
-        return next((signal.Signals(number).name for number in self._signals & set(stop_signals())), None)
+        return next((number for number in endings() if number in self._signals), None)
 
     # Being woken.
 
@@ -102,7 +108,7 @@ class Loop:
 
     @staticmethod
     def _handled() -> list[signal.Signals]:
-        return [*stop_signals(), signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT]
+        return [*endings(), signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT]
 
     def _handle_signals(self) -> None:
         for number in self._handled():
@@ -110,7 +116,7 @@ class Loop:
 
     def _signalled(self, number: int, _: FrameType | None) -> None:
         self._signals.add(number)
-        if number in (signal.SIGTERM, signal.SIGHUP):
+        if number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             # A terminal that takes nothing more holds this thread: the second one ends the process.
             signal.signal(number, signal.SIG_DFL)
 
@@ -152,7 +158,7 @@ class Loop:
 
     def _obey_signals(self) -> None:
         caught = set(self._signals)
-        if caught & set(stop_signals()):
+        if caught & set(endings()):
             self._is_over = True
             return
         self._signals -= caught

@@ -64,7 +64,7 @@ def with_cursor(state: State, cursor: Cursor) -> State:
     if state.tab is Tab.WORKFLOWS:
         tab = state.workflows
         if cursor.key != tab.cursor.key:
-            tab = replace(tab, run_id="", task="")
+            tab = replace(tab, run_id="", is_started=False, task="")
         return replace(state, workflows=replace(tab, cursor=cursor))
     if state.tab is Tab.RUNS:
         return replace(state, runs=replace(state.runs, cursor=cursor))
@@ -251,7 +251,8 @@ def _other_run(state: State, by: int) -> Result:
     if state.run is not None:
         return settled(replace(state, run=replace(state.run, run_id=ids[index]))), ()
     # The latest is not held fast: the next run comes by itself.
-    return replace(state, workflows=replace(state.workflows, run_id=ids[index] if index else "")), ()
+    tab = replace(state.workflows, run_id=ids[index] if index else "", is_started=False)
+    return replace(state, workflows=tab), ()
 
 
 def _other_view(state: State) -> Result:

@@ -65,11 +65,18 @@ def arrived(state: State, event: Arrived) -> Result:
 
 
 def _let_go(state: State) -> State:
-    """The run that was started is not held fast once it is the latest: the next one comes by itself."""
-    latest = state.data.latest.get(state.workflows.cursor.key)
-    if latest is None or latest.run_id != state.workflows.run_id:
+    """A run is not held fast once it is the latest, and one that was started here not once a later one is known: the
+    next one comes by itself."""
+    tab = state.workflows
+    latest = state.data.latest.get(tab.cursor.key)
+    if latest is None or not tab.run_id:
         return state
-    return replace(state, workflows=replace(state.workflows, run_id=""))
+    is_over = latest.run_id == tab.run_id
+    if tab.is_started and state.data.recent_of == tab.cursor.key:
+        # What is called the latest may have been so before it was started.
+        until = [run.id for run in state.data.recent]
+        is_over |= tab.run_id in until and latest.run_id in until[: until.index(tab.run_id)]
+    return replace(state, workflows=replace(tab, run_id="", is_started=False)) if is_over else state
 
 
 def _tasks(data: Data, want: Any, value: Any) -> Data:
@@ -100,7 +107,7 @@ def triggered(state: State, event: Triggered) -> Result:
     told = f"Started {event.run_id}" if event.run_id else f"Started {event.workflow_id}"
     state = noticed(state, told)
     if event.workflow_id == state.workflows.cursor.key:
-        state = _let_go(replace(state, workflows=replace(state.workflows, run_id=event.run_id)))
+        state = _let_go(replace(state, workflows=replace(state.workflows, run_id=event.run_id, is_started=True)))
     return state, ()
 
 

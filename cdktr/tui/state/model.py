@@ -112,6 +112,8 @@ class WorkflowsTab:
     task: str = ""
     #: The run whose states the graph shows; "" is the latest.
     run_id: str = ""
+    #: It is shown because it was started here, not because somebody looked for it.
+    is_started: bool = False
 
 
 @dataclass(frozen=True, slots=True)

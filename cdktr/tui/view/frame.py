@@ -5,7 +5,7 @@ from cdktr.tui.state.keys import Binding, Where, bindings_of, is_able, where
 from cdktr.tui.state.model import LinkStatus, State, Tab
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
-from cdktr.tui.view.times import now_of
+from cdktr.tui.view.times import now_of, short
 
 #: How keys are written.
 NAMES = {
@@ -69,7 +69,7 @@ def _link(state: State) -> tuple[str, str]:
 
 
 def tabs(area: Area, state: State) -> None:
-    """The places, and at the end what was last remarked."""
+    """The places, and at the end what was last remarked, or of when all that is shown is."""
     x = 1
     for number, tab in enumerate(Tab, 1):
         here = tab is state.tab
@@ -78,9 +78,13 @@ def tabs(area: Area, state: State) -> None:
         x = area.put(x, 0, text, "tab on" if here else "tab") + 1
     room = area.width - x - 2
     notice = state.notice
-    if notice is not None and room > 8:
-        part = area.part(x, 0, area.width - x - 1, 1)
+    if room <= 8:
+        return
+    part = area.part(x, 0, area.width - x - 1, 1)
+    if notice is not None:
         part.right(0, notice.text, "bad" if notice.bad else "notice")
+    elif state.link.status is LinkStatus.AWAY and state.data.facts is not None:
+        part.right(0, f"as of {short(round(state.link.since * 1000), now_of(state))}", "bad")
 
 
 def footer(area: Area, state: State) -> None:

@@ -189,7 +189,7 @@ def _graph(area: Area, state: State, workflow: Workflow) -> None:
     tasks = {task.task_id: task for task in held.tasks} if held else {}
     run = held.run if held else None
     title = run_id or "no run yet"
-    told = run_line(run, state) if run else ""
+    told = f"{_behind(state, workflow)}{run_line(run, state) if run else ''}"
     rule(area, 0, title, told, "title" if tab.in_graph else "plain", workflow.id if tab.zoomed else "")
     below = area.below(1)
     rows = below.height - (2 if tab.in_graph and below.height > 5 else 0)
@@ -205,6 +205,15 @@ def _graph(area: Area, state: State, workflow: Workflow) -> None:
     graph(canvas, workflow, tasks, tab.task if tab.in_graph else _under_way(tasks), tab.in_graph, now_of(state))
     if tab.in_graph and below.height > 5 and tab.task in workflow.tasks:
         task_line(below.below(below.height - 2), tab.task, workflow.tasks[tab.task], tasks.get(tab.task), state)
+
+
+def _behind(state: State, workflow: Workflow) -> str:
+    """How many runs are newer than the one that somebody went back to, and the key to them."""
+    tab, latest = state.workflows, state.data.latest.get(workflow.id)
+    if not tab.run_id or tab.is_started or latest is None or latest.run_id == tab.run_id:
+        return ""
+    ids = [run.id for run in state.data.recent] if state.data.recent_of == workflow.id else []
+    return f"({ids.index(tab.run_id)} newer: ]) " if tab.run_id in ids else "(not the latest) "
 
 
 def _under_way(tasks: Mapping[str, TaskRun]) -> str:
