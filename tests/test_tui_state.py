@@ -166,6 +166,33 @@ def test_a_workflow_without_params_is_run_at_once() -> None:
     assert "brave-heron-13" in state.notice.text
 
 
+def test_one_run_too_many_is_asked_about() -> None:
+    state, commands = after(["g", "j", "j", "r", "r", "r"])
+    assert commands == [c.Trigger("backup", {})]
+    assert isinstance(state.overlay, Confirm)
+    assert after(["y"], state)[1] == [c.Trigger("backup", {})]
+    state, _ = update(after(["n"], state)[0], e.Tick(NOW_S + 60))
+    assert after(["r"], state)[1] == [c.Trigger("backup", {})]
+    latest = {"backup": Latest("brave-heron-13", "PENDING", 5)}
+    state, _ = update(state, e.Arrived(w.TheLatest(), latest))
+    assert isinstance(update(state, e.Key("r"))[0].overlay, Confirm)
+
+
+def test_pasted_text_is_not_taken_for_keys() -> None:
+    state, _ = after(["g", "j", "j"])
+    state, commands = update(state, e.Pasted("error: retry later\n"))
+    assert commands == ()
+    assert state.notice is not None
+    assert state.notice.text == "pasted text is not taken for keys"
+    state, _ = update(after(["/"], state)[0], e.Pasted("we\r\n\x1b\x07ek"))
+    assert isinstance(state.overlay, Prompt)
+    assert state.overlay.text == "week"
+    assert [entry.key for entry in state.workflows.entries] == ["reports.weekly"]
+    state, _ = update(after([*ETL, "r"])[0], e.Pasted("a" * 5_000))
+    assert isinstance(state.overlay, Form)
+    assert [len(field.text) for field in state.overlay.fields] == [1_000, 0, 0]
+
+
 def test_params_are_asked_for_and_checked() -> None:
     state, commands = after([*ETL, "r", "enter"])
     assert commands == []

@@ -5,14 +5,28 @@ from dataclasses import replace
 
 from cdktr.tui.state import logscreen
 from cdktr.tui.state.arrivals import noticed
-from cdktr.tui.state.commands import Command, Copy, Quit, Redraw, Refresh, ReloadFolder, SetMouse, Trigger
+from cdktr.tui.state.commands import Command, Copy, Quit, Redraw, Refresh, ReloadFolder, SetMouse
 from cdktr.tui.state.graphmoves import next_task, selected_workflow
 from cdktr.tui.state.logquery import LogQuery
-from cdktr.tui.state.model import Ask, Cursor, Field, Form, Help, Logs, Menu, Prompt, RunPage, RunsTab, State, Tab
+from cdktr.tui.state.model import (
+    Ask,
+    Cursor,
+    Field,
+    Form,
+    Help,
+    Logs,
+    Menu,
+    Prompt,
+    RunPage,
+    RunsTab,
+    State,
+    Tab,
+)
 from cdktr.tui.state.moves import entries, move, settle
 from cdktr.tui.state.room import list_rows, log_rows
+from cdktr.tui.state.starts import run_asked
 from cdktr.tui.state.wants import LOADED, STEP, selected_run
-from cdktr.workflow import Workflow, scalar_text
+from cdktr.workflow import Workflow
 
 Result = tuple[State, tuple[Command, ...]]
 Action = Callable[[State], Result]
@@ -264,20 +278,6 @@ def _other_view(state: State) -> Result:
 CANNOT = "This principal is too old for that"
 
 
-def _run(state: State) -> Result:
-    workflow = selected_workflow(state)
-    if workflow is None:
-        return noticed(state, "There is no workflow to run here", bad=True), ()
-    if not workflow.params:
-        return noticed(state, f"Starting {workflow.id} …"), (Trigger(workflow.id, {}),)
-    fields = tuple(
-        Field(name, default="" if value is None else scalar_text(value), required=value is None)
-        for name, value in workflow.params.items()
-    )
-    form = Form(f"Run {workflow.id}", fields, workflow.id)
-    return replace(state, overlays=(*state.overlays, form)), ()
-
-
 def _copy(state: State) -> Result:
     text = _selected_id(state)
     return (noticed(state, f"{text} goes to the clipboard"), (Copy(text),)) if text else (state, ())
@@ -344,7 +344,7 @@ def _level(state: State, logs: Logs) -> Result:
 
 ACTIONS: Mapping[str, Action] = {
     "enter": _enter,
-    "run": _run,
+    "run": run_asked,
     "logs": _logs,
     "open_run": _open_run,
     "follow": _in_logs(logscreen.follow_switched),

@@ -290,6 +290,8 @@ class State:
     asked: int = 0
     overlays: tuple[Overlay, ...] = ()
     notice: Notice | None = None
+    #: When this UI last started a run of a workflow, in seconds since the epoch.
+    started: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def overlay(self) -> Overlay | None:

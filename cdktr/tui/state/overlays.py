@@ -13,7 +13,7 @@ from cdktr.tui.state.commands import Command, Quit, SaveLogs, Trigger
 from cdktr.tui.state.graphmoves import workflow_named
 from cdktr.tui.state.keys import bindings_of, where
 from cdktr.tui.state.model import Ask, Calendar, Confirm, Form, Help, Menu, Overlay, Prompt, State
-from cdktr.tui.state.moves import edit
+from cdktr.tui.state.moves import edit, insert
 from cdktr.tui.state.room import overlay_rows
 from cdktr.workflow import bind_params
 
@@ -54,6 +54,19 @@ def key_pressed(state: State, action: str | None, key: str) -> Result:
         case Help():
             return put(state, _help(state, overlay, action)), ()
     return state, ()
+
+
+def text_pasted(state: State, text: str) -> State | None:
+    """The state with a pasted text in the line that has the keys; None where there is none."""
+    match state.overlay:
+        case Prompt() as prompt:
+            edited = insert(prompt, text)
+            state = put(state, edited)
+            return filtered(state, edited.text) if prompt.ask is Ask.FILTER else state
+        case Form() as form:
+            fields = [insert(each, text) if n == form.focus else each for n, each in enumerate(form.fields)]
+            return put(state, replace(form, fields=tuple(fields), error=""))
+    return None
 
 
 # A line of text.

@@ -8,10 +8,10 @@ from cdktr.tui.state import arrivals, logscreen
 from cdktr.tui.state import events as e
 from cdktr.tui.state.actions import ACTIONS, CANNOT, cursor_of, keys_of, moved, settled, to_tab, with_cursor
 from cdktr.tui.state.arrivals import noticed
-from cdktr.tui.state.commands import Command, Quit
+from cdktr.tui.state.commands import Command, Quit, Trigger
 from cdktr.tui.state.keys import Where, binding_of, is_able, where
 from cdktr.tui.state.model import Confirm, State, Tab
-from cdktr.tui.state.overlays import key_pressed
+from cdktr.tui.state.overlays import key_pressed, text_pasted
 
 Result = tuple[State, tuple[Command, ...]]
 
@@ -22,6 +22,9 @@ WHEEL = 3
 def update(state: State, event: e.Event) -> Result:
     """The state after an event, and what is to be done."""
     state, commands = HANDLERS[type(event)](state, event)
+    for command in commands:
+        if isinstance(command, Trigger):
+            state = replace(state, started={**state.started, command.workflow_id: state.now})
     return settled(state), commands
 
 
@@ -38,6 +41,13 @@ def _key(state: State, event: e.Key) -> Result:
     if not is_able(state, binding):
         return noticed(state, CANNOT, bad=True), ()
     return ACTIONS[binding.action](replace(state, notice=None))
+
+
+def _pasted(state: State, event: e.Pasted) -> Result:
+    if state.is_too_small:
+        return state, ()
+    changed = text_pasted(state, event.text)
+    return noticed(state, "pasted text is not taken for keys") if changed is None else changed, ()
 
 
 def _click(state: State, event: e.Click) -> Result:
@@ -87,6 +97,7 @@ def _exists(state: State, event: e.Exists) -> Result:
 
 HANDLERS: dict[type[e.Event], Callable[[State, Any], Result]] = {
     e.Key: _key,
+    e.Pasted: _pasted,
     e.Click: _click,
     e.Wheel: _wheel,
     e.Resize: _resize,
