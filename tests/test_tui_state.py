@@ -138,6 +138,26 @@ def test_no_run_is_passed_over_while_a_part_of_the_history_is_under_way() -> Non
     assert state.runs.cursor.key == "r0"
 
 
+def test_the_top_of_the_history_is_its_newest_run() -> None:
+    many = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(5 * w.STEP))
+    state, _ = update(told(new()), e.Key("2"))
+    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
+    state, _ = update(state, e.Key("G"))
+    # The next part is under way, and the newest rows are still there.
+    state, _ = update(state, e.Key("g"))
+    assert (state.runs.offset, state.runs.cursor.key) == (0, "r0")
+    state, _ = update(state, e.Key("G"))
+    assert "newer rows above" not in render(state).text
+    state, _ = update(state, e.Arrived(w.TheRuns(offset=w.STEP), many[w.STEP : w.STEP + w.LOADED]))
+    assert "newer rows above" in render(state).text
+    state, _ = update(state, e.Key("G"))
+    assert state.runs.cursor.key == f"r{w.STEP + w.LOADED - 1}"
+    state, _ = update(state, e.Key("g"))
+    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
+    assert (state.runs.offset, state.runs.cursor.key) == (0, "r0")
+    assert "newer rows above" not in render(state).text
+
+
 def test_the_help_is_scrolled_as_far_as_it_goes() -> None:
     state, _ = after(["?", "G"])
     assert f" {len(help_lines(state, Where.WORKFLOWS))}/" in render(state).text

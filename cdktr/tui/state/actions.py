@@ -134,8 +134,10 @@ def _page(state: State) -> int:
 def _top(state: State) -> Result:
     if state.logs is not None:
         return logscreen.to_beginning(state, state.logs)
-    if state.run is None and state.tab is Tab.RUNS and state.runs.offset:
-        return runs_of(state, state.runs.workflow_id, state.runs.status), ()
+    if state.run is None and state.tab is Tab.RUNS and (state.runs.offset or state.data.runs_offset):
+        fresh = runs_of(state, state.runs.workflow_id, state.runs.status)
+        # The newest rows may still be held, while an older part is under way.
+        return fresh if state.data.runs_offset else replace(fresh, data=state.data), ()
     return moved(state, -FAR)
 
 
