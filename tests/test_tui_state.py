@@ -18,7 +18,7 @@ from cdktr.tui.state.moves import edit, settle, wrapped
 from cdktr.tui.state.update import update
 from cdktr.tui.view.overlays import help_lines
 from cdktr.tui.view.render import render
-from tests.world import ALL, LATEST, NOW_S, RUNS, WORKFLOWS, lines, new, pressed, told, with_logs
+from tests.world import AGENTS, ALL, LATEST, NOW_S, RUNS, WORKFLOWS, lines, new, pressed, told, with_logs
 
 ETL = ["g", "j", "j", "j"]
 
@@ -335,6 +335,26 @@ def test_the_time_away_is_counted_from_its_beginning() -> None:
     state, _ = update(state, e.Away("still gone"))
     assert (state.link.since, state.link.why) == (NOW_S, "still gone")
     assert update(state, e.Up(ALL))[0].link.since == NOW_S + 10
+
+
+def test_an_agent_that_vanished_is_kept_for_a_while() -> None:
+    state, _ = after(["3"])
+    state, _ = update(state, e.Arrived(w.TheAgents(), AGENTS[2:]))
+    assert [agent.id for agent in state.lost] == ["web1-4f2a", "web2-91cc"]
+    assert after(["G", "y"], state)[1] == [c.Copy("web2-91cc")]
+    state, _ = update(state, e.Arrived(w.TheAgents(), AGENTS[1:]))
+    assert [agent.id for agent in state.lost] == ["web1-4f2a"]
+    state, _ = update(state, e.Tick(NOW_S + 590))
+    assert "LOST, last heard 9m51s ago" in render(replace(state, width=120)).text
+    assert update(state, e.Tick(NOW_S + 600))[0].lost == ()
+
+
+def test_agents_that_have_not_come_back_to_a_principal_are_not_called_lost() -> None:
+    state, _ = after(["3"])
+    state, _ = update(state, e.Away("gone"))
+    state, _ = update(state, e.Up(ALL))
+    state, _ = update(state, e.Arrived(w.TheAgents(), ()))
+    assert state.lost == ()
 
 
 def test_a_remark_goes_by_itself() -> None:

@@ -173,6 +173,14 @@ def test_a_graph_of_too_many_tasks_is_a_list() -> None:
     assert ">· t39" in text_of(state)
 
 
+def test_an_agent_that_falls_silent_is_not_called_ready() -> None:
+    state, _ = update(screen(["3"]), e.Tick(NOW_S + 16))
+    old, web1 = (next(row for row in text_of(state).splitlines() if name in row) for name in ("old-7", "web1"))
+    assert "silent 20s" in old
+    assert "silent 17s" in web1
+    assert any(span.style == "warn" and "silent" in span.text for row in render(state).rows for span in row)
+
+
 def test_zones_lie_where_they_are_drawn() -> None:
     frame = render(screen([]))
     rows = frame.text.splitlines()

@@ -23,6 +23,7 @@ from cdktr.tui.state.model import (
     Tab,
 )
 from cdktr.tui.state.moves import entries, move, settle
+from cdktr.tui.state.presence import shown_agents
 from cdktr.tui.state.room import list_rows, log_rows
 from cdktr.tui.state.starts import run_asked
 from cdktr.tui.state.wants import LOADED, STEP, selected_run
@@ -56,7 +57,7 @@ def keys_of(state: State) -> Sequence[str]:
         return [entry.key for entry in state.workflows.entries]
     if state.tab is Tab.RUNS:
         return [run.id for run in state.data.runs or ()]
-    return [agent.id for agent in state.data.agents or ()] if state.tab is Tab.AGENTS else []
+    return [agent.id for agent in shown_agents(state)] if state.tab is Tab.AGENTS else []
 
 
 def task_ids(workflow: Workflow | None, known: Sequence[str]) -> list[str]:

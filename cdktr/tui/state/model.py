@@ -282,6 +282,9 @@ class State:
     workflows: WorkflowsTab = WorkflowsTab()
     runs: RunsTab = RunsTab()
     agents: Cursor = Cursor()
+    #: Agents that the principal let go of; and whether it was here since it told of agents last.
+    lost: tuple[Agent, ...] = ()
+    agents_hold: bool = False
     #: Lines that the principal's own log is scrolled back.
     admin_back: int = 0
     run: RunPage | None = None

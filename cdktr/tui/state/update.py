@@ -12,6 +12,8 @@ from cdktr.tui.state.commands import Command, Quit, Trigger
 from cdktr.tui.state.keys import Where, binding_of, is_able, where
 from cdktr.tui.state.model import Confirm, State, Tab
 from cdktr.tui.state.overlays import key_pressed, text_pasted
+from cdktr.tui.state.presence import forgotten, let_go
+from cdktr.tui.state.wants import TheAgents
 
 Result = tuple[State, tuple[Command, ...]]
 
@@ -87,7 +89,18 @@ def _resize(state: State, event: e.Resize) -> Result:
 
 def _tick(state: State, event: e.Tick) -> Result:
     notice = state.notice
-    return replace(state, now=event.now, notice=notice if notice and event.now < notice.until else None), ()
+    state = replace(state, now=event.now, notice=notice if notice and event.now < notice.until else None)
+    return forgotten(state), ()
+
+
+def _arrived(state: State, event: e.Arrived) -> Result:
+    after, commands = arrivals.arrived(state, event)
+    is_told = after is not state and isinstance(event.want, TheAgents)
+    return (let_go(state, after) if is_told else after), commands
+
+
+def _away(state: State, event: e.Away) -> Result:
+    return arrivals.went_away(replace(state, agents_hold=False), event)
 
 
 def _exists(state: State, event: e.Exists) -> Result:
@@ -103,8 +116,8 @@ HANDLERS: dict[type[e.Event], Callable[[State, Any], Result]] = {
     e.Resize: _resize,
     e.Tick: _tick,
     e.Up: arrivals.came_up,
-    e.Away: arrivals.went_away,
-    e.Arrived: arrivals.arrived,
+    e.Away: _away,
+    e.Arrived: _arrived,
     e.Failed: arrivals.failed,
     e.Triggered: arrivals.triggered,
     e.Told: arrivals.told,
