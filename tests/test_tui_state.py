@@ -13,7 +13,7 @@ from cdktr.tui.state.actions import ACTIONS, STATUSES
 from cdktr.tui.state.facts import Folder, Latest, Run
 from cdktr.tui.state.keys import FULL, KEYS, PLACES, Where, binding_of
 from cdktr.tui.state.logquery import WINDOW, LogQuery, Place
-from cdktr.tui.state.model import Calendar, Confirm, Form, Prompt, State, Tab
+from cdktr.tui.state.model import Ask, Calendar, Confirm, Form, Prompt, State, Tab
 from cdktr.tui.state.moves import edit, settle, wrapped
 from cdktr.tui.state.update import update
 from cdktr.tui.view.overlays import help_lines
@@ -453,9 +453,11 @@ def test_search_goes_on_at_the_principal() -> None:
     state, commands = after(["/", *"row 699", "enter"], state)
     assert state.logs is not None
     assert state.logs.found == 699
-    state, commands = after(["/", "ctrl-u", *"row 7 ", "enter", "N"], state)
-    assert commands[-1] == c.FetchLogs(2, LogQuery("etl.daily"), Place.MATCH_BEFORE, 500, "row 7 ")
-    state, _ = update(state, e.LogPage(2, Place.MATCH_BEFORE, lines(0, 40), full=True, found=7))
+    state, commands = after(["/", *"row 7 ", "enter"], state)
+    assert commands[-1] == c.FetchLogs(2, LogQuery("etl.daily"), Place.MATCH_AFTER, None, "row 7 ")
+    state, commands = after(["N"], state)
+    assert commands[-1] == c.FetchLogs(3, LogQuery("etl.daily"), Place.MATCH_BEFORE, 500, "row 7 ")
+    state, _ = update(state, e.LogPage(3, Place.MATCH_BEFORE, lines(0, 40), full=True, found=7, sequence=500))
     assert state.logs is not None
     assert state.logs.lines[state.logs.top].sequence == 0
     assert state.logs.found == 7
@@ -463,6 +465,54 @@ def test_search_goes_on_at_the_principal() -> None:
     assert state.logs is not None
     assert state.logs.search == ""
     assert after(["esc"], state)[0].logs is None
+
+
+def test_search_goes_round() -> None:
+    state, commands = logs(["/", *"row 7 ", "enter"])
+    assert commands == []
+    assert state.logs is not None
+    assert state.logs.found == 7
+    assert state.notice is not None
+    assert state.notice.text == "from the beginning"
+    state, _ = after(["N"], state)
+    assert (state.notice or e.Told("")).text == "from the end"
+    state, _ = after(["/"], state)
+    assert isinstance(state.overlay, Prompt)
+    assert state.overlay.text == ""
+    assert after(["up"], state)[0].overlay == Prompt(Ask.SEARCH, "row 7 ", 6, "row 7 ")
+    state, _ = after([*"nowhere", "enter"], state)
+    assert "'nowhere' is not found" in render(state).text
+
+
+def test_search_goes_round_at_the_principal_and_once() -> None:
+    state, _ = after([*ETL, "l"])
+    state, _ = update(state, e.LogPage(1, Place.HEAD, lines(0, 200), full=True))
+    state, commands = after(["G", "g", "/", *"nowhere", "enter"], state)
+    assert state.logs is not None
+    number = state.logs.number
+    assert commands[-1] == c.FetchLogs(number, LogQuery("etl.daily"), Place.MATCH_AFTER, 199, "nowhere")
+    state, commands_ = update(state, e.LogPage(number, Place.MATCH_AFTER, (), full=False, sequence=199))
+    assert commands_[-1] == c.FetchLogs(number + 1, LogQuery("etl.daily"), Place.MATCH_AFTER, None, "nowhere")
+    state, commands_ = update(state, e.LogPage(number + 1, Place.MATCH_AFTER, (), full=False))
+    assert commands_ == ()
+    assert "'nowhere' is not found" in render(state).text
+
+
+def test_another_level_keeps_the_place() -> None:
+    state, commands = logs(["g", *["j"] * 10, "L"])
+    assert commands[-1] == c.FetchLogs(2, LogQuery("etl.daily", level="ERROR"), Place.AFTER, 9)
+    state, commands_ = update(state, e.LogPage(2, Place.AFTER, lines(20, 60), full=False, sequence=9))
+    assert state.logs is not None
+    assert state.logs.lines[state.logs.top].sequence == 20
+    before = c.FetchLogs(2, LogQuery("etl.daily", level="ERROR"), Place.BEFORE, 20)
+    assert commands_ == (c.FollowLogs(2, LogQuery("etl.daily", level="ERROR"), 59), before)
+    state, _ = update(state, e.LogPage(2, Place.BEFORE, lines(5, 8), full=False, sequence=20))
+    assert state.logs is not None
+    assert state.logs.lines[state.logs.top].sequence == 20
+    # Where nothing follows, the end is near.
+    state, commands = after(["L"], state)
+    state, commands_ = update(state, e.LogPage(3, Place.AFTER, (), full=False, sequence=19))
+    assert commands_[-1] == c.FetchLogs(4, LogQuery("etl.daily", level="WARNING"), Place.TAIL)
 
 
 def test_only_one_level() -> None:

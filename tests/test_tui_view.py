@@ -155,6 +155,9 @@ def test_a_match_is_marked() -> None:
 def test_a_long_line_is_wrapped_or_scrolled() -> None:
     keys = ["g", "j", "j", "j", "l", "g"]
     assert text_of(screen([*keys, "w"])).count("a long line") > text_of(screen(keys)).count("a long line")
+    state = screen([*keys, "v"])
+    assert "row 10 of" not in text_of(state)
+    assert "row 10 of" in text_of(pressed(state, ["right"] * 4)[0])
     assert "from column 17" in text_of(screen([*keys, "right"]))
 
 

@@ -341,8 +341,8 @@ def _verbose(state: State, logs: Logs) -> Result:
     return replace(state, logs=replace(logs, verbose=not logs.verbose)), ()
 
 
-def _level(state: State, logs: Logs) -> Result:
-    return logscreen.changed(state, logs, logscreen.next_level(logs))
+def _search(state: State, logs: Logs) -> Result:
+    return replace(state, overlays=(*state.overlays, Prompt(Ask.SEARCH, before=logs.search))), ()
 
 
 ACTIONS: Mapping[str, Action] = {
@@ -351,10 +351,10 @@ ACTIONS: Mapping[str, Action] = {
     "logs": _logs,
     "open_run": _open_run,
     "follow": _in_logs(logscreen.follow_switched),
-    "search": lambda state: _ask(state, Ask.SEARCH, state.logs.search if state.logs else ""),
+    "search": _in_logs(_search),
     "next_match": _in_logs(lambda state, logs: logscreen.next_match(state, logs, 1)),
     "previous_match": _in_logs(lambda state, logs: logscreen.next_match(state, logs, -1)),
-    "level": _in_logs(_level),
+    "level": _in_logs(logscreen.level_changed),
     "range": _range,
     "wrap": _in_logs(_wrap),
     "verbose": _in_logs(_verbose),

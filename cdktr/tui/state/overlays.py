@@ -78,6 +78,8 @@ def _prompt(state: State, prompt: Prompt, action: str | None, key: str) -> Resul
     if action == "cancel":
         state = without(state)
         return (filtered(state, prompt.before) if prompt.ask is Ask.FILTER else state), ()
+    if action == "earlier":
+        return put(state, replace(prompt, text=prompt.before, at=len(prompt.before))), ()
     edited = _completed(state, prompt) if action == "complete" else edit(prompt, key)
     state = put(state, edited)
     return (filtered(state, edited.text) if prompt.ask is Ask.FILTER and edited.text != prompt.text else state), ()
