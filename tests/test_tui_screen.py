@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cdktr.errors import SettingError
 from cdktr.tui.screen import terminal
-from cdktr.tui.screen.decode import Decoder, Mouse
+from cdktr.tui.screen.decode import Decoder, Mouse, Paste
 from cdktr.tui.screen.styles import look_of, looks
 from cdktr.tui.view.canvas import Span
 from cdktr.tui.view.render import render
@@ -35,7 +35,9 @@ from tests.world import new, pressed, told, with_logs
         (b"\x1b\x1b[A", ["esc", "up"]),
         # What a terminal tells of itself is no key.
         (b"\x1b[?62;22cq", ["q"]),
-        (b"\x1b[200~a\x1b[201~", ["a"]),
+        # Whatever is pasted is no key.
+        (b"x\x1b[200~q\rr\x1b[A\x1b[201~y", ["x", Paste("q\rr\x1b[A"), "y"]),
+        (b"\x1b[200~\x1b[201~", [Paste("")]),
         (b"\xff\xfea", ["a"]),
         (b"\x1b[<0;5;9M\x1b[<0;5;9m", [Mouse(4, 8, 0)]),
         (b"\x1b[<64;120;40M\x1b[<65;1;1M", [Mouse(119, 39, 64), Mouse(0, 0, 65)]),
@@ -43,13 +45,23 @@ from tests.world import new, pressed, told, with_logs
         (b"\x1b[<;M\x1b[<1;2Mq", ["q"]),
     ],
 )
-def test_keys(data: bytes, keys: list[str | Mouse]) -> None:
+def test_keys(data: bytes, keys: list[str | Mouse | Paste]) -> None:
     assert Decoder().feed(data) == keys
     # In whatever pieces it comes.
     whole = Decoder()
     found = [key for number in range(len(data)) for key in whole.feed(data[number : number + 1])]
     if b"\x1b\x1b" not in data:
         assert found == keys
+
+
+def test_a_pasted_text_is_bounded_and_waits_for_its_end() -> None:
+    decoder = Decoder()
+    assert decoder.feed(b"\x1b[200~r" + b"r" * 100_000 + b"\x1b[20") == []
+    assert not decoder.is_waiting
+    assert [len(each.text) for each in decoder.feed(b"1~") if isinstance(each, Paste)] == [4_096]
+    # Whose end was lost keeps nobody from leaving.
+    assert decoder.feed(b"\x1b[200~rrr") == []
+    assert decoder.feed(b"\x03") == ["ctrl-c"]
 
 
 def test_escape_is_a_key_when_nothing_follows() -> None:

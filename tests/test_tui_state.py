@@ -13,12 +13,12 @@ from cdktr.tui.state.actions import ACTIONS, STATUSES
 from cdktr.tui.state.facts import Folder, Latest, Run
 from cdktr.tui.state.keys import FULL, KEYS, PLACES, Where, binding_of
 from cdktr.tui.state.logquery import WINDOW, LogQuery, Place
-from cdktr.tui.state.model import Calendar, Confirm, Form, Prompt, State, Tab
+from cdktr.tui.state.model import Ask, Calendar, Confirm, Form, Prompt, State, Tab
 from cdktr.tui.state.moves import edit, settle, wrapped
 from cdktr.tui.state.update import update
 from cdktr.tui.view.overlays import help_lines
 from cdktr.tui.view.render import render
-from tests.world import ALL, LATEST, NOW_S, RUNS, WORKFLOWS, lines, new, pressed, told, with_logs
+from tests.world import AGENTS, ALL, LATEST, NOW_S, RUNS, WORKFLOWS, lines, new, pressed, told, with_logs
 
 ETL = ["g", "j", "j", "j"]
 
@@ -138,6 +138,26 @@ def test_no_run_is_passed_over_while_a_part_of_the_history_is_under_way() -> Non
     assert state.runs.cursor.key == "r0"
 
 
+def test_the_top_of_the_history_is_its_newest_run() -> None:
+    many = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(5 * w.STEP))
+    state, _ = update(told(new()), e.Key("2"))
+    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
+    state, _ = update(state, e.Key("G"))
+    # The next part is under way, and the newest rows are still there.
+    state, _ = update(state, e.Key("g"))
+    assert (state.runs.offset, state.runs.cursor.key) == (0, "r0")
+    state, _ = update(state, e.Key("G"))
+    assert "newer rows above" not in render(state).text
+    state, _ = update(state, e.Arrived(w.TheRuns(offset=w.STEP), many[w.STEP : w.STEP + w.LOADED]))
+    assert "newer rows above" in render(state).text
+    state, _ = update(state, e.Key("G"))
+    assert state.runs.cursor.key == f"r{w.STEP + w.LOADED - 1}"
+    state, _ = update(state, e.Key("g"))
+    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
+    assert (state.runs.offset, state.runs.cursor.key) == (0, "r0")
+    assert "newer rows above" not in render(state).text
+
+
 def test_the_help_is_scrolled_as_far_as_it_goes() -> None:
     state, _ = after(["?", "G"])
     assert f" {len(help_lines(state, Where.WORKFLOWS))}/" in render(state).text
@@ -164,6 +184,33 @@ def test_a_workflow_without_params_is_run_at_once() -> None:
     assert w.TheTasks("brave-heron-13") in w.wants(state)
     assert state.notice is not None
     assert "brave-heron-13" in state.notice.text
+
+
+def test_one_run_too_many_is_asked_about() -> None:
+    state, commands = after(["g", "j", "j", "r", "r", "r"])
+    assert commands == [c.Trigger("backup", {})]
+    assert isinstance(state.overlay, Confirm)
+    assert after(["y"], state)[1] == [c.Trigger("backup", {})]
+    state, _ = update(after(["n"], state)[0], e.Tick(NOW_S + 60))
+    assert after(["r"], state)[1] == [c.Trigger("backup", {})]
+    latest = {"backup": Latest("brave-heron-13", "PENDING", 5)}
+    state, _ = update(state, e.Arrived(w.TheLatest(), latest))
+    assert isinstance(update(state, e.Key("r"))[0].overlay, Confirm)
+
+
+def test_pasted_text_is_not_taken_for_keys() -> None:
+    state, _ = after(["g", "j", "j"])
+    state, commands = update(state, e.Pasted("error: retry later\n"))
+    assert commands == ()
+    assert state.notice is not None
+    assert state.notice.text == "pasted text is not taken for keys"
+    state, _ = update(after(["/"], state)[0], e.Pasted("we\r\n\x1b\x07ek"))
+    assert isinstance(state.overlay, Prompt)
+    assert state.overlay.text == "week"
+    assert [entry.key for entry in state.workflows.entries] == ["reports.weekly"]
+    state, _ = update(after([*ETL, "r"])[0], e.Pasted("a" * 5_000))
+    assert isinstance(state.overlay, Form)
+    assert [len(field.text) for field in state.overlay.fields] == [1_000, 0, 0]
 
 
 def test_params_are_asked_for_and_checked() -> None:
@@ -305,6 +352,26 @@ def test_the_time_away_is_counted_from_its_beginning() -> None:
     assert update(state, e.Up(ALL))[0].link.since == NOW_S + 10
 
 
+def test_an_agent_that_vanished_is_kept_for_a_while() -> None:
+    state, _ = after(["3"])
+    state, _ = update(state, e.Arrived(w.TheAgents(), AGENTS[2:]))
+    assert [agent.id for agent in state.lost] == ["web1-4f2a", "web2-91cc"]
+    assert after(["G", "y"], state)[1] == [c.Copy("web2-91cc")]
+    state, _ = update(state, e.Arrived(w.TheAgents(), AGENTS[1:]))
+    assert [agent.id for agent in state.lost] == ["web1-4f2a"]
+    state, _ = update(state, e.Tick(NOW_S + 590))
+    assert "LOST, last heard 9m51s ago" in render(replace(state, width=120)).text
+    assert update(state, e.Tick(NOW_S + 600))[0].lost == ()
+
+
+def test_agents_that_have_not_come_back_to_a_principal_are_not_called_lost() -> None:
+    state, _ = after(["3"])
+    state, _ = update(state, e.Away("gone"))
+    state, _ = update(state, e.Up(ALL))
+    state, _ = update(state, e.Arrived(w.TheAgents(), ()))
+    assert state.lost == ()
+
+
 def test_a_remark_goes_by_itself() -> None:
     state, _ = update(told(new()), e.Told("Saved"))
     assert state.notice is not None
@@ -401,9 +468,11 @@ def test_search_goes_on_at_the_principal() -> None:
     state, commands = after(["/", *"row 699", "enter"], state)
     assert state.logs is not None
     assert state.logs.found == 699
-    state, commands = after(["/", "ctrl-u", *"row 7 ", "enter", "N"], state)
-    assert commands[-1] == c.FetchLogs(2, LogQuery("etl.daily"), Place.MATCH_BEFORE, 500, "row 7 ")
-    state, _ = update(state, e.LogPage(2, Place.MATCH_BEFORE, lines(0, 40), full=True, found=7))
+    state, commands = after(["/", *"row 7 ", "enter"], state)
+    assert commands[-1] == c.FetchLogs(2, LogQuery("etl.daily"), Place.MATCH_AFTER, None, "row 7 ")
+    state, commands = after(["N"], state)
+    assert commands[-1] == c.FetchLogs(3, LogQuery("etl.daily"), Place.MATCH_BEFORE, 500, "row 7 ")
+    state, _ = update(state, e.LogPage(3, Place.MATCH_BEFORE, lines(0, 40), full=True, found=7, sequence=500))
     assert state.logs is not None
     assert state.logs.lines[state.logs.top].sequence == 0
     assert state.logs.found == 7
@@ -411,6 +480,54 @@ def test_search_goes_on_at_the_principal() -> None:
     assert state.logs is not None
     assert state.logs.search == ""
     assert after(["esc"], state)[0].logs is None
+
+
+def test_search_goes_round() -> None:
+    state, commands = logs(["/", *"row 7 ", "enter"])
+    assert commands == []
+    assert state.logs is not None
+    assert state.logs.found == 7
+    assert state.notice is not None
+    assert state.notice.text == "from the beginning"
+    state, _ = after(["N"], state)
+    assert (state.notice or e.Told("")).text == "from the end"
+    state, _ = after(["/"], state)
+    assert isinstance(state.overlay, Prompt)
+    assert state.overlay.text == ""
+    assert after(["up"], state)[0].overlay == Prompt(Ask.SEARCH, "row 7 ", 6, "row 7 ")
+    state, _ = after([*"nowhere", "enter"], state)
+    assert "'nowhere' is not found" in render(state).text
+
+
+def test_search_goes_round_at_the_principal_and_once() -> None:
+    state, _ = after([*ETL, "l"])
+    state, _ = update(state, e.LogPage(1, Place.HEAD, lines(0, 200), full=True))
+    state, commands = after(["G", "g", "/", *"nowhere", "enter"], state)
+    assert state.logs is not None
+    number = state.logs.number
+    assert commands[-1] == c.FetchLogs(number, LogQuery("etl.daily"), Place.MATCH_AFTER, 199, "nowhere")
+    state, commands_ = update(state, e.LogPage(number, Place.MATCH_AFTER, (), full=False, sequence=199))
+    assert commands_[-1] == c.FetchLogs(number + 1, LogQuery("etl.daily"), Place.MATCH_AFTER, None, "nowhere")
+    state, commands_ = update(state, e.LogPage(number + 1, Place.MATCH_AFTER, (), full=False))
+    assert commands_ == ()
+    assert "'nowhere' is not found" in render(state).text
+
+
+def test_another_level_keeps_the_place() -> None:
+    state, commands = logs(["g", *["j"] * 10, "L"])
+    assert commands[-1] == c.FetchLogs(2, LogQuery("etl.daily", level="ERROR"), Place.AFTER, 9)
+    state, commands_ = update(state, e.LogPage(2, Place.AFTER, lines(20, 60), full=False, sequence=9))
+    assert state.logs is not None
+    assert state.logs.lines[state.logs.top].sequence == 20
+    before = c.FetchLogs(2, LogQuery("etl.daily", level="ERROR"), Place.BEFORE, 20)
+    assert commands_ == (c.FollowLogs(2, LogQuery("etl.daily", level="ERROR"), 59), before)
+    state, _ = update(state, e.LogPage(2, Place.BEFORE, lines(5, 8), full=False, sequence=20))
+    assert state.logs is not None
+    assert state.logs.lines[state.logs.top].sequence == 20
+    # Where nothing follows, the end is near.
+    state, commands = after(["L"], state)
+    state, commands_ = update(state, e.LogPage(3, Place.AFTER, (), full=False, sequence=19))
+    assert commands_[-1] == c.FetchLogs(4, LogQuery("etl.daily", level="WARNING"), Place.TAIL)
 
 
 def test_only_one_level() -> None:

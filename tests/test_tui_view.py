@@ -176,6 +176,9 @@ def test_a_match_is_marked() -> None:
 def test_a_long_line_is_wrapped_or_scrolled() -> None:
     keys = ["g", "j", "j", "j", "l", "g"]
     assert text_of(screen([*keys, "w"])).count("a long line") > text_of(screen(keys)).count("a long line")
+    state = screen([*keys, "v"])
+    assert "row 10 of" not in text_of(state)
+    assert "row 10 of" in text_of(pressed(state, ["right"] * 4)[0])
     assert "from column 17" in text_of(screen([*keys, "right"]))
 
 
@@ -192,6 +195,14 @@ def test_a_graph_of_too_many_tasks_is_a_list() -> None:
         state, _ = update(state, e.Key("down"))
     assert state.workflows.task == "t39"
     assert ">· t39" in text_of(state)
+
+
+def test_an_agent_that_falls_silent_is_not_called_ready() -> None:
+    state, _ = update(screen(["3"]), e.Tick(NOW_S + 16))
+    old, web1 = (next(row for row in text_of(state).splitlines() if name in row) for name in ("old-7", "web1"))
+    assert "silent 20s" in old
+    assert "silent 17s" in web1
+    assert any(span.style == "warn" and "silent" in span.text for row in render(state).rows for span in row)
 
 
 def test_zones_lie_where_they_are_drawn() -> None:

@@ -91,6 +91,8 @@ def events(draw: st.DrawFn, state: State) -> e.Event:
     match kind.__name__:
         case "Key":
             return e.Key(draw(keys))
+        case "Pasted":
+            return e.Pasted(draw(wild))
         case "Click":
             return e.Click(draw(st.sampled_from(["row", "tab", "key", "task", "x"])), draw(st.one_of(wild, keys)))
         case "Wheel":

@@ -13,6 +13,12 @@ class Mouse(NamedTuple):
     button: int
 
 
+class Paste(NamedTuple):
+    """A text that was pasted, as the terminal marks it off from keys."""
+
+    text: str
+
+
 #: After ESC [ or ESC O.
 _SEQUENCES = {
     "A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "F": "end", "Z": "backtab", "M": "enter",
@@ -36,29 +42,48 @@ _BEGUN = re.compile(r"\x1b(?:\[(?:M.{0,2}|<[\d;]*|\[?[\d;?]*[ -/]*)?|O[\d;]*)?",
 _LONGEST = 64
 
 
+#: What begins a pasted text, without its ESC [, and what ends it.
+_PASTE, _PASTED = "200~", "\x1b[201~"
+
+#: Characters of a pasted text that are kept; no line takes more.
+_LONGEST_PASTE = 4_096
+
+#: The one key that ends a paste whose end was lost: it comes alone.
+_GIVE_UP = b"\x03"
+
+
 class Decoder:
-    """Keys by their names, or the mouse. What is only begun waits for the rest, or for `flush`."""
+    """Keys by their names, the mouse, or a pasted text. What is only begun waits for the rest, or for `flush`."""
 
     def __init__(self) -> None:
         self._utf8 = getincrementaldecoder("utf-8")("ignore")
         self._rest = ""
+        #: What was pasted so far, while it goes on.
+        self._pasted: str | None = None
 
     @property
     def is_waiting(self) -> bool:
         """Whether what came last may be a key by itself, or the beginning of more."""
-        return bool(self._rest)
+        return bool(self._rest) and self._pasted is None
 
-    def feed(self, data: bytes) -> list[str | Mouse]:
+    def feed(self, data: bytes) -> list[str | Mouse | Paste]:
         """What these bytes complete."""
+        if self._pasted is not None and data == _GIVE_UP:
+            self._pasted, self._rest = None, ""
         text = self._rest + self._utf8.decode(data)
         self._rest = ""
-        found: list[str | Mouse] = []
+        found: list[str | Mouse | Paste] = []
         while text:
-            if text[0] != "\x1b":
+            if self._pasted is not None:
+                text = self._paste(text, found)
+            elif text[0] != "\x1b":
                 found.append(_plain(text[0]))
                 text = text[1:]
             elif whole := _WHOLE.match(text):
-                found += _special(whole)
+                if whole["key"] == _PASTE:
+                    self._pasted = ""
+                else:
+                    found += _special(whole)
                 text = text[whole.end() :]
             elif len(text) < _LONGEST and _BEGUN.fullmatch(text):
                 self._rest = text
@@ -69,7 +94,20 @@ class Decoder:
                 text = text[1:]
         return found
 
-    def flush(self) -> list[str | Mouse]:
+    def _paste(self, text: str, found: list[str | Mouse | Paste]) -> str:
+        """Go on with a pasted text; what comes after it."""
+        more, end, after = text.partition(_PASTED)
+        if not end:
+            # Its end may have begun.
+            begun = next((n for n in range(len(_PASTED) - 1, 0, -1) if text.endswith(_PASTED[:n])), 0)
+            more, self._rest = text[: len(text) - begun], text[len(text) - begun :]
+        self._pasted = ((self._pasted or "") + more)[:_LONGEST_PASTE]
+        if end:
+            found.append(Paste(self._pasted))
+            self._pasted = None
+        return after
+
+    def flush(self) -> list[str | Mouse | Paste]:
         """Nothing more came: it was the key ESC, or part of a sequence that is not understood."""
         rest, self._rest = self._rest, ""
         return ["esc"] if rest in ("\x1b", "\x1b[", "\x1bO") else []

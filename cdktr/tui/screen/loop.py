@@ -16,10 +16,10 @@ from cdktr.client import Principal
 from cdktr.process import stop_signals
 from cdktr.tui.feed.feed import Feed
 from cdktr.tui.feed.logs import Listen
-from cdktr.tui.screen.decode import Decoder, Mouse
+from cdktr.tui.screen.decode import Decoder, Mouse, Paste
 from cdktr.tui.screen.terminal import Terminal
 from cdktr.tui.state import commands as c
-from cdktr.tui.state.events import Click, Event, Key, Resize, Tick, Told, Wheel
+from cdktr.tui.state.events import Click, Event, Key, Pasted, Resize, Tick, Told, Wheel
 from cdktr.tui.state.model import State
 from cdktr.tui.state.update import update
 from cdktr.tui.state.wants import Want, stored, wants
@@ -202,7 +202,14 @@ class Loop:
         else:
             found = self._decoder.flush() if self._decoder.is_waiting else []
         for each in found:
-            event = self._pointed(each) if isinstance(each, Mouse) else Key(each)
+            event: Event | None
+            match each:
+                case Mouse():
+                    event = self._pointed(each)
+                case Paste(text):
+                    event = Pasted(text)
+                case _:
+                    event = Key(each)
             if event is not None:
                 self._take(event)
         return bool(found)

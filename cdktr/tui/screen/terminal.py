@@ -32,6 +32,9 @@ _NO_LOCALE = ("C", "POSIX")
 
 _MOUSE = ("\x1b[?1000h\x1b[?1006h", "\x1b[?1006l\x1b[?1000l")
 
+#: Have pasted text marked off from keys, and no longer.
+_PASTE = ("\x1b[?2004h", "\x1b[?2004l")
+
 #: Bytes that are read from the keyboard at once; a pasted text is longer.
 _READ = 65536
 
@@ -144,7 +147,7 @@ class Terminal:
         curses.mousemask(0)
         self._set_keys()
         self._mend(screen)
-        self._write(_MOUSE[0] if self._mouse else "")
+        self._write(_PASTE[0] + (_MOUSE[0] if self._mouse else ""))
         self.redraw()
 
     def _set_keys(self) -> None:
@@ -175,7 +178,7 @@ class Terminal:
         if screen is None:
             return
         try:
-            self._write(_MOUSE[1] if self._mouse else "")
+            self._write(_PASTE[1] + (_MOUSE[1] if self._mouse else ""))
             # There is no other screen to go back to: what was painted would stand there for ever.
             self._write("" if self._has_other_screen else screen._a_normal + screen._clear_screen)
         finally:

@@ -5,14 +5,29 @@ from dataclasses import replace
 
 from cdktr.tui.state import logscreen
 from cdktr.tui.state.arrivals import noticed
-from cdktr.tui.state.commands import Command, Copy, Quit, Redraw, Refresh, ReloadFolder, SetMouse, Trigger
+from cdktr.tui.state.commands import Command, Copy, Quit, Redraw, Refresh, ReloadFolder, SetMouse
 from cdktr.tui.state.graphmoves import next_task, selected_workflow
 from cdktr.tui.state.logquery import LogQuery
-from cdktr.tui.state.model import Ask, Cursor, Field, Form, Help, Logs, Menu, Prompt, RunPage, RunsTab, State, Tab
+from cdktr.tui.state.model import (
+    Ask,
+    Cursor,
+    Field,
+    Form,
+    Help,
+    Logs,
+    Menu,
+    Prompt,
+    RunPage,
+    RunsTab,
+    State,
+    Tab,
+)
 from cdktr.tui.state.moves import entries, move, settle
+from cdktr.tui.state.presence import shown_agents
 from cdktr.tui.state.room import list_rows, log_rows
+from cdktr.tui.state.starts import run_asked
 from cdktr.tui.state.wants import LOADED, STEP, selected_run
-from cdktr.workflow import Workflow, scalar_text
+from cdktr.workflow import Workflow
 
 Result = tuple[State, tuple[Command, ...]]
 Action = Callable[[State], Result]
@@ -42,7 +57,7 @@ def keys_of(state: State) -> Sequence[str]:
         return [entry.key for entry in state.workflows.entries]
     if state.tab is Tab.RUNS:
         return [run.id for run in state.data.runs or ()]
-    return [agent.id for agent in state.data.agents or ()] if state.tab is Tab.AGENTS else []
+    return [agent.id for agent in shown_agents(state)] if state.tab is Tab.AGENTS else []
 
 
 def task_ids(workflow: Workflow | None, known: Sequence[str]) -> list[str]:
@@ -120,8 +135,10 @@ def _page(state: State) -> int:
 def _top(state: State) -> Result:
     if state.logs is not None:
         return logscreen.to_beginning(state, state.logs)
-    if state.run is None and state.tab is Tab.RUNS and state.runs.offset:
-        return runs_of(state, state.runs.workflow_id, state.runs.status), ()
+    if state.run is None and state.tab is Tab.RUNS and (state.runs.offset or state.data.runs_offset):
+        fresh = runs_of(state, state.runs.workflow_id, state.runs.status)
+        # The newest rows may still be held, while an older part is under way.
+        return fresh if state.data.runs_offset else replace(fresh, data=state.data), ()
     return moved(state, -FAR)
 
 
@@ -265,20 +282,6 @@ def _other_view(state: State) -> Result:
 CANNOT = "This principal is too old for that"
 
 
-def _run(state: State) -> Result:
-    workflow = selected_workflow(state)
-    if workflow is None:
-        return noticed(state, "There is no workflow to run here", bad=True), ()
-    if not workflow.params:
-        return noticed(state, f"Starting {workflow.id} …"), (Trigger(workflow.id, {}),)
-    fields = tuple(
-        Field(name, default="" if value is None else scalar_text(value), required=value is None)
-        for name, value in workflow.params.items()
-    )
-    form = Form(f"Run {workflow.id}", fields, workflow.id)
-    return replace(state, overlays=(*state.overlays, form)), ()
-
-
 def _copy(state: State) -> Result:
     text = _selected_id(state)
     return (noticed(state, f"{text} goes to the clipboard"), (Copy(text),)) if text else (state, ())
@@ -339,20 +342,20 @@ def _verbose(state: State, logs: Logs) -> Result:
     return replace(state, logs=replace(logs, verbose=not logs.verbose)), ()
 
 
-def _level(state: State, logs: Logs) -> Result:
-    return logscreen.changed(state, logs, logscreen.next_level(logs))
+def _search(state: State, logs: Logs) -> Result:
+    return replace(state, overlays=(*state.overlays, Prompt(Ask.SEARCH, before=logs.search))), ()
 
 
 ACTIONS: Mapping[str, Action] = {
     "enter": _enter,
-    "run": _run,
+    "run": run_asked,
     "logs": _logs,
     "open_run": _open_run,
     "follow": _in_logs(logscreen.follow_switched),
-    "search": lambda state: _ask(state, Ask.SEARCH, state.logs.search if state.logs else ""),
+    "search": _in_logs(_search),
     "next_match": _in_logs(lambda state, logs: logscreen.next_match(state, logs, 1)),
     "previous_match": _in_logs(lambda state, logs: logscreen.next_match(state, logs, -1)),
-    "level": _in_logs(_level),
+    "level": _in_logs(logscreen.level_changed),
     "range": _range,
     "wrap": _in_logs(_wrap),
     "verbose": _in_logs(_verbose),

@@ -17,6 +17,13 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Pasted:
+    """A text that was pasted; it may have line breaks and controls."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Click:
     """The mouse on a zone of the frame."""
 
@@ -141,6 +148,7 @@ class LogsFailed:
 
 Event = (
     Key
+    | Pasted
     | Click
     | Wheel
     | Resize

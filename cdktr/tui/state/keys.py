@@ -116,6 +116,7 @@ KEYS: tuple[Binding, ...] = (
     _key("esc", "close", W.FORM, "cancel", "leave it as it was"),
     _key("enter", "accept", W.PROMPT, "ok", "take it"),
     _key("tab", "complete", W.PROMPT, "complete", "complete a name"),
+    _key("up", "earlier", W.PROMPT, "", "what stood there, or was searched for, before"),
     _key("esc", "cancel", W.PROMPT, "cancel", "leave it as it was"),
     _key("ctrl-c", "quit", frozenset(Where) - FULL, "", "quit"),
 )

@@ -34,12 +34,22 @@ def changed(state: State, logs: Logs, query: LogQuery) -> Result:
     return _asked(state, replace(fresh, since=logs.since, until=logs.until, following=query.end_ms is None))
 
 
-def _asked(state: State, logs: Logs, place: Place | None = None) -> Result:
+def level_changed(state: State, logs: Logs) -> Result:
+    """The screen on the next level alone; who does not follow stays where the first line on the screen was."""
+    query = next_level(logs)
+    if logs.following or not logs.lines:
+        return changed(state, logs, query)
+    top = logs.lines[min(top_of(state, logs), first_shown_at_end(state, logs), len(logs.lines) - 1)].sequence
+    fresh = replace(logs, query=query, lines=(), heard=(), begins=False, ends=False, top=0)
+    return _asked(state, fresh, Place.AFTER, None if top is None else top - 1)
+
+
+def _asked(state: State, logs: Logs, place: Place | None = None, sequence: int | None = None) -> Result:
     """Ask for a part of the log that has nothing to do with what is held, under a number of its own."""
     number = state.asked + 1
     logs = replace(logs, number=number, busy=True, live=False, found=None)
     place = place or (Place.TAIL if logs.query.end_ms is None else Place.HEAD)
-    return replace(state, logs=logs, asked=number), (StopLogs(), FetchLogs(number, logs.query, place))
+    return replace(state, logs=logs, asked=number), (StopLogs(), FetchLogs(number, logs.query, place, sequence))
 
 
 def closed(state: State) -> Result:
@@ -66,7 +76,19 @@ def page_came(state: State, page: LogPage) -> Result:
     if page.place is Place.HEAD:
         logs = replace(logs, lines=page.lines, begins=True, ends=not page.full, top=0, following=False)
         return _followed(replace(state, logs=logs))
+    if page.place is Place.AFTER and not logs.lines:
+        return _landed(state, logs, page)
     return _followed(replace(state, logs=_joined(logs, page)))
+
+
+def _landed(state: State, logs: Logs, page: LogPage) -> Result:
+    """The lines after a place where nothing is held yet; where there are none, the end."""
+    if not page.lines:
+        return _asked(state, logs)
+    logs = replace(logs, lines=page.lines, begins=False, ends=not page.full, top=0)
+    state, followed = _followed(replace(state, logs=logs))
+    state, more = paged(state)
+    return state, (*followed, *more)
 
 
 def failed(state: State, event: LogsFailed) -> Result:
@@ -112,10 +134,14 @@ def _joined(logs: Logs, page: LogPage) -> Logs:
 
 
 def _found(state: State, logs: Logs, page: LogPage) -> Result:
+    direction = 1 if page.place is Place.MATCH_AFTER else -1
     if page.found is None:
-        way = "below" if page.place is Place.MATCH_AFTER else "above"
-        notice = Notice(f"{logs.search!r} is not found {way} here", state.now + REMARK_S)
+        if page.sequence is not None:
+            return _match_around(state, logs, direction)
+        notice = Notice(f"{logs.search!r} is not found", state.now + REMARK_S)
         return _followed(replace(state, logs=logs, notice=notice))
+    if page.sequence is None:
+        state = replace(state, notice=_around(state, direction))
     # Which ends are the log's is not known; the next pages tell.
     logs = replace(logs, lines=page.lines, begins=False, ends=False, following=False)
     return _followed(replace(state, logs=shown_at(state, logs, page.found)))
@@ -228,7 +254,7 @@ def searched(state: State, logs: Logs, text: str) -> Result:
 
 
 def next_match(state: State, logs: Logs, direction: int) -> Result:
-    """The next match in a direction: among what is held, else asked for."""
+    """The next match in a direction: among what is held, else asked for; from the other end, where there is none."""
     if not logs.search:
         return state, ()
     start = _start(state, logs, direction)
@@ -236,15 +262,33 @@ def next_match(state: State, logs: Logs, direction: int) -> Result:
     hit = next((line for line in order if matches(line, logs.search) and line.sequence is not None), None)
     if hit is not None and hit.sequence is not None:
         return paged(replace(state, logs=shown_at(state, logs, hit.sequence)))
-    is_end = logs.ends if direction > 0 else logs.begins
-    if is_end or not logs.lines or not state.can("LSLOGS", "contains"):
-        way = "below" if direction > 0 else "above"
-        return replace(state, logs=logs, notice=Notice(f"no match {way}", state.now + REMARK_S)), ()
+    if not logs.lines or (logs.ends if direction > 0 else logs.begins) or not state.can("LSLOGS", "contains"):
+        return _match_around(state, logs, direction)
+    return _match_asked(state, logs, direction, logs.lines[-1 if direction > 0 else 0].sequence)
+
+
+def _match_around(state: State, logs: Logs, direction: int) -> Result:
+    """There is none up to the end: the first one from the other end."""
+    can_ask = bool(logs.lines) and state.can("LSLOGS", "contains")
+    if can_ask and not (logs.begins and logs.ends):
+        return _match_asked(state, logs, direction, None)
+    order = logs.lines[::direction]
+    hit = next((line.sequence for line in order if matches(line, logs.search) and line.sequence is not None), None)
+    if hit is None:
+        notice = Notice(f"{logs.search!r} is not found", state.now + REMARK_S)
+        return _followed(replace(state, logs=logs, notice=notice))
+    return paged(replace(state, logs=shown_at(state, logs, hit), notice=_around(state, direction)))
+
+
+def _around(state: State, direction: int) -> Notice:
+    return Notice("from the beginning" if direction > 0 else "from the end", state.now + REMARK_S)
+
+
+def _match_asked(state: State, logs: Logs, direction: int, edge: int | None) -> Result:
     # Under a number of its own: a page that is under way would be joined to what is found.
     number = state.asked + 1
     logs = replace(logs, number=number, following=False, live=False, busy=True, top=top_of(state, logs))
     place = Place.MATCH_AFTER if direction > 0 else Place.MATCH_BEFORE
-    edge = logs.lines[-1 if direction > 0 else 0].sequence
     command = FetchLogs(number, logs.query, place, edge, logs.search)
     return replace(state, logs=logs, asked=number), (StopLogs(), command)
 

@@ -284,6 +284,9 @@ class State:
     workflows: WorkflowsTab = WorkflowsTab()
     runs: RunsTab = RunsTab()
     agents: Cursor = Cursor()
+    #: Agents that the principal let go of; and whether it was here since it told of agents last.
+    lost: tuple[Agent, ...] = ()
+    agents_hold: bool = False
     #: Lines that the principal's own log is scrolled back.
     admin_back: int = 0
     run: RunPage | None = None
@@ -292,6 +295,8 @@ class State:
     asked: int = 0
     overlays: tuple[Overlay, ...] = ()
     notice: Notice | None = None
+    #: When this UI last started a run of a workflow, in seconds since the epoch.
+    started: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def overlay(self) -> Overlay | None:

@@ -54,13 +54,18 @@ def problem_with(workflow: Workflow, problems: Sequence[Problem]) -> Problem | N
     return next((problem for problem in problems if problem.path == workflow.path), None)
 
 
+def insert(line: Line, text: str) -> Line:
+    """The line with a text put in: as much as it takes, without line breaks and controls."""
+    at = max(0, min(line.at, len(line.text)))
+    text = "".join(filter(str.isprintable, text))[: max(LONGEST_TEXT - len(line.text), 0)]
+    return replace(line, text=line.text[:at] + text + line.text[at:], at=at + len(text))
+
+
 def edit(line: Line, key: str) -> Line:
     """The line after a key of an editor; unchanged for one that is none."""
     text, at = line.text, max(0, min(line.at, len(line.text)))
     if len(key) == 1 and key.isprintable():
-        if len(text) >= LONGEST_TEXT:
-            return line
-        return replace(line, text=text[:at] + key + text[at:], at=at + 1)
+        return insert(line, key)
     match key:
         case "left":
             at -= 1

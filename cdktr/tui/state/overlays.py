@@ -13,7 +13,7 @@ from cdktr.tui.state.commands import Command, Quit, SaveLogs, Trigger
 from cdktr.tui.state.graphmoves import workflow_named
 from cdktr.tui.state.keys import bindings_of, where
 from cdktr.tui.state.model import Ask, Calendar, Confirm, Form, Help, Menu, Overlay, Prompt, State
-from cdktr.tui.state.moves import edit
+from cdktr.tui.state.moves import edit, insert
 from cdktr.tui.state.room import overlay_rows
 from cdktr.workflow import bind_params
 
@@ -56,6 +56,19 @@ def key_pressed(state: State, action: str | None, key: str) -> Result:
     return state, ()
 
 
+def text_pasted(state: State, text: str) -> State | None:
+    """The state with a pasted text in the line that has the keys; None where there is none."""
+    match state.overlay:
+        case Prompt() as prompt:
+            edited = insert(prompt, text)
+            state = put(state, edited)
+            return filtered(state, edited.text) if prompt.ask is Ask.FILTER else state
+        case Form() as form:
+            fields = [insert(each, text) if n == form.focus else each for n, each in enumerate(form.fields)]
+            return put(state, replace(form, fields=tuple(fields), error=""))
+    return None
+
+
 # A line of text.
 
 
@@ -65,6 +78,8 @@ def _prompt(state: State, prompt: Prompt, action: str | None, key: str) -> Resul
     if action == "cancel":
         state = without(state)
         return (filtered(state, prompt.before) if prompt.ask is Ask.FILTER else state), ()
+    if action == "earlier":
+        return put(state, replace(prompt, text=prompt.before, at=len(prompt.before))), ()
     edited = _completed(state, prompt) if action == "complete" else edit(prompt, key)
     state = put(state, edited)
     return (filtered(state, edited.text) if prompt.ask is Ask.FILTER and edited.text != prompt.text else state), ()

@@ -8,10 +8,12 @@ from cdktr.tui.state import arrivals, logscreen
 from cdktr.tui.state import events as e
 from cdktr.tui.state.actions import ACTIONS, CANNOT, cursor_of, keys_of, moved, settled, to_tab, with_cursor
 from cdktr.tui.state.arrivals import noticed
-from cdktr.tui.state.commands import Command, Quit
+from cdktr.tui.state.commands import Command, Quit, Trigger
 from cdktr.tui.state.keys import Where, binding_of, is_able, where
 from cdktr.tui.state.model import Confirm, State, Tab
-from cdktr.tui.state.overlays import key_pressed
+from cdktr.tui.state.overlays import key_pressed, text_pasted
+from cdktr.tui.state.presence import forgotten, let_go
+from cdktr.tui.state.wants import TheAgents
 
 Result = tuple[State, tuple[Command, ...]]
 
@@ -22,6 +24,9 @@ WHEEL = 3
 def update(state: State, event: e.Event) -> Result:
     """The state after an event, and what is to be done."""
     state, commands = HANDLERS[type(event)](state, event)
+    for command in commands:
+        if isinstance(command, Trigger):
+            state = replace(state, started={**state.started, command.workflow_id: state.now})
     return settled(state), commands
 
 
@@ -38,6 +43,13 @@ def _key(state: State, event: e.Key) -> Result:
     if not is_able(state, binding):
         return noticed(state, CANNOT, bad=True), ()
     return ACTIONS[binding.action](replace(state, notice=None))
+
+
+def _pasted(state: State, event: e.Pasted) -> Result:
+    if state.is_too_small:
+        return state, ()
+    changed = text_pasted(state, event.text)
+    return noticed(state, "pasted text is not taken for keys") if changed is None else changed, ()
 
 
 def _click(state: State, event: e.Click) -> Result:
@@ -77,7 +89,18 @@ def _resize(state: State, event: e.Resize) -> Result:
 
 def _tick(state: State, event: e.Tick) -> Result:
     notice = state.notice
-    return replace(state, now=event.now, notice=notice if notice and event.now < notice.until else None), ()
+    state = replace(state, now=event.now, notice=notice if notice and event.now < notice.until else None)
+    return forgotten(state), ()
+
+
+def _arrived(state: State, event: e.Arrived) -> Result:
+    after, commands = arrivals.arrived(state, event)
+    is_told = after is not state and isinstance(event.want, TheAgents)
+    return (let_go(state, after) if is_told else after), commands
+
+
+def _away(state: State, event: e.Away) -> Result:
+    return arrivals.went_away(replace(state, agents_hold=False), event)
 
 
 def _exists(state: State, event: e.Exists) -> Result:
@@ -87,13 +110,14 @@ def _exists(state: State, event: e.Exists) -> Result:
 
 HANDLERS: dict[type[e.Event], Callable[[State, Any], Result]] = {
     e.Key: _key,
+    e.Pasted: _pasted,
     e.Click: _click,
     e.Wheel: _wheel,
     e.Resize: _resize,
     e.Tick: _tick,
     e.Up: arrivals.came_up,
-    e.Away: arrivals.went_away,
-    e.Arrived: arrivals.arrived,
+    e.Away: _away,
+    e.Arrived: _arrived,
     e.Failed: arrivals.failed,
     e.Triggered: arrivals.triggered,
     e.Told: arrivals.told,

@@ -91,9 +91,11 @@ def _line(area: Area, y: int, line: LogLine, logs: Logs) -> int:
             _marked(area, x, y + number, piece[cut:], style, logs.search)
             start += len(piece)
         return len(pieces)
-    x = area.draw(0, y, before, "dim", found)
-    text = body(line, unicode)
-    _marked(area.part(x, 0, area.width - x, area.height), 0, y, _from_column(text, logs.left), style, logs.search)
+    # With every name before it, the text would not come into view by itself.
+    hidden = min(logs.left, width(before)) if logs.verbose else 0
+    x = area.draw(0, y, _from_column(before, hidden), "dim", found)
+    text = _from_column(body(line, unicode), logs.left - hidden)
+    _marked(area.part(x, 0, area.width - x, area.height), 0, y, text, style, logs.search)
     if line.sequence is None:
         area.right(y, " not stored yet", "warn")
     return 1

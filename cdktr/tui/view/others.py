@@ -1,43 +1,37 @@
 """Agents, and the principal with its own log."""
 
-from datetime import datetime
-
 from cdktr.health import attention, megabytes, status_lines
 from cdktr.text import format_duration
 from cdktr.tui.state.facts import Agent, OwnLine
 from cdktr.tui.state.loglines import MARKS, clock
 from cdktr.tui.state.model import LinkStatus, State
+from cdktr.tui.state.presence import LOST_S, SILENT_S, shown_agents
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
 from cdktr.tui.view.parts import Cell, Column, broken, fitted, note, rule, table_head, table_row
-from cdktr.tui.view.times import now_of
 
 COLUMNS = (
     Column("AGENT", 18, 0, 2, most=40),
-    Column("STATUS", 8, 0),
+    Column("STATUS", 10, 0, 1, most=26),
     Column("RUNS", 5, 0, right=True),
     Column("SLOTS", 5, 0, right=True),
     Column("LAST PING", 10, 0, right=True),
     Column("VERSION", 8, 1),
     Column("TO TELL", 8, 2, right=True),
-    Column("LABELS", 6, 3, 1, most=20),
 )
-
-#: Seconds without a word after which an agent is called lost. The principal lets go of it soon after, or has.
-LOST_S = 30.0
 
 
 def agents_place(area: Area, state: State) -> None:
     """One row an agent."""
-    found = state.data.agents
-    busy = sum(agent.running for agent in found or ())
-    slots = sum(agent.slots or 0 for agent in found or ())
-    rule(area, 0, "Agents", right=f"{busy} of {slots} slots taken" if found else "")
+    known, found = state.data.agents, shown_agents(state)
+    busy = sum(agent.running for agent in known or ())
+    slots = sum(agent.slots or 0 for agent in known or ())
+    rule(area, 0, "Agents", right=f"{busy} of {slots} slots taken" if known else "")
     widths = fitted(COLUMNS, area.width - 5)
     table_head(area, 1, 4, COLUMNS, widths)
     rows = area.below(2)
     if not found:
-        told = "No agent is registered; `cdktr start agent` starts one." if found is not None else "..."
+        told = "No agent is registered; `cdktr start agent` starts one." if known is not None else "..."
         note(rows, 0, state.data.failed.get("TheAgents", told))
         return
     top = state.agents.top
@@ -50,29 +44,30 @@ def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int
     if lit:
         area.fill("plain", True, y)
     area.zone(0, y, area.width, "row", agent.id)
-    word, style = _status(agent, now_of(state))
+    silent = max(state.now - agent.last_ping_ms / 1000, 0)
+    heard = f"{format_duration(silent) if silent >= 9.95 else f'{round(silent)}s'} ago"
+    word, style = _status(agent, agent in state.lost, silent, heard, widths[1])
     if lit:
         area.put(0, y, ">", "key", lit)
-    area.put(2, y, sign(area.look, {"good": "here", "busy": "here"}.get(style, "away")), style, lit)
-    silent = max(state.now - agent.last_ping_ms / 1000, 0)
+    area.put(2, y, sign(area.look, {"good": "here", "busy": "here", "warn": "here"}.get(style, "away")), style, lit)
     row: list[Cell] = [
         agent.id,
         (word, style),
         str(agent.running),
         "?" if agent.slots is None else str(agent.slots),
-        f"{format_duration(round(silent, 0)).removesuffix('.0s')}".removesuffix("s") + "s ago"
-        if silent < 60
-        else f"{format_duration(silent)} ago",
+        heard,
         agent.version or "?",
         (megabytes(agent.spooled_bytes), "warn" if agent.spooled_bytes > 2**20 else "dim"),
-        ("-", "off"),
     ]
     table_row(area, y, 4, COLUMNS, widths, row, lit)
 
 
-def _status(agent: Agent, now: datetime) -> tuple[str, str]:
-    if now.timestamp() - agent.last_ping_ms / 1000 > LOST_S:
-        return "LOST", "bad"
+def _status(agent: Agent, is_let_go: bool, silent: float, heard: str, columns: int) -> tuple[str, str]:
+    if is_let_go or silent > LOST_S:
+        whole = f"LOST, last heard {heard}"
+        return whole if len(whole) <= columns else "LOST", "bad"
+    if silent >= SILENT_S:
+        return f"silent {int(silent)}s", "warn"
     return ("RUNNING", "busy") if agent.running else ("READY", "good")
 
 

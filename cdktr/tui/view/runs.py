@@ -40,7 +40,8 @@ def runs_place(area: Area, state: State) -> None:
 
 def _list(area: Area, state: State) -> None:
     tab, found = state.runs, state.data.runs
-    filters = [f"of {tab.workflow_id}" if tab.workflow_id else "", tab.status]
+    above = "newer rows above" if found and state.data.runs_offset else ""
+    filters = [f"of {tab.workflow_id}" if tab.workflow_id else "", tab.status, above]
     place = f"{state.data.runs_offset + tab.cursor.index + 1}" if found else ""
     rule(area, 0, "Runs", ", ".join(filter(None, filters)), "title", place)
     widths = fitted(COLUMNS, area.width - 5)

@@ -1,0 +1,38 @@
+"""Agents that fell silent: when they are called so, and how long they are still shown."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cdktr.tui.state.facts import Agent
+from cdktr.tui.state.model import State
+
+#: Seconds without a word after which an agent is called lost. The principal lets go of it soon after, or has.
+LOST_S = 30.0
+
+#: Seconds without a word that are told.
+SILENT_S = LOST_S / 3
+
+#: Seconds after its last word for which an agent that the principal let go of is still shown.
+KEPT_S = 600.0
+
+
+def shown_agents(state: State) -> Sequence[Agent]:
+    """Those that the principal knows, and those that it let go of lately."""
+    return (*(state.data.agents or ()), *state.lost)
+
+
+def let_go(before: State, state: State) -> State:
+    """The state after the agents were told: those that are missing are kept, if the principal was here all the time.
+
+    One that was away may have begun anew, and nobody has registered with it yet.
+    """
+    here = {agent.id for agent in state.data.agents or ()}
+    missing = [*before.lost, *((before.data.agents or ()) if before.agents_hold else ())]
+    kept = {agent.id: agent for agent in missing if agent.id not in here}
+    return forgotten(replace(state, lost=tuple(kept.values()), agents_hold=True))
+
+
+def forgotten(state: State) -> State:
+    """The state without the lost ones of long ago."""
+    kept = tuple(agent for agent in state.lost if state.now - agent.last_ping_ms / 1000 < KEPT_S)
+    return state if kept == state.lost else replace(state, lost=kept)
