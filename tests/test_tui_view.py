@@ -112,11 +112,26 @@ def test_a_principal_that_is_away() -> None:
     state, _ = update(screen([]), e.Away("No principal answers at 127.0.0.1:5561 (Connection refused)"))
     state, _ = update(state, e.Tick(NOW_S + 12))
     text = text_of(state)
-    assert "Disconnected for 12s: No principal answers" in text.splitlines()[0]
+    assert "Disconnected 12s: connection refused" in text.splitlines()[0]
     assert "etl.daily" in text
     state, _ = update(state, e.Up(ALL))
     assert "Connected" in text_of(state).splitlines()[0]
     assert "The principal is back" in text_of(state)
+
+
+def test_a_long_remark_has_the_row_of_the_tabs() -> None:
+    told = "The workflow hello was not started: its file is not there any more"
+    state, _ = update(screen([]), e.Told(told, bad=True))
+    assert told in text_of(state)
+    state, _ = update(state, e.Told("Saved"))
+    assert "[1 Workflows]" in text_of(state)
+
+
+def test_a_form_offers_what_it_has() -> None:
+    text = text_of(screen(PICTURES["params"]))
+    assert "(needed)" in text
+    assert "calendar" not in text.splitlines()[-1]
+    assert "calendar" in text_of(screen(PICTURES["range"][:-1])).splitlines()[-1]
 
 
 def test_nothing_is_known_yet() -> None:
