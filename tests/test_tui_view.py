@@ -8,12 +8,13 @@ import pytest
 
 from cdktr.text import width
 from cdktr.tui.state import events as e
-from cdktr.tui.state.facts import Abilities
+from cdktr.tui.state.facts import Abilities, Run
 from cdktr.tui.state.layout import MOST_TASKS
 from cdktr.tui.state.model import Link, LinkStatus, Look, State
 from cdktr.tui.state.update import update
 from cdktr.tui.view.render import render
-from tests.world import ALL, NOW_S, new, pressed, task, told, with_logs
+from cdktr.tui.view.workflows import run_line
+from tests.world import ALL, NOW_MS, NOW_S, new, pressed, task, told, with_logs
 
 SCREENS = Path(__file__).parent / "data" / "screens"
 
@@ -197,6 +198,12 @@ def test_an_agent_that_falls_silent_is_not_called_ready() -> None:
     assert "silent 20s" in old
     assert "silent 17s" in web1
     assert any(span.style == "warn" and "silent" in span.text for row in render(state).rows for span in row)
+
+
+def test_a_run_that_is_over_ended_so_long_ago() -> None:
+    run = Run("r", "w", "FAILED", NOW_MS - 24_000, NOW_MS - 24_000, NOW_MS - 2_000)
+    assert run_line(run, new()) == "✗ FAILED 22s, 2.0s ago"
+    assert run_line(replace(run, ended_ms=NOW_MS - 23_960), new()).startswith("✗ FAILED 40 ms, ")
 
 
 def test_zones_lie_where_they_are_drawn() -> None:
