@@ -226,6 +226,7 @@ def test_a_cell_is_as_wide_as_the_terminal_library_takes_it_to_be() -> None:
         ("e\u0301\u200b", "e", "e"),
         ("日本", "日本", "????"),
         ("é\ud800", "é\ufffd", "??"),
+        ("a\xa0b\u3000c", "a b  c", "a b  c"),
         ("\u2028\u2630", "\\u2028\ufffd", "\\u2028?"),
     ],
 )
