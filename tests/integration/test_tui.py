@@ -259,6 +259,20 @@ def test_lines_are_seen_while_the_database_cannot_be_written(
     terminal.shows("ended 0")
 
 
+def test_pasted_text_starts_nothing(folder: Cluster, new_terminal: NewTerminal) -> None:
+    terminal = new_terminal(folder)
+    terminal.run("ui")
+    terminal.shows("Connected")
+    terminal.tmux("set-buffer", "error: retry later, and quit\n")
+    terminal.tmux("paste-buffer", "-p")
+    terminal.shows("pasted text is not taken for keys")
+    terminal.press("/")
+    terminal.shows("filter:")
+    terminal.tmux("set-buffer", "li\nnes\n")
+    terminal.tmux("paste-buffer", "-p")
+    terminal.shows("filter: lines")
+
+
 def test_another_size_loses_nothing(folder: Cluster, new_terminal: NewTerminal) -> None:
     terminal = new_terminal(folder)
     terminal.run("ui")
