@@ -142,6 +142,9 @@ def _cell(char: str) -> str:
         return " " * width(char)
     if kind in ("Zl", "Zp"):
         return f"\\u{ord(char):04x}"
+    if kind == "Zs":
+        # Blanks that Python does not call printable.
+        return " " * width(char)
     return "\ufffd" if kind in ("Cn", "Co", "Cs") else char
 
 

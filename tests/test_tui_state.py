@@ -218,10 +218,11 @@ def test_params_are_asked_for_and_checked() -> None:
     assert commands == []
     assert isinstance(state.overlay, Form)
     assert "needs the parameter target" in state.overlay.error
-    state, commands = after(["down", "x", "down", "h", "enter"], state)
+    assert state.overlay.focus == 2, "where it is wrong"
+    state, commands = after(["h", "up", "x", "enter"], state)
     assert isinstance(state.overlay, Form)
     assert "limit of workflow etl.daily must be a whole number" in state.overlay.error
-    state, commands = after(["up", "backspace", "5", "enter"], state)
+    state, commands = after(["backspace", "5", "enter"], state)
     assert commands == [c.Trigger("etl.daily", {"limit": "5", "target": "h"})]
     assert state.overlay is None
 

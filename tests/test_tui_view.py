@@ -8,12 +8,13 @@ import pytest
 
 from cdktr.text import width
 from cdktr.tui.state import events as e
-from cdktr.tui.state.facts import Abilities
+from cdktr.tui.state.facts import Abilities, Run
 from cdktr.tui.state.layout import MOST_TASKS
 from cdktr.tui.state.model import Link, LinkStatus, Look, State
 from cdktr.tui.state.update import update
 from cdktr.tui.view.render import render
-from tests.world import ALL, NOW_S, RUNS, new, pressed, task, told, with_logs
+from cdktr.tui.view.workflows import run_line
+from tests.world import ALL, NOW_MS, NOW_S, RUNS, new, pressed, task, told, with_logs
 
 SCREENS = Path(__file__).parent / "data" / "screens"
 
@@ -121,7 +122,7 @@ def test_a_principal_that_is_away() -> None:
     state, _ = update(screen([]), e.Away("No principal answers at 127.0.0.1:5561 (Connection refused)"))
     state, _ = update(state, e.Tick(NOW_S + 12))
     text = text_of(state)
-    assert "Disconnected for 12s: No principal answers" in text.splitlines()[0]
+    assert "Disconnected 12s: connection refused" in text.splitlines()[0]
     assert "etl.daily" in text
     state, _ = update(state, e.Up(ALL))
     assert "Connected" in text_of(state).splitlines()[0]
@@ -138,6 +139,21 @@ def test_what_was_told_before_a_principal_went_away_has_its_time(columns: int) -
     assert "as of 01-31" in text_of(update(state, e.Tick(NOW_S + 86_400))[0])
     state, _ = update(state, e.Up(ALL))
     assert "as of" not in text_of(update(state, e.Tick(NOW_S + 86_500))[0])
+
+
+def test_a_long_remark_has_the_row_of_the_tabs() -> None:
+    told = "The workflow hello was not started: its file is not there any more"
+    state, _ = update(screen([]), e.Told(told, bad=True))
+    assert told in text_of(state)
+    state, _ = update(state, e.Told("Saved"))
+    assert "[1 Workflows]" in text_of(state)
+
+
+def test_a_form_offers_what_it_has() -> None:
+    text = text_of(screen(PICTURES["params"]))
+    assert "(needed)" in text
+    assert "calendar" not in text.splitlines()[-1]
+    assert "calendar" in text_of(screen(PICTURES["range"][:-1])).splitlines()[-1]
 
 
 def test_nothing_is_known_yet() -> None:
@@ -203,6 +219,12 @@ def test_an_agent_that_falls_silent_is_not_called_ready() -> None:
     assert "silent 20s" in old
     assert "silent 17s" in web1
     assert any(span.style == "warn" and "silent" in span.text for row in render(state).rows for span in row)
+
+
+def test_a_run_that_is_over_ended_so_long_ago() -> None:
+    run = Run("r", "w", "FAILED", NOW_MS - 24_000, NOW_MS - 24_000, NOW_MS - 2_000)
+    assert run_line(run, new()) == "✗ FAILED 22s, 2.0s ago"
+    assert run_line(replace(run, ended_ms=NOW_MS - 23_960), new()).startswith("✗ FAILED 40 ms, ")
 
 
 def test_zones_lie_where_they_are_drawn() -> None:

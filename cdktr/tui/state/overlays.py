@@ -15,7 +15,7 @@ from cdktr.tui.state.keys import bindings_of, where
 from cdktr.tui.state.model import Ask, Calendar, Confirm, Form, Help, Menu, Overlay, Prompt, State
 from cdktr.tui.state.moves import edit, insert
 from cdktr.tui.state.room import overlay_rows
-from cdktr.workflow import bind_params
+from cdktr.workflow import Workflow, bind_params
 
 Result = tuple[State, tuple[Command, ...]]
 
@@ -165,8 +165,20 @@ def _run_form(state: State, form: Form) -> Result:
         if workflow is not None:
             bind_params(workflow, given)
     except CdktrError as error:
-        return put(state, replace(form, error=str(error))), ()
+        wrong = _wrong(workflow, form) if workflow is not None else form.focus
+        return put(state, replace(form, focus=wrong, error=str(error))), ()
     return noticed(without(state), f"Starting {form.workflow_id} …"), (Trigger(form.workflow_id, given),)
+
+
+def _wrong(workflow: Workflow, form: Form) -> int:
+    """The first field whose text its parameter does not take."""
+    for number, field in enumerate(form.fields):
+        alone = {name: default for name, default in workflow.params.items() if name == field.name}
+        try:
+            bind_params(replace(workflow, params=alone), {field.name: field.text} if field.text else {})
+        except CdktrError:
+            return number
+    return form.focus
 
 
 def _range_form(state: State, form: Form) -> Result:
@@ -174,12 +186,15 @@ def _range_form(state: State, form: Form) -> Result:
     if logs is None:
         return without(state), ()
     since, until = (field.text.strip() for field in form.fields)
-    try:
-        start, end = (moment(text, _now(state)) if text else None for text in (since, until))
-    except CdktrError as error:
-        return put(state, replace(form, error=str(error))), ()
+    moments = []
+    for number, text in enumerate((since, until)):
+        try:
+            moments.append(moment(text, _now(state)) if text else None)
+        except CdktrError as error:
+            return put(state, replace(form, focus=number, error=str(error))), ()
+    start, end = moments
     if start is not None and end is not None and end <= start:
-        return put(state, replace(form, error="The range ends before it begins")), ()
+        return put(state, replace(form, focus=1, error="The range ends before it begins")), ()
     query = replace(logs.query, start_ms=start, end_ms=end)
     return logscreen.changed(without(state), replace(logs, since=since, until=until), query)
 

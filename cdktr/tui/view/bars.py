@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from statistics import median
 
-from cdktr.text import format_duration
 from cdktr.tui.state.facts import BAD, Run
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import bar, status
+from cdktr.tui.view.times import duration
 
 
 def bars(area: Area, runs: Sequence[Run], selected: str) -> None:
@@ -40,6 +40,6 @@ def _seconds(run: Run) -> float:
 def _legend(runs: Sequence[Run]) -> list[str]:
     seconds = [_seconds(run) for run in runs]
     bad = sum(run.status in BAD for run in runs)
-    lines = [f"longest {format_duration(max(seconds))}", f"median  {format_duration(median(seconds))}"]
+    lines = [f"longest {duration(max(seconds))}", f"median  {duration(median(seconds))}"]
     size = max(map(len, [*lines, f"{bad} of {len(runs)} failed"]))
     return [line.ljust(size) for line in (*lines, f"{bad} of {len(runs)} failed")]

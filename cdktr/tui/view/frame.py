@@ -1,8 +1,10 @@
 """What every place has around it: the header, the tabs, the footer."""
 
+import re
+
 from cdktr.text import cells, format_duration, width
 from cdktr.tui.state.keys import Binding, Where, bindings_of, is_able, where
-from cdktr.tui.state.model import LinkStatus, State, Tab
+from cdktr.tui.state.model import Form, LinkStatus, State, Tab
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
 from cdktr.tui.view.times import now_of, short
@@ -65,21 +67,30 @@ def _link(state: State) -> tuple[str, str]:
     if link.status is LinkStatus.UNKNOWN:
         return f"{sign(state.look, 'unknown')} {link.status} ...", "dim"
     lasts = format_duration(max(round(state.now - link.since), 0)) if state.now - link.since >= 1 else "0s"
-    return f"{sign(state.look, 'away')} {link.status} for {lasts.replace('.0s', 's')}: {link.why}", "bad"
+    # The address stands before it.
+    cause = _CAUSE.fullmatch(link.why)
+    why = f"{cause[1][:1].lower()}{cause[1][1:]}" if cause else link.why
+    return f"{sign(state.look, 'away')} {link.status} {lasts.replace('.0s', 's')}: {why}", "bad"
+
+
+#: What is said of the one principal that does not answer: its cause, perhaps with advice after it.
+_CAUSE = re.compile(r"No principal answers at [^()]*\(([^()]+)\)(?:;.*)?", re.DOTALL)
 
 
 def tabs(area: Area, state: State) -> None:
     """The places, and at the end what was last remarked, or of when all that is shown is."""
+    notice = state.notice
+    taken = 1 + sum(len(tab) + 5 for tab in Tab)
+    if notice is not None and width(cells(notice.text)) > area.width - taken - 1:
+        # For a while it is worth more than the places, whose keys still go there.
+        area.part(1, 0, area.width - 2, 1).right(0, notice.text, "bad" if notice.bad else "notice")
+        return
     x = 1
     for number, tab in enumerate(Tab, 1):
         here = tab is state.tab
         text = f"[{number} {tab}]" if here else f" {number} {tab} "
         area.zone(x, 0, len(text), "tab", tab)
         x = area.put(x, 0, text, "tab on" if here else "tab") + 1
-    room = area.width - x - 2
-    notice = state.notice
-    if room <= 8:
-        return
     part = area.part(x, 0, area.width - x - 1, 1)
     if notice is not None:
         part.right(0, notice.text, "bad" if notice.bad else "notice")
@@ -90,7 +101,7 @@ def tabs(area: Area, state: State) -> None:
 def footer(area: Area, state: State) -> None:
     """The keys that work here and now; in brackets those for which the principal is too old."""
     place = where(state)
-    shown = [binding for binding in bindings_of(place) if binding.label]
+    shown = [binding for binding in bindings_of(place) if binding.label and not _is_vain(state, binding)]
     lasting = [binding for binding in shown if binding.action in LASTING] if place not in _OVER else []
     end = area.width - sum(_size(state, binding) + 2 for binding in lasting)
     x = 1
@@ -101,6 +112,11 @@ def footer(area: Area, state: State) -> None:
     x = end
     for binding in lasting:
         x = _binding(area, state, binding, x) + 2
+
+
+def _is_vain(state: State, binding: Binding) -> bool:
+    """No day is asked for in the form of a run."""
+    return binding.action == "calendar" and isinstance(state.overlay, Form) and bool(state.overlay.workflow_id)
 
 
 _OVER = frozenset(Where) - frozenset(

@@ -67,7 +67,7 @@ def _form(area: Area, form: Form) -> None:
         inside.put(2, y, field.name, "plain" if here else "dim", room=label)
         x = label + 4
         _field(inside, x, y, field.text, field.at, here, inside.width - x)
-        if not field.text and (hint := "needed" if field.required else field.default):
+        if not field.text and (hint := "(needed)" if field.required else field.default):
             inside.put(x + (2 if here else 0), y, hint, "hint")
     if form.error:
         inside.put(0, inside.height - 1, form.error, "bad")

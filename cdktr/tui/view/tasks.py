@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from cdktr.text import cells, format_duration, width
+from cdktr.text import cells, width
 from cdktr.tui.state.facts import Run, TaskRun
 from cdktr.tui.state.model import Cursor, State
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import status, stretch
 from cdktr.tui.view.parts import Cell, Column, fitted, table_head, table_row
-from cdktr.tui.view.times import lasted, now_of, short
+from cdktr.tui.view.times import duration, lasted, now_of, short
 from cdktr.workflow import Subprocess, Task
 
 TASKS = (
@@ -84,7 +84,7 @@ def _span(run: Run, seen: Mapping[str, TaskRun], now: datetime) -> tuple[float, 
 
 def _axis(area: Area, span: tuple[float, float]) -> None:
     seconds = (span[1] - span[0]) / 1000
-    half, whole = format_duration(seconds / 2), format_duration(seconds)
+    half, whole = duration(seconds / 2), duration(seconds)
     area.put(0, 0, "0s", "dim")
     if area.width > 24:
         area.put(area.width // 2 - width(half) // 2, 0, half, "dim")

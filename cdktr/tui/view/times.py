@@ -53,7 +53,13 @@ def lasted(started_ms: int | None, ended_ms: int | None, now: datetime) -> str:
     if started_ms is None:
         return ""
     end = now.timestamp() * 1000 if ended_ms is None else ended_ms
-    return format_duration(min((end - started_ms) / 1000, 1e9))
+    return duration(min((end - started_ms) / 1000, 1e9))
+
+
+def duration(seconds: float) -> str:
+    """`40 ms`, and from a second on as everywhere: `1.2s`, `3m05s`."""
+    ms = max(round(seconds * 1000), 0)
+    return f"{ms} ms" if ms < 1000 else format_duration(seconds)
 
 
 def short(ms: int | None, now: datetime) -> str:

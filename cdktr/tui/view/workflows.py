@@ -178,8 +178,9 @@ def _due(at: datetime, now: datetime, columns: int) -> str:
 def run_line(run: Run, state: State) -> str:
     """How a run is, in short."""
     told = f"{status(state.look, run.status)[0]} {run.status} {lasted(run.started_ms, run.ended_ms, now_of(state))}"
-    began = since(run.queued_ms, now_of(state)) if run.queued_ms and run.is_over else ""
-    return f"{told.rstrip()}, {began}" if began else told.rstrip()
+    at = run.ended_ms or run.queued_ms
+    ended = since(at, now_of(state)) if at and run.is_over else ""
+    return f"{told.rstrip()}, {ended}" if ended else told.rstrip()
 
 
 def _graph(area: Area, state: State, workflow: Workflow) -> None:
