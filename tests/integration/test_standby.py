@@ -96,7 +96,8 @@ def test_a_signal_ends_the_wait(cluster: Cluster) -> None:
         standby = stand_by(cluster, first)
         standby.signal(number)
         assert standby.wait() == 0
-        assert standby.text.endswith("Stopped while standing by")
+        # Its look into the workflow folder may end after that.
+        assert "Stopped while standing by" in standby.text
     assert cluster.ask(p.Ping()) is None
 
 
