@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.disks import small_disk
+
 # How long an example takes says how busy the machine is.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
@@ -51,3 +53,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """The tests of the one file need one."""
     is_without = config.getoption("binary") is None
     return True if is_without and collection_path == Path(__file__).parent / "binary" else None
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MB."""
+    with small_disk(tmp_path / "disk", "8m", "-l") as folder:
+        yield folder

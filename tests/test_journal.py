@@ -9,7 +9,6 @@ import errno
 import logging
 import os
 import shutil
-import subprocess
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 
 from cdktr.errors import StartError, StoreError
 from cdktr.journal import Journal
+from tests.disks import small_disk
 
 #: The system calls by which the journal changes its folder.
 CALLS = ("open", "write", "ftruncate", "fdatasync", "fsync", "rename", "unlink")
@@ -639,23 +639,14 @@ def test_who_waits_is_told_only_of_what_concerns_him(tmp_path: Path, monkeypatch
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount here")
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", "64k") as folder:
+        yield folder
 
 
-def test_a_full_disk_and_its_end(small_disk: Path) -> None:
-    ballast = small_disk / "ballast"
+def test_a_full_disk_and_its_end(tiny_disk: Path) -> None:
+    ballast = tiny_disk / "ballast"
     ballast.write_bytes(bytes(32 * 1024))
     text = "x" * 1000
 
@@ -668,7 +659,7 @@ def test_a_full_disk_and_its_end(small_disk: Path) -> None:
 
         with pytest.raises(StoreError, match="No space left on device"):
             await writer.journal.compact(lambda: text * 60)
-        assert [path.name for path in (small_disk / "journal").iterdir()] == ["events.1"], "failures leave no litter"
+        assert [path.name for path in (tiny_disk / "journal").iterdir()] == ["events.1"], "failures leave no litter"
         with pytest.raises(StoreError, match="No space left on device"):
             await write_on()
         for _ in range(5):
@@ -680,5 +671,5 @@ def test_a_full_disk_and_its_end(small_disk: Path) -> None:
         await writer.journal.sync()
 
     written: list[int] = []
-    using(small_disk / "journal", story)
-    assert recovered(small_disk / "journal") == written
+    using(tiny_disk / "journal", story)
+    assert recovered(tiny_disk / "journal") == written

@@ -780,24 +780,6 @@ def test_a_transaction_that_failed_and_is_there_is_not_repeated(path: str, monke
 # A disk that is really full.
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 8 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount here")
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def fill(disk: Path, leave: int) -> None:
     """Have no more than `leave` bytes left."""
     free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
