@@ -18,7 +18,7 @@ from cdktr import protocol as p
 from cdktr.catalog import Catalog, Changes
 from cdktr.codec import workflow_to_json
 from cdktr.coordinator import Accepted, Coordinator
-from cdktr.errors import CdktrError, ProtocolError, StoreError, UnprocessableError
+from cdktr.errors import CdktrError, NotFoundError, ProtocolError, StoreError, UnprocessableError
 from cdktr.legacy import OldAgents
 from cdktr.logs import MAX_WAITING_BYTES, LogHub
 from cdktr.messages import Request, milliseconds, name_of_event, named
@@ -26,7 +26,7 @@ from cdktr.pages import page_size
 from cdktr.reading import Reading
 from cdktr.recent import Recent
 from cdktr.store import Store
-from cdktr.text import format_log
+from cdktr.text import format_log, near_ids
 
 log = logging.getLogger(__name__)
 
@@ -297,6 +297,7 @@ class Api:
                 "agents_spooled_bytes": sum(agent.spooled_bytes for agent in dispatch.agents.values()),
                 "agents_dropped_lines": sum(agent.dropped_lines for agent in dispatch.agents.values()),
                 "stopping": self._coordinator.is_stopping,
+                "paused": dispatch.pauses.since,
                 "revisions": {"runs": self._hub.statuses, "workflows": self._catalog.revision},
                 **self._facts,
             }
@@ -316,6 +317,23 @@ class Api:
         problems = [_problem(problem) for problem in self._catalog.problems]
         ids = {"added": changes.added, "changed": changes.changed, "removed": changes.removed}
         return p.success({name: sorted(found) for name, found in ids.items()} | {"problems": problems})
+
+    async def pause(self, request: p.Pause) -> p.Reply:
+        """Keep the clock from triggering a workflow."""
+        return await self._with_hint(request.workflow_id, self._coordinator.pause(request.workflow_id))
+
+    async def resume(self, request: p.Resume) -> p.Reply:
+        """Let the clock trigger a workflow again."""
+        return await self._with_hint(request.workflow_id, self._coordinator.resume(request.workflow_id))
+
+    async def _with_hint(self, workflow_id: str, answer: Awaitable[Any]) -> p.Reply:
+        """The answer. Raises NotFoundError that says which workflow may have been meant."""
+        try:
+            return p.success(await answer)
+        except NotFoundError as error:
+            # Of ten thousand ids it takes long to find those that are like one.
+            near = await self._reading.in_thread(lambda: near_ids(workflow_id, [*self._catalog.workflows]))
+            raise NotFoundError(f"{error}; did you mean {' or '.join(near)}?" if near else str(error)) from None
 
     def close(self) -> None:
         """End the readers' threads."""
@@ -349,6 +367,8 @@ HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | OnceDurable | Awai
     p.ClusterStatus: Api.cluster_status,
     p.ListProblems: Api.list_problems,
     p.Reload: Api.reload,
+    p.Pause: Api.pause,
+    p.Resume: Api.resume,
 }
 
 

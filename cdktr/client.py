@@ -134,6 +134,15 @@ class Principal:
             return Result(False, wrong)
         return self._result(p.Trigger(workflow_id, dict(params or {}), "listener", key=key))
 
+    def pause_workflow(self, workflow_id: str) -> Result:
+        """Its schedule does not trigger it from now on, `run_workflow` still does. The payload is {"paused_ms": since
+        when, "changed": whether it was not paused before}."""
+        return self._result_of_id(p.Pause, workflow_id)
+
+    def resume_workflow(self, workflow_id: str) -> Result:
+        """Its schedule triggers it again, for what is due from now on. The payload as for `pause_workflow`."""
+        return self._result_of_id(p.Resume, workflow_id)
+
     def query_logs(
         self,
         end_ms: int | None = None,
@@ -154,6 +163,10 @@ class Principal:
     def get_registered_agents(self) -> Result:
         """The registered agents."""
         return self._result(p.GetRegisteredAgents())
+
+    def _result_of_id(self, kind: type[p.Pause] | type[p.Resume], workflow_id: str) -> Result:
+        wrong = _not_sendable(workflow_id, None, None)
+        return Result(False, wrong) if wrong else self._result(kind(workflow_id))
 
     def _result(self, request: Request) -> Result:
         try:

@@ -69,6 +69,8 @@ class Coordinator:
         #: Of each open run that somebody waits for.
         self._ends: dict[str, asyncio.Future[None]] = {}
         self.is_stopping = False
+        #: Pauses begin and end one at a time: what cannot be made durable is undone before the next.
+        self._pausing = asyncio.Lock()
         self.ledger = Ledger(self.dispatch, journal, hub, self._tell_end)
         hub.on_renewal = self.ledger.tell_again
         self.ledger.restore(cursors.get(JOURNAL, -1), first_number, open_runs)
@@ -113,9 +115,7 @@ class Coordinator:
 
         Raises NotFoundError, DefinitionError for the parameters, StoreError while nothing can be made durable.
         """
-        if self.is_stopping:
-            raise StoreError("The principal is stopping; try again when it has been started again")
-        self.ledger.check()
+        self._check_open()
         workflow_id, params, key = request.workflow_id, request.params, request.key
         if key is not None and (run_id := self.dispatch.keys.run_of(workflow_id, key)) is not None:
             return Accepted(run_id, repeated=True)
@@ -136,6 +136,11 @@ class Coordinator:
         )
         return Accepted(None if run is None else run.id)
 
+    def _check_open(self) -> None:
+        if self.is_stopping:
+            raise StoreError("The principal is stopping; try again when it has been started again")
+        self.ledger.check()
+
     def withdraw(self, accepted: Accepted) -> None:
         """Who triggered it is told that it was not accepted: then it must not run later. The run of a repeated one is
         that of another, who is told for himself."""
@@ -148,6 +153,41 @@ class Coordinator:
         done = self.dispatch.keep(schedules, now_ms())
         self.settle()
         return done
+
+    async def pause(self, workflow_id: str) -> dict[str, Any]:
+        """The clock does not trigger a workflow from now on; returns when that is durable. One whose file is gone may
+        be paused already. Raises NotFoundError, StoreError; then nothing has changed."""
+        async with self._pausing:
+            self._check_open()
+            since = self.dispatch.pauses.since
+            if workflow_id not in since and self._find(workflow_id) is None:
+                raise NotFoundError(f"No workflow exists with id {workflow_id}")
+            is_new = self.dispatch.pause_workflow(workflow_id, now_ms())
+            if is_new:
+                await self._durably_else(lambda: self.dispatch.resume_workflow(workflow_id, None))
+                log.info("Workflow %s paused", workflow_id)
+            return {"paused_ms": since[workflow_id], "changed": is_new}
+
+    async def resume(self, workflow_id: str) -> dict[str, Any]:
+        """The clock triggers a workflow again; otherwise as `pause`."""
+        async with self._pausing:
+            self._check_open()
+            since = self.dispatch.pauses.since.get(workflow_id)
+            if since is None and self._find(workflow_id) is None:
+                raise NotFoundError(f"No workflow exists with id {workflow_id}")
+            if since is not None:
+                self.dispatch.resume_workflow(workflow_id, now_ms())
+                await self._durably_else(lambda: self.dispatch.pause_workflow(workflow_id, since))
+                log.info("Workflow %s resumed", workflow_id)
+            return {"paused_ms": None, "changed": since is not None}
+
+    async def _durably_else(self, undo: Callable[[], object]) -> None:
+        try:
+            await self.durably()
+        except StoreError:
+            undo()
+            self.settle()
+            raise
 
     async def ended(self, run_id: str, timeout_s: float) -> None:
         """Return when the run has ended, or after `timeout_s`. A run that is unknown has ended."""

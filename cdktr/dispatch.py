@@ -16,6 +16,7 @@ from typing import Any
 
 from cdktr.errors import RefusedError
 from cdktr.keys import Keys
+from cdktr.pauses import Pauses
 from cdktr.presence import Agents
 from cdktr.records import AgentInfo, Change, Lease, QueuedRun, RunStatus, plain
 from cdktr.text import slug
@@ -44,6 +45,7 @@ class Dispatch:
         self.kept: dict[str, tuple[str, int]] = {}
         #: The keys of triggers that were accepted.
         self.keys = Keys()
+        self.pauses = Pauses()
         self.next_number = 0
         self.agents = Agents(timeout_s)
         self.changes: list[Change] = []
@@ -88,6 +90,21 @@ class Dispatch:
         if new or gone:
             self._do("kept", new=new, gone=gone)
         return {name: max(self.kept[name][1], self._times(name).last_until(now_ms)) for name in schedules}
+
+    def pause_workflow(self, workflow_id: str, at_ms: int) -> bool:
+        """Its schedule triggers it no more, whoever else does still may. False when it is paused already."""
+        is_new = workflow_id not in self.pauses.since
+        if is_new:
+            self._do("paused", workflow_id=workflow_id, at_ms=at_ms)
+        return is_new
+
+    def resume_workflow(self, workflow_id: str, at_ms: int | None) -> bool:
+        """Its schedule triggers it again, for what comes after `at_ms`; None: as if it had never been paused. False
+        when it is not paused."""
+        is_paused = workflow_id in self.pauses.since
+        if is_paused:
+            self._do("resumed", workflow_id=workflow_id, at_ms=at_ms)
+        return is_paused
 
     def _free_id(self) -> tuple[str, int]:
         # An agent of the old API makes ids of the same form, which may be taken.
@@ -254,6 +271,7 @@ class Dispatch:
             "accepted": {name: times.plain() for name, times in self.accepted.items()},
             "kept": dict(self.kept),
             "keys": self.keys.plain(),
+            "pauses": self.pauses.plain(),
             "next_number": self.next_number,
         }
 
@@ -270,6 +288,7 @@ class Dispatch:
         self.accepted = {name: Times.of(times) for name, times in snapshot.get("accepted", before).items()}
         self.kept = {name: (key, since) for name, (key, since) in snapshot.get("kept", {}).items()}
         self.keys = Keys(snapshot.get("keys", ()))
+        self.pauses = Pauses(snapshot.get("pauses"))
         self.next_number = snapshot["next_number"]
 
     def resume(self, now: float, now_ms: int) -> None:
@@ -344,6 +363,12 @@ class Dispatch:
         for name in gone:
             self.kept.pop(name, None)
 
+    def _paused(self, workflow_id: str, at_ms: int) -> None:
+        self.pauses.begin(workflow_id, at_ms)
+
+    def _resumed(self, workflow_id: str, at_ms: int | None) -> None:
+        self.pauses.end(workflow_id, at_ms)
+
     def _bound(self, id: str, alias: str) -> None:
         self.leases[id] = replace(self.leases[id], alias=alias)
         self._aliases[alias] = id
@@ -362,6 +387,8 @@ EVENTS: Mapping[str, Callable[..., None]] = {
     "finished": Dispatch._finished,
     "withdrawn": Dispatch._withdrawn,
     "kept": Dispatch._kept,
+    "paused": Dispatch._paused,
+    "resumed": Dispatch._resumed,
     "bound": Dispatch._bound,
     "adopted": Dispatch._adopted,
 }

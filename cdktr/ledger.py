@@ -84,6 +84,8 @@ class Ledger:
         queued, leases = self._dispatch.queued, self._dispatch.leases
         if queued or leases:
             log.info("Restored %d queued and %d leased runs", len(queued), len(leases))
+        if paused := self._dispatch.pauses.since:
+            log.info("Paused: %s", ", ".join(sorted(paused)))
 
     def _replay(self, number: int, change: Change, stored: int) -> None:
         self._number = number + 1

@@ -287,6 +287,25 @@ class ClusterStatus(Structured):
 
 
 @dataclass(frozen=True, slots=True)
+class Pause(Structured):
+    """The clock does not trigger a workflow from now on; whoever else triggers it still may.
+
+    Answered, once durable, by {"paused_ms": since when it is paused, "changed": whether it was not before}.
+    """
+
+    verb = "PAUSE"
+    workflow_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume(Structured):
+    """The clock triggers a workflow again, for what is due from now on; answered as Pause, `paused_ms` null."""
+
+    verb = "RESUME"
+    workflow_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ListProblems(Structured):
     """What is wrong in the workflow folder: one object a problem."""
 
@@ -307,7 +326,7 @@ VERBS: dict[str, type[Positional] | type[Structured]] = {
         *(Ping, ListWorkflows, RunTask, RegisterAgent, FetchWorkflow, AgentWorkflowStatus, AgentTaskStatus),
         *(QueryLogs, GetRecentStatuses, GetRegisteredAgents),
         *(Capabilities, Trigger, Heartbeat, LeaseWork, StartRuns, Report, AwaitRun, ListRuns, ListLatest, ListTaskRuns),
-        *(ListLogs, ListOwnLog, ClusterStatus, ListProblems, Reload),
+        *(ListLogs, ListOwnLog, ClusterStatus, ListProblems, Reload, Pause, Resume),
     )
 }
 

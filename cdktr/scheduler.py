@@ -121,7 +121,7 @@ class Scheduler(EventListener[Awaitable[object]]):
     """Triggers what is due, by `trigger`: it lives in the principal, and needs no connection to it.
 
     `keep` is told which schedules make up for missed times, whenever that may have changed, and says up to when the
-    times of each are done with: see `Dispatch.keep`.
+    times of each are done with: see `Dispatch.keep`. `skips` says which times pass without a run: see `Pauses.skips`.
     """
 
     def __init__(
@@ -129,12 +129,14 @@ class Scheduler(EventListener[Awaitable[object]]):
         workflows: Callable[[], Mapping[str, Workflow]],
         trigger: Trigger,
         keep: Callable[[Mapping[str, str]], Mapping[str, int]],
+        skips: Callable[[str, int, int], bool],
         poll_s: float,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._workflows = workflows
         self._trigger = trigger
         self._keep = keep
+        self._skips = skips
         self._poll = timedelta(seconds=poll_s)
         self._now = now
         self._agenda = Agenda()
@@ -178,7 +180,7 @@ class Scheduler(EventListener[Awaitable[object]]):
         self._agenda.update(self._workflows(), now)
         again = list(self._refused.items())
         found = [*self._missed(now), *again, *self._agenda.due(now)]
-        chosen = [(workflow_id, self._in_time(workflow_id, time, now)) for workflow_id, time in found]
+        chosen = [(workflow_id, self._chosen(workflow_id, time, now)) for workflow_id, time in found]
         # All at once: many that are due together share one write to the disk. A time may be chosen for two.
         async with asyncio.TaskGroup() as group:
             for workflow_id, time in dict.fromkeys(chosen):
@@ -195,21 +197,33 @@ class Scheduler(EventListener[Awaitable[object]]):
                 if time is not None:
                     yield workflow_id, time
 
+    def _chosen(self, workflow_id: str, time: datetime, now: datetime) -> datetime | None:
+        """The scheduled time that is to be run for one that is due; None for none. One that a paused workflow let pass
+        is not made up for."""
+        if not self._is_skipped(workflow_id, now, now):
+            in_time = self._in_time(workflow_id, time, now)
+            if in_time is not None and not self._is_skipped(workflow_id, in_time, now):
+                return in_time
+        self._refused.pop(workflow_id, None)
+        return None
+
+    def _is_skipped(self, workflow_id: str, time: datetime, now: datetime) -> bool:
+        return self._skips(workflow_id, _ms(time), _ms(now))
+
     def _in_time(self, workflow_id: str, time: datetime, now: datetime) -> datetime | None:
-        """The scheduled time that is to be run for one that is due; None when it was missed for good. Of those that
-        came after one that was missed it is the last: it may have come just now."""
+        """That time, or None when it was missed for good. Of those that came after one that was missed it is the last:
+        it may have come just now."""
         if now - time <= MISSED:
             return time
         last = self._agenda.last_between(workflow_id, time, now) or time
         if workflow_id in self._agenda.kept:
             return last
         log.warning("%s was due at %s and is not run: it is %s too late", workflow_id, time, now - time)
-        self._refused.pop(workflow_id, None)
         return last if now - last <= MISSED else None
 
     async def _fire(self, workflow_id: str, time: datetime, now: datetime) -> None:
         try:
-            await self.run_workflow(workflow_id, scheduled_ms=int(time.timestamp() * 1000))
+            await self.run_workflow(workflow_id, scheduled_ms=_ms(time))
         except CdktrError as error:
             if self._refused.get(workflow_id) != time:
                 log.error("%s was due at %s and was not triggered: %s", workflow_id, time, error)
@@ -221,3 +235,7 @@ class Scheduler(EventListener[Awaitable[object]]):
             if now - time > MISSED:
                 log.warning("%s was due at %s and is run now, %s late, to catch up", workflow_id, time, now - time)
         self._refused.pop(workflow_id, None)
+
+
+def _ms(time: datetime) -> int:
+    return int(time.timestamp() * 1000)

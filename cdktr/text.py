@@ -224,6 +224,14 @@ class LineSplitter:
         return joined.decode("utf-8", "replace").split("\n")
 
 
+def near_ids(written: str, known: Sequence[str]) -> list[str]:
+    """The ids of workflows that may have been meant by one that is not known, at most three, the likeliest first."""
+    from difflib import get_close_matches
+
+    ends = [each for each in known if each.endswith(f".{written}")]
+    return list(dict.fromkeys(ends + get_close_matches(written[:200], known, 3)))[:3]
+
+
 def plural(count: int, noun: str) -> str:
     """`1 run`, `2 runs`, `2 processes`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"

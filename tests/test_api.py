@@ -251,3 +251,26 @@ def test_a_slow_database_hides_no_line_from_who_follows(tmp_path: Path, monkeypa
         assert looks == 2
 
     at_desk(story, tmp_path)
+
+
+def test_a_workflow_that_is_paused_and_resumed(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        assert (await desk.value(p.ClusterStatus()))["paused"] == {}
+        paused = await desk.value(p.Pause("etl"))
+        assert paused["changed"] is True
+        assert (await desk.value(p.ClusterStatus()))["paused"] == {"etl": paused["paused_ms"]}
+        assert (await desk.value(p.Trigger("etl")))["workflow_instance_id"]
+        assert await desk.value(p.Resume("etl")) == {"paused_ms": None, "changed": True}
+        assert (await desk.value(p.ClusterStatus()))["paused"] == {}
+
+    at_desk(story, tmp_path)
+
+
+def test_an_unknown_workflow_is_not_paused_and_the_like_of_it_is_named(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        for kind in p.Pause, p.Resume:
+            for name, hint in (("elt", "; did you mean etl?"), ("zzz", "")):
+                reply = await desk.ask(kind(name).encode())
+                assert (reply.kind, reply.payload) == ("CLIENTERROR", f"No workflow exists with id {name}{hint}")
+
+    at_desk(story, tmp_path)

@@ -23,7 +23,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "1 pure core": (
         *("workflow", "dag", "cron", "text", "moments", "graph", "health", "parse", "run", "times", "keys"),
         *("presence", "dispatch", "history", "codec", "messages", "protocol", "frames", "pages", "batch", "crontab"),
-        *("arrivals", "rate", "signing", "systemd"),
+        *("arrivals", "rate", "signing", "systemd", "pauses"),
     ),
     "2 edges": (
         *("catalog", "disk", "journal", "lock", "process", "recent", "datafile", "database", "store", "caller"),
@@ -48,7 +48,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "parse": frozenset({"workflow", "dag", "cron", "text"}),
     "crontab": frozenset({"cron", "parse"}),
     "run": frozenset({"dag", "workflow"}),
-    "dispatch": frozenset({"text", "times", "keys", "presence"}),
+    "dispatch": frozenset({"text", "times", "keys", "presence", "pauses"}),
     "codec": frozenset({"workflow"}),
     "protocol": frozenset({"messages"}),
     "pages": frozenset({"protocol"}),

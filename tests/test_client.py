@@ -121,6 +121,15 @@ def test_the_original_methods_return_results(principal: Principal, script: Scrip
     assert script.asked[-1] == p.QueryLogs("5", "0", "w", "", "true")
 
 
+def test_a_workflow_is_paused_and_resumed(principal: Principal, script: Script) -> None:
+    answer = {"paused_ms": 5, "changed": True}
+    script.answers = [p.success(answer), p.client_error("No workflow exists with id w")]
+    assert principal.pause_workflow("w") == Result(True, payload=answer)
+    assert principal.resume_workflow("w") == Result(False, "No workflow exists with id w")
+    assert script.asked == [p.Pause("w"), p.Resume("w")]
+    assert principal.pause_workflow(7) == Result(False, "The workflow id is a int; expected text")  # type: ignore[arg-type]
+
+
 def test_a_result_is_true_when_it_is_a_success() -> None:
     assert Result(True)
     assert not Result(False, "No.", {"a": 1})

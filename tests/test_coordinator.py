@@ -607,3 +607,74 @@ def test_the_tasks_of_a_crashed_run_do_not_run_for_ever(tmp_path: Path) -> None:
         assert tasks[0]["ended_ms"] == world.store.runs()[0]["ended_ms"]
 
     in_world(story, tmp_path)
+
+
+# Pauses.
+
+
+def test_a_pause_outlives_a_kill_and_stops_nobody_but_the_clock(tmp_path: Path) -> None:
+    times: list[int] = []
+
+    async def before(world: World) -> None:
+        paused = await world.coordinator.pause("etl")
+        assert paused == {"paused_ms": paused["paused_ms"], "changed": True}
+        assert await world.coordinator.pause("etl") == paused | {"changed": False}
+        times.append(paused["paused_ms"])
+
+    async def between(world: World) -> None:
+        pauses = world.coordinator.dispatch.pauses
+        assert pauses.since == {"etl": times[0]}
+        run_id = await world.trigger()
+        assert [lease["workflow_instance_id"] for lease in await world.lease()] == [run_id]
+        del world.workflows["etl"]
+        assert await world.coordinator.pause("etl") == {"paused_ms": times[0], "changed": False}
+        assert await world.coordinator.resume("etl") == {"paused_ms": None, "changed": True}
+        assert pauses.skips("etl", times[0], times[0] + 10**6)
+
+    async def after(world: World) -> None:
+        assert world.coordinator.dispatch.pauses.since == {}
+        assert world.coordinator.dispatch.pauses.skips("etl", times[0], times[0] + 10**6)
+        assert await world.coordinator.resume("etl") == {"paused_ms": None, "changed": False}
+        for change in world.coordinator.pause, world.coordinator.resume:
+            with pytest.raises(NotFoundError, match=r"^No workflow exists with id elt$"):
+                await change("elt")
+
+    for story in before, between, after:
+        in_world(story, tmp_path)
+
+
+def test_a_pause_that_could_not_be_made_durable_is_none_and_so_is_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def story(world: World) -> None:
+        pause, resume = world.coordinator.pause, world.coordinator.resume
+        dispatch = world.coordinator.dispatch
+
+        async def refused(*changes: Callable[[str], Awaitable[Any]]) -> None:
+            """All of them at once, while the disk is full; and then it is well again."""
+            before = dict(dispatch.pauses.since)
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "fdatasync", full)
+                found = await asyncio.gather(*(change("etl") for change in changes), return_exceptions=True)
+            assert [type(each) for each in found] == [StoreError] * len(changes)
+            assert dispatch.pauses.since == before
+            await world.coordinator.ledger.persist()
+
+        await refused(pause, resume, pause)
+        paused = await pause("etl")
+        await refused(resume)
+        await refused(resume, pause, resume)
+        assert await pause("etl") == paused | {"changed": False}
+        world.coordinator.stop()
+        with pytest.raises(StoreError, match="is stopping"):
+            await resume("etl")
+
+    in_world(story, tmp_path)
+
+    async def after(world: World) -> None:
+        assert list(world.coordinator.dispatch.pauses.since) == ["etl"]
+
+    in_world(after, tmp_path)

@@ -294,6 +294,27 @@ def test_a_lease_that_was_lost_with_the_restart_is_taken_back() -> None:
     assert workflows(again) == ["w"]
 
 
+def test_a_pause_is_told_once_and_is_there_after_a_restart() -> None:
+    dispatch = dispatch_with()
+    empty = dispatch.snapshot()
+    assert [dispatch.pause_workflow("w", at) for at in (10, 20)] == [True, False]
+    assert dispatch.resume_workflow("other", 20) is False
+    changes = dispatch.take_changes()
+    assert [(change.kind, change.facts) for change in changes] == [("paused", {"workflow_id": "w", "at_ms": 10})]
+    for other in (replayed(dispatch.snapshot(), []), replayed(empty, changes)):
+        assert other.pauses.since == {"w": 10}
+        assert other.accept("w", now_ms=30) is not None, "whoever triggers it runs it"
+        assert [other.resume_workflow("w", at) for at in (40, 50)] == [True, False]
+        assert other.pauses.since == {}
+        assert replayed(other.snapshot(), []).pauses.skips("w", 40, 60)
+
+
+def test_a_snapshot_from_before_there_were_pauses() -> None:
+    snapshot = stored(dispatch_with().snapshot())
+    del snapshot["pauses"]
+    assert replayed(snapshot, []).pauses.since == {}
+
+
 def test_only_so_many_verdicts_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert REMEMBERED >= 1000
     monkeypatch.setattr("cdktr.dispatch.REMEMBERED", 2)
@@ -316,6 +337,7 @@ def test_only_so_many_verdicts_are_remembered(monkeypatch: pytest.MonkeyPatch) -
         Change("requeued", {"id": "nothing"}),
         Change("finished", {"id": "nothing", "status": "FAILED"}),
         Change("bound", {"id": "nothing", "alias": "x"}),
+        Change("resumed", {"workflow_id": "nothing", "at_ms": 1}),
         Change("queued", {"run": {"id": "x"}, "number": 3}),
     ],
     ids=lambda change: change.kind,
@@ -501,6 +523,8 @@ def test_every_event_is_made_by_something() -> None:
     assert again is not None
     assert dispatch.withdraw(again.id, 0, "not durable")
     dispatch.keep({"w": "@daily"}, 0)
+    dispatch.pause_workflow("w", 0)
+    dispatch.resume_workflow("w", 0)
     assert {"queued", *kinds(dispatch)} == set(EVENTS)
 
 

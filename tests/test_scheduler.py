@@ -178,6 +178,11 @@ def test_the_same_definitions_are_not_looked_at_again() -> None:
 # The scheduler.
 
 
+def never(*_: object) -> bool:
+    """Nothing is paused."""
+    return False
+
+
 class Clock:
     """A clock that shows what it is told, and the hand that it moves on with each pause."""
 
@@ -211,7 +216,7 @@ def looked(workflows: Callable[[], Mapping[str, Workflow]], trigger: Triggers, *
     """Look at these times; the first only makes the agenda."""
 
     async def look() -> None:
-        one = Scheduler(workflows, trigger, lambda _: {}, 0.5)
+        one = Scheduler(workflows, trigger, lambda _: {}, never, 0.5)
         for time in times:
             await one.look(time)
 
@@ -232,7 +237,7 @@ def test_the_scheduler_is_an_event_listener() -> None:
             return super().run_workflow(*args, **kwargs)
 
     async def listen() -> None:
-        one = Watched(lambda: flows(a="@hourly"), trigger, lambda _: {}, 0.5)
+        one = Watched(lambda: flows(a="@hourly"), trigger, lambda _: {}, never, 0.5)
         assert isinstance(one, EventListener)
         await one.look(at("9:10"))
         await one.look(at("10:00"))
@@ -282,7 +287,12 @@ def test_a_time_that_was_missed_is_told_and_not_run(
     assert ["a was due at" in r.getMessage() for r in caplog.records] == ([] if runs else [True])
 
 
-def running(held: Callable[[], Mapping[str, Workflow]], clock: Clock, steps: list[datetime]) -> Triggers:
+def running(
+    held: Callable[[], Mapping[str, Workflow]],
+    clock: Clock,
+    steps: list[datetime],
+    skips: Callable[[str, int, int], bool] = never,
+) -> Triggers:
     """The loop, with a clock that shows one of the steps after each pause."""
     trigger = Triggers()
 
@@ -296,7 +306,7 @@ def running(held: Callable[[], Mapping[str, Workflow]], clock: Clock, steps: lis
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(asyncio, "sleep", pause)
             with pytest.raises(EOFError):
-                await Scheduler(held, trigger, lambda _: {}, 0.5, clock).start_listening()
+                await Scheduler(held, trigger, lambda _: {}, skips, 0.5, clock).start_listening()
 
     asyncio.run(run())
     return trigger
@@ -362,7 +372,8 @@ class Desk:
 
     def restart(self) -> None:
         """Another process."""
-        self.scheduler = Scheduler(lambda: self.workflows, self._trigger, self._keep, 0.5)
+        skips = self.dispatch.pauses.skips
+        self.scheduler = Scheduler(lambda: self.workflows, self._trigger, self._keep, skips, 0.5)
 
     async def _trigger(
         self, workflow_id: str, params: Mapping[str, Any], key: str | None, scheduled_ms: int | None
@@ -379,6 +390,14 @@ class Desk:
     @property
     def _ms(self) -> int:
         return int(self.now.timestamp() * 1000)
+
+    def pause(self, now: datetime) -> None:
+        """Pause `a`."""
+        assert self.dispatch.pause_workflow("a", int(now.timestamp() * 1000))
+
+    def resume(self, now: datetime) -> None:
+        """And go on."""
+        assert self.dispatch.resume_workflow("a", int(now.timestamp() * 1000))
 
     def look(self, *times: datetime) -> list[str]:
         """Look at these times; what was accepted meanwhile."""
@@ -526,3 +545,91 @@ def test_a_disk_that_is_well_again_late(catch_up: CatchUp, runs: list[str], capl
     assert sum("was not triggered" in record.getMessage() for record in caplog.records) == 3
     desk.is_full = False
     assert desk.look(at("12:10"), at("12:11"), at("13:00")) == [*runs, "a 13:00:00"]
+
+
+# Paused workflows.
+
+
+@pytest.mark.parametrize("catch_up", [LATEST, NONE])
+def test_what_passed_in_a_pause_is_not_made_up_for(catch_up: CatchUp, caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(catch_up, a="@hourly", b="@hourly")
+    assert desk.look(at("8:50"), at("9:00")) == ["a 09:00:00", "b 09:00:00"]
+    desk.pause(at("9:10"))
+    assert desk.look(at("10:00"), at("11:00")) == ["b 10:00:00", "b 11:00:00"]
+    desk.resume(at("11:10"))
+    assert desk.look(at("11:10"), at("11:20"), at("12:00")) == ["a 12:00:00", "b 12:00:00"]
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("catch_up", [LATEST, NONE])
+def test_a_pause_over_restarts(catch_up: CatchUp) -> None:
+    desk = Desk(catch_up, a="@hourly")
+    assert desk.look(at("8:50"), at("9:00")) == ["a 09:00:00"]
+    desk.pause(at("9:10"))
+    desk.restart()
+    assert desk.look(at("10:20"), at("11:00")) == []
+    desk.restart()
+    desk.resume(at("12:10"))
+    # The look after the end of the pause, and the first one of another process, may both be late.
+    assert desk.look(at("12:20")) == []
+    desk.restart()
+    assert desk.look(at("12:50"), at("13:00")) == ["a 13:00:00"]
+
+
+def test_what_passed_after_a_pause_is_made_up_for() -> None:
+    desk = Desk(LATEST, a="@hourly")
+    desk.look(at("9:10"))
+    desk.pause(at("9:20"))
+    desk.resume(at("10:30"))
+    desk.restart()
+    assert desk.look(at("10:50")) == []
+    desk.restart()
+    assert desk.look(at("12:20")) == ["a 12:00:00"]
+
+
+@pytest.mark.parametrize("catch_up", [LATEST, NONE])
+def test_a_host_that_slept_over_a_pause_and_its_end(catch_up: CatchUp) -> None:
+    desk = Desk(catch_up, a="@hourly")
+    desk.look(at("9:10"))
+    desk.pause(at("9:20"))
+    desk.resume(at("12:00:10"))
+    assert desk.look(at("12:00:20"), at("13:00")) == ["a 13:00:00"]
+
+
+def test_a_time_right_after_a_pause_is_not_lost() -> None:
+    desk = Desk(NONE, a="@hourly")
+    desk.look(at("9:10"))
+    desk.pause(at("9:20"))
+    desk.look(at("9:59:59"))
+    desk.resume(at("9:59:59") + 0.9 * SECOND)
+    assert desk.look(at("10:00") + 0.3 * SECOND) == ["a 10:00:00"]
+
+
+def test_a_time_that_waits_for_the_disk_is_dropped_by_a_pause() -> None:
+    desk = Desk(LATEST, a="@hourly")
+    desk.is_full = True
+    assert desk.look(at("9:10"), at("10:00")) == []
+    desk.pause(at("10:00:05"))
+    desk.look(at("10:00:06"))
+    desk.is_full = False
+    desk.resume(at("10:00:07"))
+    assert desk.look(at("10:00:08"), at("11:00")) == ["a 11:00:00"]
+
+
+def test_a_clock_that_is_set_back_after_a_pause_leaves_the_schedule() -> None:
+    desk = Desk(NONE, a="@hourly")
+    desk.look(at("9:10", 9))
+    desk.pause(at("9:20", 9))
+    desk.resume(at("9:30", 9))
+    desk.restart()
+    assert desk.look(at("9:10"), at("10:00")) == ["a 10:00:00"]
+
+
+def test_a_paused_workflow_keeps_nobody_awake() -> None:
+    """The pauses of the loop are those of any other schedule."""
+    held = flows(a="* * * * * *")
+    clock = Clock(at("9:59:59"))
+    steps = [at("10:00") + n * SECOND for n in range(3)]
+    trigger = running(lambda: held, clock, steps, lambda *_: True)
+    assert trigger.taken == []
+    assert clock.pauses == [0.5] * 4

@@ -1,11 +1,11 @@
 """Ids that a person typed: are they known, and if not, which may have been meant?"""
 
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from cdktr.client import Principal
 from cdktr.errors import NotFoundError, SettingError
 from cdktr.protocol import AwaitRun, ListProblems, ListRuns, ListWorkflows
+from cdktr.text import near_ids
 
 
 def check_run(principal: Principal, run_id: str) -> Any:
@@ -59,9 +59,7 @@ def refuse_workflow(principal: Principal, workflow_id: str, known: list[str]) ->
 
 def hint(workflow_id: str, known: list[str]) -> str:
     """What to do next."""
-    ends = [each for each in known if each.endswith(f".{workflow_id}")]
-    near = list(dict.fromkeys(ends + get_close_matches(workflow_id[:200], known, 3)))[:3]
-    if near:
+    if near := near_ids(workflow_id, known):
         return f"did you mean {' or '.join(near)}?"
     return "`cdktr task list` shows all" if known else "the principal's workflow folder is empty"
 

@@ -98,7 +98,8 @@ async def live(folder: Path, clock: Clock, accepted: list[tuple[str, datetime]])
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(hub.run())
-            group.create_task(Scheduler(lambda: FLOWS, trigger, runs.keep, 0.001, clock).start_listening())
+            parts = (trigger, runs.keep, runs.dispatch.pauses.skips)
+            group.create_task(Scheduler(lambda: FLOWS, *parts, 0.001, clock).start_listening())
     except* Killed:
         pass
     finally:

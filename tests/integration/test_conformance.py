@@ -473,6 +473,8 @@ VALID = (
     message("STATUS"),
     message("LSPROBLEMS"),
     message("RELOAD"),
+    message("PAUSE", '{"workflow_id":"plain"}'),
+    message("RESUME", '{"workflow_id":"plain"}'),
     message("TRIGGER", '{"workflow_id":"parameters","params":{"must":"\\u00e4ü"}}'),
     message("RUNTASK", "plain"),
 )
@@ -869,9 +871,34 @@ FIELDS: dict[str, dict[str, Any]] = {
     "STATUS": {},
     "LSPROBLEMS": {},
     "RELOAD": {},
+    "PAUSE": {"workflow_id!": "plain"},
+    "RESUME": {"workflow_id!": "plain"},
 }
 
+
 #: What JSON can say instead of a value, and what no field may hold.
+def test_pause_and_resume(wire: Wire) -> None:
+    before = time.time_ns() // 1_000_000
+    paused = wire.value("PAUSE", workflow_id="etl.daily")
+    assert before <= paused["paused_ms"] <= time.time_ns() // 1_000_000
+    assert paused == {"paused_ms": paused["paused_ms"], "changed": True}
+    assert wire.value("PAUSE", workflow_id="etl.daily") == {**paused, "changed": False}
+    assert wire.value("STATUS")["paused"] == {"etl.daily": paused["paused_ms"]}
+    assert wire.ask("RUNTASK", "etl.daily") == b"OK"
+    assert wire.run(wire.trigger("etl.daily"))["status"] == "PENDING"
+    assert wire.value("RESUME", workflow_id="etl.daily") == {"paused_ms": None, "changed": True}
+    assert wire.value("RESUME", workflow_id="etl.daily") == {"paused_ms": None, "changed": False}
+    assert wire.value("STATUS")["paused"] == {}
+
+
+@pytest.mark.parametrize("verb", ["PAUSE", "RESUME"])
+def test_pause_unknown(wire: Wire, verb: str) -> None:
+    unknown = b"CLIENTERROR\x01No workflow exists with id "
+    assert wire.ask_json(verb, workflow_id="X") == unknown + b"X"
+    assert wire.ask_json(verb, workflow_id="daily") == unknown + b"daily; did you mean etl.daily?"
+    assert wire.value("STATUS")["paused"] == {}
+
+
 OTHERS: tuple[Any, ...] = (None, True, 1, 1.5, "1", [], [1], {}, {"a": 1}, 2**63, -(2**63) - 1, 10**400, "\ud800")
 
 

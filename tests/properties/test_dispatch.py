@@ -56,11 +56,15 @@ class DispatchMachine(RuleBasedStateMachine):
         self.adopted: set[str] = set()
         #: (workflow, key) -> the run that it made.
         self.keys: dict[tuple[str, str], str] = {}
+        #: Paused workflow -> since when.
+        self.paused: dict[str, int] = {}
 
     def note(self) -> list[Change]:
         """Journal the changes, as JSON, and count."""
         changes = [Change(change.kind, stored(change.facts)) for change in self.dispatch.take_changes()]
         for change in changes:
+            if change.kind in ("paused", "resumed"):
+                continue
             run_id = change.facts.get("id") or change.facts["run"]["id"]
             if change.kind in ("queued", "adopted"):
                 assert run_id not in self.accepted, "ids are unique"
@@ -113,6 +117,18 @@ class DispatchMachine(RuleBasedStateMachine):
             assert run is not None
             self.number(run.number)
             self.keys[workflow_id, key] = run.id
+        self.note()
+
+    @rule(workflow_id=WORKFLOWS, at=st.integers(0, 5))
+    def pause(self, workflow_id: str, at: int) -> None:
+        assert self.dispatch.pause_workflow(workflow_id, at) == (workflow_id not in self.paused)
+        self.paused.setdefault(workflow_id, at)
+        self.note()
+
+    @rule(workflow_id=WORKFLOWS, at=st.integers(0, 5) | st.none())
+    def resume(self, workflow_id: str, at: int | None) -> None:
+        assert self.dispatch.resume_workflow(workflow_id, at) == (workflow_id in self.paused)
+        self.paused.pop(workflow_id, None)
         self.note()
 
     @precondition(lambda self: self.dispatch.queued or self.dispatch.leases)
@@ -287,6 +303,10 @@ class DispatchMachine(RuleBasedStateMachine):
     @invariant()
     def a_key_is_that_of_the_run_it_made(self) -> None:
         assert {(workflow_id, key): run for workflow_id, key, run in self.dispatch.keys.plain()} == self.keys
+
+    @invariant()
+    def what_was_paused_and_not_resumed_is_paused(self) -> None:
+        assert self.dispatch.pauses.since == self.paused
 
 
 DispatchMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=40)
