@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cdktr.text import format_duration
+from cdktr.text import format_duration, plural
 
 #: Bytes that agents have to tell from which it is worth telling: a moment's output is always under way.
 SPOOLED = 2**20
+
+#: Paused workflows that are named.
+NAMED = 5
 
 Summary = Mapping[str, Any]
 
@@ -63,7 +66,22 @@ def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]
     found += [f"{loss}: what it held is not in the history" for loss in state.get("database_losses", ())]
     for path in state.get("database_set_aside", ()):
         found.append(f"a damaged database was moved aside to {path}; remove it when nobody wants to read it any more")
+    if paused := paused_since(state):
+        found.append(_paused(sorted(paused)))
     return found
+
+
+def paused_since(state: Mapping[str, Any]) -> Mapping[str, int]:
+    """Workflow id -> since when it is paused, in milliseconds; an older principal knows no pauses."""
+    found: Mapping[str, int] = state.get("paused") or {}
+    return found
+
+
+def _paused(names: Sequence[str]) -> str:
+    verb = "is" if len(names) == 1 else "are"
+    shown = ", ".join([*names[:NAMED], *(["…"] if len(names) > NAMED else [])])
+    what = f"{plural(len(names), 'workflow')} {verb} paused ({shown})"
+    return f"{what}: no schedule starts {'it' if len(names) == 1 else 'them'} until `cdktr task resume`"
 
 
 def _waiting(count: int, waiting: Sequence[Summary]) -> str:

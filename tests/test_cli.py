@@ -80,7 +80,11 @@ def test_nothing_heavy_is_loaded_for_the_version_or_a_help_text() -> None:
         ([], 2, "usage: cdktr"),
         (["task"], 2, "usage: cdktr task"),
         (["tsk"], 2, "cdktr: argument COMMAND: 'tsk' is not known; did you mean task? See `cdktr --help`.\n"),
-        (["task", "zzz"], 2, "'zzz' is not known; expected one of list, run, show, history, reload. See `cdktr task "),
+        (
+            ["task", "zzz"],
+            2,
+            "'zzz' is not known; expected one of list, run, show, history, pause, resume, reload. See `cdktr task ",
+        ),
         (["task", "run"], 2, "the following arguments are required: WORKFLOW. See `cdktr task run --help`.\n"),
         (["task", "list", "--jso"], 2, "cdktr task list: '--jso' is not known; did you mean --json? See `cdktr task l"),
         (
@@ -128,7 +132,7 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
         inner = re.findall(r"^    ([\w.]+)", said.partition("\ncommands:\n")[2], re.MULTILINE)
         pending += [[*words, word] for word in inner]
         count += 1
-    assert count == len(tree.COMMANDS) + 15
+    assert count == len(tree.COMMANDS) + 17
 
 
 def test_the_names_of_statuses_are_those_of_the_records() -> None:
@@ -472,6 +476,18 @@ def test_no_next_run_is_promised_while_the_scheduler_is_off() -> None:
         assert re.search(r"  daily at 02:00  scheduler off  never +ETL$", etl)
     shown = "\n".join(show.workflow_lines(ETL, None, NOW, 80, True, False))
     assert "\n  schedule    daily at 02:00\n  next run    scheduler off; the principal has --no-scheduler\n" in shown
+
+
+@pytest.mark.usefixtures("local_zone")
+def test_a_paused_workflow_says_so_where_the_next_run_stands() -> None:
+    for columns, scheduled in ((None, True), (80, True), (80, False)):
+        plain, etl = show.workflows_table([workflow(), ETL], {}, NOW, columns, scheduled, {"etl.daily": 1, "w": 1})[1:]
+        assert re.search(r"^w +- +paused +never +W$", plain)
+        assert re.search(r"  daily at 02:00  paused +never +ETL$", etl)
+    shown = "\n".join(show.workflow_lines(ETL, None, NOW, 80, True, True, NOW_MS - 3600_000))
+    since = "  paused      since 2026-01-30 18:00:00 EST, 1h00m ago; by hand it still runs"
+    assert f"\n  schedule    daily at 02:00\n{since}\n  catch up  " in shown
+    assert "\n  next run" not in shown
 
 
 @pytest.mark.usefixtures("local_zone")

@@ -25,7 +25,7 @@ def after(line: str) -> list[str]:
     ("line", "wanted"),
     [
         ("ta", ["task"]),
-        ("task r", ["run", "reload"]),
+        ("task r", ["run", "resume", "reload"]),
         ("task list x", []),
         ("no such ", []),
         ("task history --li", ["--limit"]),
@@ -72,9 +72,10 @@ def test_ids_are_asked_of_the_principal_that_the_line_names(monkeypatch: pytest.
     asked: list[tuple[str | None, Any]] = []
     monkeypatch.setattr(complete, "_ask", ask)
     assert list(complete.candidates(["task", "run", "et"])) == [("etl.daily", "Nightly")]
+    assert list(complete.candidates(["task", "pause", "etl.daily", "he"])) == [("hello", "Hello")]
     line = ["logs", "query", "--workflow", "etl.daily", "--principal-port=5570", "--run", ""]
     assert list(complete.candidates(line)) == [("odd-owl-2", "etl.daily FAILED")]
-    assert asked[1] == ("5570", p.ListRuns(workflow_id="etl.daily", limit=complete.RUNS))
+    assert asked[-1] == ("5570", p.ListRuns(workflow_id="etl.daily", limit=complete.RUNS))
 
 
 def test_without_a_principal_there_is_silence(

@@ -33,6 +33,12 @@ STATE: dict[str, Any] = {
         ),
         ({"dropped_lines": 3}, "3 lines of agents that keep none were dropped, as too much waited"),
         ({"agents_dropped_lines": 4}, "4 lines of ended runs gave way at agents whose spool was full; their logs say"),
+        (
+            {"paused": {"b": 1, "a": 2}},
+            "2 workflows are paused (a, b): no schedule starts them until `cdktr task resume`",
+        ),
+        ({"paused": dict.fromkeys("abcdef", 1)}, "6 workflows are paused (a, b, c, d, e, …): "),
+        ({"paused": {"a": 2}}, "1 workflow is paused (a): no schedule starts it until"),
         ({"database_set_aside": ["a.db.damaged-x"]}, "a damaged database was moved aside to a.db.damaged-x"),
     ],
 )

@@ -15,6 +15,7 @@ from cdktr.cli.show import history_table, run_lines, workflow_lines, workflows_t
 from cdktr.client import Principal
 from cdktr.codec import workflow_from_json
 from cdktr.errors import NotFoundError, SettingError
+from cdktr.health import paused_since
 from cdktr.moments import next_run, schedule_in_words
 from cdktr.protocol import ClusterStatus, ListLatest, ListProblems, ListRuns, ListTaskRuns, ListWorkflows, Reload
 from cdktr.text import plural
@@ -30,24 +31,25 @@ def list_workflows(arguments: Namespace) -> int:
         found = principal.ask(ListWorkflows())
         latest = principal.ask(ListLatest())
         problems = principal.ask(ListProblems())
-        scheduled = _is_scheduled(principal)
+        state = _state(principal)
+    scheduled, paused = _is_scheduled(state), paused_since(state)
     now = datetime.now(UTC)
     workflows = [workflow_from_json(found[name]) for name in sorted(found)]
     if arguments.json:
-        facts = [_facts(w, latest.get(w.id), now, scheduled) for w in workflows]
+        facts = [_facts(w, latest.get(w.id), now, scheduled, paused.get(w.id)) for w in workflows]
         show_json({"scheduler": scheduled, "workflows": facts, "problems": problems})
         return Exit.DONE
     if workflows:
-        show(workflows_table(workflows, latest, now, _columns(), scheduled))
+        show(workflows_table(workflows, latest, now, _columns(), scheduled, paused))
     else:
         say("The workflow folder holds no workflow; `cdktr init` writes an example.")
     _tell_problems(problems)
     return Exit.DONE
 
 
-def _is_scheduled(principal: Principal) -> bool:
+def _is_scheduled(state: Mapping[str, Any]) -> bool:
     """Whether somebody looks at the schedules. A principal that does not say is from before it could be off."""
-    return bool(_state(principal).get("scheduler", True))
+    return bool(state.get("scheduler", True))
 
 
 def _state(principal: Principal) -> Any:
@@ -57,8 +59,8 @@ def _state(principal: Principal) -> Any:
     return state
 
 
-def _facts(workflow: Workflow, latest: Any, now: datetime, scheduled: bool) -> dict[str, Any]:
-    due = next_run(workflow, now) if scheduled else None
+def _facts(workflow: Workflow, latest: Any, now: datetime, scheduled: bool, paused_ms: int | None) -> dict[str, Any]:
+    due = next_run(workflow, now) if scheduled and paused_ms is None else None
     return {
         "id": workflow.id,
         "name": workflow.name,
@@ -67,6 +69,7 @@ def _facts(workflow: Workflow, latest: Any, now: datetime, scheduled: bool) -> d
         "timezone": workflow.timezone,
         "schedule": schedule_in_words(workflow),
         "next_run": due.isoformat() if due else None,
+        "paused_ms": paused_ms,
         "tasks": list(workflow.tasks),
         "params": dict(workflow.params),
         "latest": latest,
@@ -94,14 +97,15 @@ def show_workflow(arguments: Namespace) -> int:
             return _show_run(principal, arguments)
         found = find_workflow(principal, arguments.workflow)
         latest = principal.ask(ListLatest()).get(arguments.workflow)
-        scheduled = _is_scheduled(principal)
+        state = _state(principal)
+    scheduled, paused_ms = _is_scheduled(state), paused_since(state).get(arguments.workflow)
     workflow = workflow_from_json(found)
     now = datetime.now(UTC)
     if arguments.json:
         words = schedule_in_words(workflow)
-        show_json({**found, "schedule": words, "scheduler": scheduled, "latest": latest})
+        show_json({**found, "schedule": words, "scheduler": scheduled, "paused_ms": paused_ms, "latest": latest})
     else:
-        show(workflow_lines(workflow, latest, now, *_canvas(), scheduled))
+        show(workflow_lines(workflow, latest, now, *_canvas(), scheduled, paused_ms))
     return Exit.DONE
 
 

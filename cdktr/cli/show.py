@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from cdktr.graph import draw
@@ -32,6 +33,8 @@ SCHEDULE_COLUMNS = 24
 
 #: In the place of the next run, where nothing runs by its schedule.
 OFF = "scheduler off"
+#: And where it is paused.
+PAUSED = "paused"
 
 Summary = Mapping[str, Any]
 
@@ -60,10 +63,20 @@ def workflows_table(
     now: datetime,
     columns: int | None = None,
     scheduled: bool = True,
+    paused: Mapping[str, int] = MappingProxyType({}),
 ) -> list[str]:
-    """One row a workflow; shorter where there are not so many columns. None: no terminal sets an end."""
+    """One row a workflow; shorter where there are not so many columns. None: no terminal sets an end.
+
+    `paused` is as in STATUS.
+    """
     head = ("ID", "SCHEDULE", "NEXT RUN", "LAST RUN", "NAME")
-    due = {workflow.id: next_run(workflow, now) for workflow in workflows}
+
+    def next_of(workflow: Workflow, short: bool) -> str:
+        if workflow.id in paused:
+            return PAUSED
+        if workflow.cron and not scheduled:
+            return OFF
+        return (due_short if short else due_text)(next_run(workflow, now), now)
 
     def rows(short: bool) -> list[tuple[str, ...]]:
         in_words = [(schedule_in_words(workflow) or "-").replace("\t", " ") for workflow in workflows]
@@ -71,7 +84,7 @@ def workflows_table(
             (
                 workflow.id,
                 *(fit([schedule], SCHEDULE_COLUMNS) if short else [schedule]),
-                (due_short if short else due_text)(due[workflow.id], now) if scheduled or not workflow.cron else OFF,
+                next_of(workflow, short),
                 latest_text(latest.get(workflow.id), now, short),
                 workflow.name,
             )
@@ -135,15 +148,18 @@ def workflow_lines(
     columns: int,
     boxes: bool,
     scheduled: bool = True,
+    paused_ms: int | None = None,
 ) -> list[str]:
-    """A definition: its facts, its graph, its tasks."""
+    """A definition: its facts, its graph, its tasks. `paused_ms` is since when it is paused, if it is."""
     due = due_text(next_run(workflow, now), now) if scheduled else f"{OFF}; the principal has --no-scheduler"
+    paused = None if paused_ms is None else f"since {_at(paused_ms)}, {ago(paused_ms, now)}; by hand it still runs"
     facts = [
         ("name", workflow.name),
         ("about", workflow.description),
         ("file", workflow.path),
         ("schedule", schedule_in_words(workflow) or "none"),
-        ("next run", due if workflow.cron else None),
+        ("paused", paused),
+        ("next run", due if workflow.cron and paused is None else None),
         ("catch up", "the latest missed time is run" if workflow.catch_up is CatchUp.LATEST else None),
         ("last run", _latest_with_id(latest, now)),
         ("parameters", _params_text(workflow) or None),

@@ -13,6 +13,8 @@ def add_task(nouns: Any) -> None:
     _add_task_run(verbs)
     _add_task_show(verbs)
     _add_task_history(verbs)
+    _add_task_pause(verbs)
+    _add_task_resume(verbs)
     _add_task_reload(verbs)
 
 
@@ -88,6 +90,35 @@ def _add_task_history(verbs: Any) -> None:
     add_status_filter(made)
     add_window(made)
     made.add_argument("--limit", metavar="N", type=count, default=20, help="how many (default: 20)")
+    add_client(made)
+
+
+def _add_task_pause(verbs: Any) -> None:
+    def verb(arguments: argparse.Namespace) -> int:
+        from cdktr.cli import pause
+
+        return pause.pause(arguments)
+
+    more = (
+        "The clock does not start them until they are resumed, over restarts of the principal. Whoever starts them\n"
+        "by hand, by the API or by a listener still can; what is queued or under way goes on."
+    )
+    made = add_verb(verbs, "pause", verb, "keep workflows from running by their schedule", more)
+    _add_workflows(made)
+
+
+def _add_task_resume(verbs: Any) -> None:
+    def verb(arguments: argparse.Namespace) -> int:
+        from cdktr.cli import pause
+
+        return pause.resume(arguments)
+
+    more = "Times that passed meanwhile are not made up for, whatever `catch_up` says."
+    _add_workflows(add_verb(verbs, "resume", verb, "let paused workflows run by their schedule again", more))
+
+
+def _add_workflows(made: argparse.ArgumentParser) -> None:
+    made.add_argument("workflows", metavar="WORKFLOW", nargs="+", help="their ids, as `cdktr task list` shows them")
     add_client(made)
 
 
