@@ -73,8 +73,8 @@ def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]
 
 def paused_since(state: Mapping[str, Any]) -> Mapping[str, int]:
     """Workflow id -> since when it is paused, in milliseconds; an older principal knows no pauses."""
-    found: Mapping[str, int] = state.get("paused") or {}
-    return found
+    found = state.get("paused")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _paused(names: Sequence[str]) -> str:

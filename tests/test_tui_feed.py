@@ -279,7 +279,7 @@ def test_an_error_in_a_thread_is_told() -> None:
 # What is done.
 
 
-def done(fake: Fake, command: c.Trigger | c.ReloadFolder | c.SaveLogs) -> Event:
+def done(fake: Fake, command: actions.Asked) -> Event:
     told: list[Event] = []
     actions.perform(fake.principal, command, actions.Drafts(), told.append)
     [event] = told
@@ -322,6 +322,13 @@ def test_the_folder_is_read() -> None:
     answer["problems"] = [{}, {}]
     told = Told("Folder read: 1 added, 2 removed; 2 problems", bad=True)
     assert done(Fake(RELOAD=answer), c.ReloadFolder()) == told
+
+
+def test_a_workflow_is_paused_and_resumed() -> None:
+    fake = Fake(PAUSE={"paused_ms": 5, "changed": True}, RESUME=RefusedError("No workflow exists with id w"))
+    assert done(fake, c.SetPaused("w", True)) == Told("w is paused")
+    assert done(fake, c.SetPaused("w", False)) == Told("No workflow exists with id w", bad=True)
+    assert fake.asked == [p.Pause("w"), p.Resume("w")]
 
 
 def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> None:

@@ -186,6 +186,32 @@ def test_a_workflow_without_params_is_run_at_once() -> None:
     assert "brave-heron-13" in state.notice.text
 
 
+def test_a_pause_and_its_end_are_asked_about() -> None:
+    state, commands = after(["g", "j", "j", "p"])
+    assert commands == []
+    assert isinstance(state.overlay, Confirm)
+    assert state.overlay.question == "Pause the schedule of backup? By hand it still runs."
+    assert after(["n"], state)[1] == []
+    state, commands = after(["y"], state)
+    assert commands == [c.SetPaused("backup", True)]
+    state, commands = after(["G", "enter", "p", "y"], state)
+    assert commands == [c.SetPaused("reports.weekly", False)], "that is the one which is paused"
+    state, commands = after(["g", "p"])
+    assert commands == []
+    assert state.overlay is None
+    assert state.notice is not None
+    assert state.notice.text == "There is no workflow to pause here"
+
+
+def test_an_older_principal_cannot_pause() -> None:
+    old = replace(ALL, verbs=ALL.verbs - {"PAUSE"})
+    state, _ = update(after(["g", "j", "j"])[0], e.Up(old))
+    state, commands = update(state, e.Key("p"))
+    assert (commands, state.overlay) == ((), None)
+    assert state.notice is not None
+    assert state.notice.text == "This principal is too old for that"
+
+
 def test_one_run_too_many_is_asked_about() -> None:
     state, commands = after(["g", "j", "j", "r", "r", "r"])
     assert commands == [c.Trigger("backup", {})]

@@ -25,6 +25,8 @@ PICTURES: dict[str, Sequence[str]] = {
     "zoomed": ["g", "j", "j", "j", "z"],
     "invalid": ["g"],
     "filter": ["/", "e", "t"],
+    "paused": ["g", "j", "j", "j", "j", "j", "j"],
+    "pause": ["g", "j", "j", "j", "p"],
     "params": ["g", "j", "j", "j", "r", "tab", "7"],
     "runs": ["2", "j"],
     "status": ["2", "s", "j", "j"],

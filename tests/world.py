@@ -129,6 +129,7 @@ FACTS = {
     "data_directory": "/home/ops/.cdktr",
     "db_path": "/home/ops/.cdktr/app.db",
     "stopping": False,
+    "paused": {"reports.weekly": NOW_MS - 26 * 60 * MINUTE},
 }
 OWN_LOG = tuple(
     OwnLine(n, NOW_MS - (40 - n) * 11_000, "ERROR" if n == 17 else "INFO", text)

@@ -10,6 +10,7 @@ import pytest
 from cdktr import protocol as p
 from tests.integration.cluster import Cluster
 from tests.integration.conftest import NewCluster
+from tests.integration.terminal import HAS_TMUX, Terminal
 from tests.integration.wire import eventually
 
 pytestmark = pytest.mark.integration
@@ -85,3 +86,31 @@ def test_a_pause_from_its_begin_to_its_end(new_cluster: NewCluster) -> None:
     eventually(lambda: len(runs(cluster, "shop.tick")) > len(before), "a run by the clock again")
     assert "warning: 1 workflow is paused" not in cluster.cli("status").stderr
     assert "shop.tick was due" not in principal.text, "nothing is late, or made up for"
+
+
+@pytest.mark.skipif(not HAS_TMUX, reason="tmux is not installed: apt-get install tmux")
+def test_a_pause_by_a_key_and_its_mark(new_cluster: NewCluster) -> None:
+    cluster = new_cluster()
+    for name in ("beat", "tick"):
+        cluster.write(name, TICK)
+    cluster.start_principal()
+    with Terminal(cluster) as terminal:
+        terminal.run("ui")
+        terminal.shows(r"Connected(.|\n)*> \S+ beat +in <1m")
+        terminal.press("j", "p")
+        terminal.shows(r"Pause the schedule of tick\?")
+        terminal.press("n")
+        terminal.loses("Pause the schedule")
+        terminal.press("p", "y")
+        terminal.shows(r"tick is paused(.|\n)*  \S+ beat +in <1m(.|\n)*> \S+ tick +‖ paused")
+        terminal.shows(r"paused   since \d\d:\d\d:\d\d, by hand it runs")
+        before = len(runs(cluster, "tick"))
+        two_beats(cluster)
+        assert len(runs(cluster, "tick")) == before
+        terminal.press("p")
+        terminal.shows(r"Resume the schedule of tick\?")
+        terminal.press("y")
+        terminal.shows(r"tick is resumed(.|\n)*> \S+ tick +in <1m")
+        eventually(lambda: len(runs(cluster, "tick")) > before, "a run by the clock again")
+        terminal.press("q")
+        terminal.shows("ended 0")

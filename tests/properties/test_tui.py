@@ -69,7 +69,11 @@ own_lines = st.builds(OwnLine, st.integers(0, 99), st.integers(0, NOW_MS), wild,
 
 #: What a principal may tell of each want.
 answers: dict[type[Any], st.SearchStrategy[Any]] = {
-    w.Facts: st.dictionaries(st.sampled_from(["queued", "running", "version", "stopping"]), st.integers(0, 9)),
+    w.Facts: st.builds(
+        lambda facts, paused: {**facts, "paused": paused},
+        st.dictionaries(st.sampled_from(["queued", "running", "version", "stopping"]), st.integers(0, 9)),
+        st.one_of(st.none(), st.integers(0, 9), st.dictionaries(wild, times, max_size=3)),
+    ),
     w.TheFolder: st.builds(
         Folder, st.lists(workflows(), max_size=4).map(tuple), st.lists(problems, max_size=2).map(tuple)
     ),

@@ -1,4 +1,4 @@
-"""What somebody asked for: a run, a look at the folder, log lines in a file."""
+"""What somebody asked for: a run, a pause, a look at the folder, log lines in a file."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from cdktr.records import LogRecord
 from cdktr.text import format_log, plural, printable
 from cdktr.tui.feed.ask import abilities, understood
 from cdktr.tui.feed.logs import request_of
-from cdktr.tui.state.commands import ReloadFolder, SaveLogs, Trigger
+from cdktr.tui.state.commands import ReloadFolder, SaveLogs, SetPaused, Trigger
 from cdktr.tui.state.events import Event, Exists, Told, Triggered
 
 #: Seconds that reading a folder of many files may take on top of the time-out.
@@ -30,6 +30,7 @@ RETRY_S = 0.5
 SAVED_AT_ONCE = 5_000
 
 Tell = Callable[[Event], None]
+Asked = Trigger | SetPaused | ReloadFolder | SaveLogs
 
 
 class Drafts:
@@ -65,7 +66,7 @@ class Drafts:
                     path.unlink(missing_ok=True)
 
 
-def perform(principal: Principal, command: Trigger | ReloadFolder | SaveLogs, drafts: Drafts, tell: Tell) -> None:
+def perform(principal: Principal, command: Asked, drafts: Drafts, tell: Tell) -> None:
     """Do it, however long it takes, and tell what came of it."""
     try:
         with understood():
@@ -74,10 +75,12 @@ def perform(principal: Principal, command: Trigger | ReloadFolder | SaveLogs, dr
         tell(Told(str(error), bad=True))
 
 
-def _done(principal: Principal, command: Trigger | ReloadFolder | SaveLogs, drafts: Drafts) -> Event:
+def _done(principal: Principal, command: Asked, drafts: Drafts) -> Event:
     match command:
         case Trigger():
             return _triggered(principal, command)
+        case SetPaused():
+            return _paused(principal, command)
         case ReloadFolder():
             return _reloaded(principal)
         case SaveLogs():
@@ -106,6 +109,12 @@ def _triggered(principal: Principal, command: Trigger) -> Event:
                 raise
             principal.ask(p.RunTask(command.workflow_id))
             return Triggered(command.workflow_id, "")
+
+
+def _paused(principal: Principal, command: SetPaused) -> Event:
+    kind = p.Pause if command.paused else p.Resume
+    principal.ask(kind(command.workflow_id))
+    return Told(f"{command.workflow_id} is {'paused' if command.paused else 'resumed'}")
 
 
 def _reloaded(principal: Principal) -> Event:

@@ -43,7 +43,7 @@ class Feed:
         self._pages = Pages(principal, emit)
         self._tail = Tail(principal, listen, emit)
         self._drafts = Drafts()
-        self._asked: SimpleQueue[c.Trigger | c.ReloadFolder] = SimpleQueue()
+        self._asked: SimpleQueue[c.Trigger | c.SetPaused | c.ReloadFolder] = SimpleQueue()
 
     def start(self) -> None:
         """Start the threads; they end with the process."""
@@ -72,7 +72,7 @@ class Feed:
             case c.SaveLogs():
                 # Of a long log it takes long.
                 spawn(lambda: perform(self._principal, command, self._drafts, self._emit), self._emit)
-            case c.Trigger() | c.ReloadFolder():
+            case c.Trigger() | c.SetPaused() | c.ReloadFolder():
                 self._asked.put(command)
 
     def _do_actions(self) -> None:

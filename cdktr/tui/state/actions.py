@@ -23,6 +23,7 @@ from cdktr.tui.state.model import (
     Tab,
 )
 from cdktr.tui.state.moves import entries, move, settle
+from cdktr.tui.state.pauses import pause_asked
 from cdktr.tui.state.presence import shown_agents
 from cdktr.tui.state.room import list_rows, log_rows
 from cdktr.tui.state.starts import run_asked
@@ -349,6 +350,7 @@ def _search(state: State, logs: Logs) -> Result:
 ACTIONS: Mapping[str, Action] = {
     "enter": _enter,
     "run": run_asked,
+    "pause": pause_asked,
     "logs": _logs,
     "open_run": _open_run,
     "follow": _in_logs(logscreen.follow_switched),

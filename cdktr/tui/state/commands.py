@@ -44,6 +44,14 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPaused:
+    """Pause a workflow, or resume it."""
+
+    workflow_id: str
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReloadFolder:
     """Have the workflow folder read."""
 
@@ -84,5 +92,16 @@ class SaveLogs:
 
 
 Command = (
-    Quit | Redraw | Copy | SetMouse | Refresh | Trigger | ReloadFolder | FetchLogs | FollowLogs | StopLogs | SaveLogs
+    Quit
+    | Redraw
+    | Copy
+    | SetMouse
+    | Refresh
+    | Trigger
+    | SetPaused
+    | ReloadFolder
+    | FetchLogs
+    | FollowLogs
+    | StopLogs
+    | SaveLogs
 )

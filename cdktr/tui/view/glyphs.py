@@ -24,6 +24,7 @@ _OTHERS = {
     "full": "███",
     "unknown": "·· ",
     "invalid": "!!!",
+    "paused": "‖║=",
     "away": "✗xx",
     "here": "●•*",
 }

@@ -8,7 +8,7 @@ from cdktr.tui.state.keys import FULL, Binding, Where, bindings_of, is_able, whe
 from cdktr.tui.state.model import Ask, Calendar, Confirm, Form, Help, Menu, Overlay, Prompt, State
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.frame import key_name
-from cdktr.tui.view.parts import box, middle
+from cdktr.tui.view.parts import box, broken, middle
 from cdktr.tui.view.times import now_of
 
 
@@ -99,9 +99,12 @@ def _menu(area: Area, menu: Menu) -> None:
 
 
 def _confirm(area: Area, shown: Confirm) -> None:
-    text = cells(shown.question, area.look.unicode)
-    inside = box(middle(area, max(min(width(text) + 4, area.width - 4), 24), 5), "Really?")
-    inside.put(0, 1, text)
+    room = area.width - 8
+    rows = broken(shown.question, room)
+    columns = max(20, *(min(width(row), room) for row in rows))
+    inside = box(middle(area, columns + 4, len(rows) + 4), "Really?")
+    for y, row in enumerate(rows, 1):
+        inside.put(0, y, row)
 
 
 # The help.

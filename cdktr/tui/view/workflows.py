@@ -10,6 +10,7 @@ from cdktr.tui.state.facts import Run, TaskRun
 from cdktr.tui.state.graphmoves import layout_of, selected_workflow
 from cdktr.tui.state.model import Cursor, Entry, LinkStatus, State
 from cdktr.tui.state.moves import problem_with
+from cdktr.tui.state.pauses import paused_ms
 from cdktr.tui.state.room import HEADED, workflows
 from cdktr.tui.state.wants import shown_run
 from cdktr.tui.view.bars import bars
@@ -18,7 +19,7 @@ from cdktr.tui.view.glyphs import sign, status, wire
 from cdktr.tui.view.graph import graph
 from cdktr.tui.view.parts import Cell, Column, broken, fact, fitted, note, rule, table_head, table_row
 from cdktr.tui.view.tasks import task_line, task_table
-from cdktr.tui.view.times import due, due_at, due_in, lasted, now_of, since
+from cdktr.tui.view.times import due, due_at, due_in, lasted, now_of, short, since
 from cdktr.workflow import Workflow, scalar_text
 
 COLUMNS = (
@@ -28,6 +29,7 @@ COLUMNS = (
     Column("NEXT RUN", 10, 0),
     Column("LAST RUN", 9, 1),
 )
+NEXT_RUN = 3
 
 
 def workflows_place(area: Area, state: State) -> None:
@@ -87,12 +89,14 @@ def _entry(area: Area, y: int, entry: Entry, state: State, widths: dict[int, int
     area.put(2, y, mark, style, lit)
     problems = state.data.folder.problems if state.data.folder else ()
     invalid = problem_with(workflow, problems) is not None
-    name = f"{workflow.id} {sign(area.look, 'invalid')}" if invalid else workflow.id
+    paused = paused_ms(state, workflow.id) is not None
+    marks = {"invalid": invalid, "paused": paused and NEXT_RUN not in widths}
+    name = " ".join([workflow.id, *(sign(area.look, each) for each, has in marks.items() if has)])
     cells_of: list[Cell] = [
         (name, "warn" if invalid else "plain"),
         workflow.name,
         (schedule_in_words(workflow) or "", "dim"),
-        due_in(workflow, now),
+        (f"{sign(area.look, 'paused')} paused", "warn") if paused else due_in(workflow, now),
         (since(latest.at_ms, now) if latest else "", "dim"),
     ]
     table_row(area, y, 4, COLUMNS, widths, cells_of, lit)
@@ -159,8 +163,10 @@ def _lines(state: State, workflow: Workflow, columns: int) -> list[tuple[str, st
     problem = problem_with(workflow, state.data.folder.problems if state.data.folder else ())
     if problem is not None:
         found.insert(0, ("invalid", f"{problem.line}:{problem.column} {problem.message}", "bad"))
-    at = due(workflow, now)
-    if at is not None:
+    at, paused = due(workflow, now), paused_ms(state, workflow.id)
+    if paused is not None:
+        found.append(("paused", f"since {short(paused, now)}, by hand it runs", "warn"))
+    elif at is not None:
         found.append(("next run", _due(at, now, columns), "plain"))
     params = "  ".join(
         f"{name} (needed)" if default is None else f"{name}={scalar_text(default)}"
