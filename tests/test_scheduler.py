@@ -605,15 +605,28 @@ def test_a_time_right_after_a_pause_is_not_lost() -> None:
     assert desk.look(at("10:00") + 0.3 * SECOND) == ["a 10:00:00"]
 
 
-def test_a_time_that_waits_for_the_disk_is_dropped_by_a_pause() -> None:
-    desk = Desk(LATEST, a="@hourly")
+@pytest.mark.parametrize("catch_up", [LATEST, NONE])
+def test_a_host_that_slept_in_a_pause_has_nothing_to_tell(catch_up: CatchUp, caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(catch_up, a="@hourly")
+    desk.look(at("9:10"))
+    desk.pause(at("9:20"))
+    assert desk.look(at("15:20"), at("16:00")) == []
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("catch_up", [LATEST, NONE])
+def test_a_time_that_waits_for_the_disk_is_dropped_by_a_pause(
+    catch_up: CatchUp, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(catch_up, a="@hourly")
     desk.is_full = True
     assert desk.look(at("9:10"), at("10:00")) == []
     desk.pause(at("10:00:05"))
     desk.look(at("10:00:06"))
     desk.is_full = False
     desk.resume(at("10:00:07"))
-    assert desk.look(at("10:00:08"), at("11:00")) == ["a 11:00:00"]
+    assert desk.look(at("10:00:08"), at("10:01"), at("10:02"), at("11:00")) == ["a 11:00:00"]
+    assert [record.getMessage().endswith("was not triggered: the disk is full") for record in caplog.records] == [True]
 
 
 def test_a_clock_that_is_set_back_after_a_pause_leaves_the_schedule() -> None:
