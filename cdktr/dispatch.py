@@ -363,12 +363,6 @@ class Dispatch:
         for name in gone:
             self.kept.pop(name, None)
 
-    def _paused(self, workflow_id: str, at_ms: int) -> None:
-        self.pauses.begin(workflow_id, at_ms)
-
-    def _resumed(self, workflow_id: str, at_ms: int | None) -> None:
-        self.pauses.end(workflow_id, at_ms)
-
     def _bound(self, id: str, alias: str) -> None:
         self.leases[id] = replace(self.leases[id], alias=alias)
         self._aliases[alias] = id
@@ -387,8 +381,8 @@ EVENTS: Mapping[str, Callable[..., None]] = {
     "finished": Dispatch._finished,
     "withdrawn": Dispatch._withdrawn,
     "kept": Dispatch._kept,
-    "paused": Dispatch._paused,
-    "resumed": Dispatch._resumed,
+    "paused": lambda dispatch, **facts: dispatch.pauses.begin(**facts),
+    "resumed": lambda dispatch, **facts: dispatch.pauses.end(**facts),
     "bound": Dispatch._bound,
     "adopted": Dispatch._adopted,
 }

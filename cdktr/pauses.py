@@ -14,15 +14,15 @@ class Pauses:
         #: When the last pause of each ended.
         self._resumed: dict[str, int] = dict(found.get("resumed", {}))
 
-    def begin(self, workflow_id: str, at: int) -> None:
+    def begin(self, workflow_id: str, at_ms: int) -> None:
         """It is paused."""
-        self.since[workflow_id] = at
+        self.since[workflow_id] = at_ms
 
-    def end(self, workflow_id: str, at: int | None) -> None:
+    def end(self, workflow_id: str, at_ms: int | None) -> None:
         """It is not paused any more; None: it never was. Raises KeyError for one that is not paused."""
         del self.since[workflow_id]
-        if at is not None:
-            self._resumed[workflow_id] = at
+        if at_ms is not None:
+            self._resumed[workflow_id] = at_ms
 
     def skips(self, workflow_id: str, time: int, now: int) -> bool:
         """Whether a scheduled time passes without a run. An end that is still to come, as the clock was set back, says

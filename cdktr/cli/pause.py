@@ -41,17 +41,20 @@ def _change(arguments: Namespace, kind: type[Pause] | type[Resume], tell: Callab
     answers: dict[str, Any] = {}
     code = Exit.DONE
     with connect(arguments) as principal:
-        for workflow_id in dict.fromkeys(arguments.workflows):
-            try:
-                answers[workflow_id] = _ask(principal, kind(workflow_id))
-            except NotFoundError as error:
-                say(f"cdktr: {error}")
-                code = Exit.NOT_FOUND
-                continue
-            if not arguments.json:
-                show([tell(workflow_id, answers[workflow_id])])
-    if arguments.json:
-        show_json(answers)
+        try:
+            for workflow_id in dict.fromkeys(arguments.workflows):
+                try:
+                    answers[workflow_id] = _ask(principal, kind(workflow_id))
+                except NotFoundError as error:
+                    say(f"cdktr: {error}")
+                    code = Exit.NOT_FOUND
+                    continue
+                if not arguments.json:
+                    show([tell(workflow_id, answers[workflow_id])])
+        finally:
+            # Also when something else went wrong: what was done is done.
+            if arguments.json:
+                show_json(answers)
     return code
 
 
