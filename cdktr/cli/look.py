@@ -69,6 +69,7 @@ def _facts(workflow: Workflow, latest: Any, now: datetime, scheduled: bool) -> d
         "next_run": due.isoformat() if due else None,
         "tasks": list(workflow.tasks),
         "params": dict(workflow.params),
+        "requires": list(workflow.requires),
         "latest": latest,
     }
 
