@@ -25,6 +25,7 @@ from cdktr.errors import NotFoundError, ProtocolError, RefusedError, Unreachable
 from cdktr.executor import Executor, base_environment
 from cdktr.frames import Reported
 from cdktr.heir import Heir
+from cdktr.labels import in_words
 from cdktr.messages import Structured, load
 from cdktr.outbox import Outbox
 from cdktr.process import on_stop
@@ -71,6 +72,7 @@ class Agent:
     def __init__(self, settings: Settings, host: str, port: int, parent: int | None = None) -> None:
         self.id = f"{socket.gethostname()}-{secrets.token_hex(3)}"
         self._settings = settings
+        self._labels = sorted(settings.labels)
         self._data_folder = Path(settings.app_data_directory)
         self._berth = take_berth(self._data_folder, self.id, f"{self.id}/{secrets.token_hex(4)}")
         self._requester = Requester(host, port)
@@ -136,7 +138,8 @@ class Agent:
 
     async def _work(self) -> None:
         self._tell_uv()
-        log.info("Agent %s ready for %d runs at once", self.id, self._settings.agent_max_concurrency)
+        labels = f", with {in_words(self._labels)}" if self._labels else ""
+        log.info("Agent %s ready for %d runs at once%s", self.id, self._settings.agent_max_concurrency, labels)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._outbox.run())
@@ -227,12 +230,9 @@ class Agent:
 
     def _heartbeat(self) -> Heartbeat:
         slots = 0 if self._draining.is_set() else self._settings.agent_max_concurrency
-        spool = self._outbox.spool
-        return Heartbeat(
-            *(self.id, slots, __version__, dict(self._holding)),
-            spooled_bytes=spool.unstored,
-            dropped_lines=spool.dropped,
-        )
+        spool, ended = self._outbox.spool, sorted(self._ended_runs)
+        told = Heartbeat(self.id, slots, __version__, dict(self._holding), ended=ended, labels=self._labels)
+        return replace(told, spooled_bytes=spool.unstored, dropped_lines=spool.dropped)
 
     async def _beat(self) -> None:
         """Heartbeats, at least three in a timeout; at once after the connection came back."""

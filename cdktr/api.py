@@ -39,6 +39,9 @@ MAX_LINES = 250_000
 #: Workflows that GETRECENTSTATUSES tells of.
 RECENT = 10
 
+#: Sets of labels that runs wait for of which STATUS tells, those for which most wait.
+MOST_WAITS = 100
+
 Send = Callable[[p.Reply], bool]
 
 
@@ -199,6 +202,7 @@ class Api:
                     "version": agent.version,
                     "spooled_bytes": agent.spooled_bytes,
                     "dropped_lines": agent.dropped_lines,
+                    "labels": sorted(agent.labels),
                 }
                 for agent in self._coordinator.dispatch.agent_infos()
             ]
@@ -274,6 +278,7 @@ class Api:
     def cluster_status(self, _: p.ClusterStatus) -> p.Reply:
         """How the principal is."""
         dispatch = self._coordinator.dispatch
+        unplaceable, crowded = self._coordinator.held_up()
         return p.success(
             {
                 "version": __version__,
@@ -286,6 +291,8 @@ class Api:
                 "ended_unstored": sum(map(dispatch.is_over, dispatch.leases.values())),
                 "agents": len(dispatch.agents),
                 "free_slots": _free_slots(dispatch.agent_infos()),
+                "unplaceable": [waits.plain() for waits in unplaceable[:MOST_WAITS]],
+                "crowded": [waits.plain() for waits in crowded[:MOST_WAITS]],
                 "unstored_rows": self._hub.unstored,
                 "unstored_bytes": self._hub.unstored_bytes,
                 "unstored_bytes_limit": MAX_WAITING_BYTES,

@@ -30,6 +30,7 @@ def workflow_to_json(workflow: Workflow) -> dict[str, Any]:
         "env": dict(workflow.env),
         "params": dict(workflow.params),
         "timeout_s": workflow.timeout_s,
+        "requires": list(workflow.requires),
     }
 
 
@@ -94,6 +95,7 @@ def workflow_from_json(value: Mapping[str, Any]) -> Workflow:
             env=value.get("env") or {},
             params=value.get("params") or {},
             timeout_s=value.get("timeout_s"),
+            requires=tuple(value.get("requires") or ()),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProtocolError(f"A workflow cannot be read from its JSON: {error!r}") from None

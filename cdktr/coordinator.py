@@ -2,16 +2,21 @@
 
 import asyncio
 import logging
+import math
+import reprlib
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from cdktr.codec import assignment_to_json
 from cdktr.dispatch import AHEAD_MS, Dispatch
-from cdktr.errors import DefinitionError, NotFoundError, RefusedError, StoreError
+from cdktr.errors import DefinitionError, NotFoundError, ProtocolError, RefusedError, StoreError
+from cdktr.health import lacking
 from cdktr.journal import Journal, Then
+from cdktr.labels import MOST_LABELS, NO_LABELS, RULE, Labels, in_words, read_labels
+from cdktr.lanes import Takers, Waits, held_up
 from cdktr.ledger import JOURNAL, Ledger, now_ms
 from cdktr.logs import LogHub
 from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns, Trigger
@@ -28,13 +33,19 @@ GRANT_TASKS = 1_000
 #: Seconds that a report rests at most: less than its agent waits, or reports that come again would pile up here.
 REPORT_REST_S = 45.0
 
+#: Seconds that runs wait for labels which no agent has before it is logged: after a restart of either side, an agent
+#: needs a moment to tell what it has.
+PATIENCE_S = 10.0
+
 
 @dataclass(slots=True)
 class _Waiter:
-    """An agent whose request for work rests here."""
+    """An agent whose request for work rests here: how many runs it takes, and how many tasks one answer still holds."""
 
     count: int
     answer: asyncio.Future[list[dict[str, Any]]]
+    granted: list[dict[str, Any]] = field(default_factory=list)
+    room: int = GRANT_TASKS
 
 
 class Accepted(NamedTuple):
@@ -59,13 +70,16 @@ class Coordinator:
         open_runs: Callable[[], Iterable[tuple[str, str]]],
     ) -> None:
         """For the last two see `Ledger.restore`. Raises StartError."""
-        self.dispatch = Dispatch(timeout_s)
+        self._find = find
+        self.dispatch = Dispatch(timeout_s, self._required)
         self._hub = hub
         # The database must not know a report whose effect on the queue a crash could still undo.
         hub.before_write = journal.sync
-        self._find = find
         self.reports = Reports(self.dispatch, hub, cursors)
         self._waiters: dict[str, _Waiter] = {}
+        self._takers = Takers()
+        #: Labels that runs wait for and no agent has: since when (monotonic seconds), infinite once that was logged.
+        self._lacking: dict[Labels, float] = {}
         #: Of each open run that somebody waits for.
         self._ends: dict[str, asyncio.Future[None]] = {}
         self.is_stopping = False
@@ -79,9 +93,23 @@ class Coordinator:
 
     def settle(self) -> None:
         """Journal what was decided, tell the history, hand out what can be handed out."""
-        if self.ledger.take_changes() and self._waiters and self.dispatch.queued:
+        if self.ledger.take_changes():
+            self._offer()
+
+    def _offer(self) -> None:
+        if self._waiters and self.dispatch.queued:
             self._hand_out()
             self.ledger.take_changes()
+
+    def redefined(self) -> None:
+        """Definitions in force have changed, and what queued runs require with them."""
+        if self.dispatch.queued.sort():
+            self._offer()
+
+    def _required(self, workflow_id: str) -> Labels:
+        workflow = self._find(workflow_id)
+        # A run whose definition is gone ends with the next agent that asks, whatever that has.
+        return NO_LABELS if workflow is None or not workflow.requires else frozenset(workflow.requires)
 
     def _tell_end(self, run_id: str) -> None:
         if (waiting := self._ends.pop(run_id, None)) is not None:
@@ -203,30 +231,41 @@ class Coordinator:
     # Agents of ours.
 
     def heartbeat(self, request: Heartbeat) -> dict[str, Any]:
-        """An agent is alive; tells it which of its runs are its no more."""
+        """An agent is alive; tells it which of its runs are its no more. Raises ProtocolError for its labels."""
+        try:
+            told = read_labels(request.labels)
+        except ValueError:
+            shown = reprlib.repr(request.labels)
+            raise ProtocolError(f"labels cannot be {shown}; expected at most {MOST_LABELS} labels; {RULE}") from None
         if request.leaving:
             self._lose(request.agent_id, f"agent {request.agent_id} stopped")
             return {"lost": []}
-        self.heard(request.agent_id, request.slots, request.version)
-        agent = self.dispatch.agents[request.agent_id]
+        agent_id, labels = request.agent_id, self.dispatch.labels_of(request.agent_id)
+        self.heard(agent_id, request.slots, request.version, told)
+        agent = self.dispatch.agents[agent_id]
         agent.spooled_bytes, agent.dropped_lines = request.spooled_bytes, request.dropped_lines
         agent.ended = frozenset(map(str, request.ended))
         lost = self.dispatch.reconcile(request.holding, now_ms())
         self.settle()
+        if told != labels and agent_id in self._waiters:
+            # After a restart of the principal, its request for work came before it told what it has.
+            self._takers.add(agent_id, told)
+            self._offer()
         return {"lost": lost}
 
-    def heard(self, agent_id: str, slots: int | None = None, version: str | None = None) -> None:
+    def heard(
+        self, agent_id: str, slots: int | None = None, version: str | None = None, labels: Labels | None = None
+    ) -> None:
         """An agent gave a sign of life."""
-        if self.dispatch.agents.heard(agent_id, time.monotonic(), now_ms(), slots, version):
-            log.info("Agent %s registered", agent_id)
+        if self.dispatch.agents.heard(agent_id, time.monotonic(), now_ms(), slots, version, labels):
+            log.info("Agent %s registered%s", agent_id, f", with {in_words(labels)}" if labels else "")
 
     async def lease(self, request: LeaseWork) -> dict[str, Any]:
         """Work for an agent, as soon as there is some or when its wait is over. Raises StoreError."""
         self.heard(request.agent_id)
         lost = self.dispatch.reconcile(request.holding, now_ms())
         self.dispatch.take_back(request.agent_id, request.holding, now_ms())
-        if (older := self._waiters.pop(request.agent_id, None)) is not None and not older.answer.done():
-            older.answer.set_result([])
+        self._answer(request.agent_id)
         leases: list[dict[str, Any]] = []
         if request.count > 0 and not self.is_stopping:
             self.ledger.check()
@@ -241,39 +280,55 @@ class Coordinator:
     async def _wait_for_work(self, request: LeaseWork) -> list[dict[str, Any]]:
         waiter = _Waiter(request.count, asyncio.get_running_loop().create_future())
         self._waiters[request.agent_id] = waiter
+        self._takers.add(request.agent_id, self.dispatch.labels_of(request.agent_id))
         self.ledger.take_changes()
         if self.dispatch.queued:
             self._hand_out()
         await asyncio.wait([waiter.answer], timeout=request.wait_ms / 1000)
         if self._waiters.get(request.agent_id) is waiter:
-            del self._waiters[request.agent_id]
-        return waiter.answer.result() if waiter.answer.done() else []
+            self._answer(request.agent_id)
+        return waiter.answer.result()
+
+    def _answer(self, agent_id: str) -> None:
+        """An agent that waits, if it does, waits no more: it gets what was granted to it."""
+        self._takers.remove(agent_id)
+        waiter = self._waiters.pop(agent_id, None)
+        if waiter is not None and not waiter.answer.done():
+            waiter.answer.set_result(waiter.granted)
 
     def _hand_out(self) -> None:
-        """Give queued runs to the agents that wait, longest waiting first, to each a fair share."""
-        while self._waiters and self.dispatch.queued:
-            share = -(-len(self.dispatch.queued) // len(self._waiters))
-            agent_id = next(iter(self._waiters))
-            waiter = self._waiters.pop(agent_id)
-            if not waiter.answer.done():
-                waiter.answer.set_result(self._grant(agent_id, min(share, waiter.count)))
+        """Give queued runs to the agents that wait, each its oldest, one after the other, longest waiting first."""
+        served: dict[str, None] = {}
+        while (agent_id := self._takers.next(self.dispatch.queued)) is not None:
+            served[agent_id] = None
+            waiter = self._waiters[agent_id]
+            self._grant(agent_id, waiter)
+            if len(waiter.granted) < waiter.count and waiter.room > 0:
+                self._takers.add(agent_id, self.dispatch.labels_of(agent_id))
+            else:
+                self._takers.remove(agent_id)
+        for agent_id in served:
+            if self._waiters[agent_id].granted:
+                self._answer(agent_id)
 
-    def _grant(self, agent_id: str, count: int) -> list[dict[str, Any]]:
-        granted: list[dict[str, Any]] = []
-        room = GRANT_TASKS
-        while len(granted) < count and room > 0 and (found := self.next_run()) is not None:
+    def _grant(self, agent_id: str, waiter: _Waiter) -> None:
+        found = self.next_run(agent_id)
+        if found is not None:
             _, workflow, params = found
             lease = self.dispatch.lease(agent_id, secrets.token_hex(8), len(workflow.tasks))
             job = Assignment(workflow, lease.run.id, lease.token, lease.first_number, params)
-            granted.append(assignment_to_json(job))
-            room -= len(workflow.tasks)
-        return granted
+            waiter.granted.append(assignment_to_json(job))
+            waiter.room -= len(workflow.tasks)
 
-    def next_run(self) -> tuple[QueuedRun, Workflow, dict[str, str]] | None:
-        """The oldest queued run that can run; those whose definition is gone or changed too much FAIL."""
-        while self.dispatch.queued:
-            run = next(iter(self.dispatch.queued.values()))
+    def next_run(self, agent_id: str) -> tuple[QueuedRun, Workflow, dict[str, str]] | None:
+        """The oldest queued run that an agent may take and that can run; those whose definition is gone or changed too
+        much FAIL."""
+        while (run := self.dispatch.next_for(agent_id)) is not None:
             workflow = self._find(run.workflow_id)
+            if workflow is not None and not self.dispatch.labels_of(agent_id).issuperset(workflow.requires):
+                # The folder was read by another thread just now: `redefined` comes next.
+                self.dispatch.queued.sort()
+                continue
             try:
                 if workflow is None:
                     raise DefinitionError(f"the definition of {run.workflow_id} was removed while the run was queued")
@@ -325,16 +380,32 @@ class Coordinator:
 
     def check(self, interval_s: float) -> None:
         """Give up agents that were silent for too long; to be called every `interval_s`."""
-        for agent_id in self.dispatch.agents.expire(time.monotonic(), interval_s):
+        now = time.monotonic()
+        for agent_id in self.dispatch.agents.expire(now, interval_s):
             self._lose(agent_id, f"agent {agent_id} was lost: no heartbeat for {self.dispatch.agents.timeout_s:g} s")
+        self._tell_lacking(now)
+
+    def held_up(self) -> tuple[list[Waits], list[Waits]]:
+        """See `lanes.held_up`."""
+        waits = self.dispatch.queued.waits()
+        return held_up(waits, self.dispatch.agent_infos()) if waits else ([], [])
+
+    def _tell_lacking(self, now: float) -> None:
+        """Log that runs wait for labels which no agent has, once each time that this begins."""
+        since = self._lacking
+        unplaceable, _ = self.held_up()
+        self._lacking = {each.labels: since.get(each.labels, now) for each in unplaceable}
+        for each in unplaceable:
+            if now - self._lacking[each.labels] >= min(PATIENCE_S, self.dispatch.agents.timeout_s):
+                self._lacking[each.labels] = math.inf
+                log.warning("%s", lacking(each.plain()))
 
     def _lose(self, agent_id: str, why: str) -> None:
         leases = self.dispatch.leases_of(agent_id)
         held = f"; it held {plural(len(leases), 'run')}" if leases else ""
         log.log(logging.WARNING if leases else logging.INFO, "%s%s", why[:1].upper() + why[1:], held)
         self.dispatch.agents.pop(agent_id, None)
-        if (waiter := self._waiters.pop(agent_id, None)) is not None and not waiter.answer.done():
-            waiter.answer.set_result([])
+        self._answer(agent_id)
         for lease in leases:
             self.dispatch.drop(lease, now_ms(), why)
         self.settle()
@@ -342,7 +413,5 @@ class Coordinator:
     def stop(self) -> None:
         """Accept and hand out nothing more; whoever waits for work gets an empty answer."""
         self.is_stopping = True
-        for waiter in self._waiters.values():
-            if not waiter.answer.done():
-                waiter.answer.set_result([])
-        self._waiters.clear()
+        for agent_id in list(self._waiters):
+            self._answer(agent_id)

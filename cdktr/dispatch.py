@@ -16,6 +16,8 @@ from typing import Any
 
 from cdktr.errors import RefusedError
 from cdktr.keys import Keys
+from cdktr.labels import NO_LABELS, Labels
+from cdktr.lanes import Lanes
 from cdktr.pauses import Pauses
 from cdktr.presence import Agents
 from cdktr.records import AgentInfo, Change, Lease, QueuedRun, RunStatus, plain
@@ -33,10 +35,12 @@ AHEAD_MS = 60_000
 
 
 class Dispatch:
-    """See the module. `timeout_s` is the silence after which an agent is lost."""
+    """See the module. `timeout_s` is the silence after which an agent is lost; `requires` tells which labels an agent
+    must have for a workflow, as its definition is now."""
 
-    def __init__(self, timeout_s: float) -> None:
-        self.queued: dict[str, QueuedRun] = {}
+    def __init__(self, timeout_s: float, requires: Callable[[str], Labels] = lambda _: NO_LABELS) -> None:
+        self._requires = requires
+        self.queued = Lanes(requires)
         self.leases: dict[str, Lease] = {}
         self.finished: dict[str, RunStatus] = {}
         #: The scheduled times that were accepted of each workflow.
@@ -114,8 +118,9 @@ class Dispatch:
         return name, number
 
     def lease(self, agent_id: str, token: str, task_count: int, *, legacy: bool = False) -> Lease:
-        """Hand the oldest queued run to an agent. The queue must not be empty."""
-        run = next(iter(self.queued.values()))
+        """Hand an agent the oldest queued run that it may take. There must be one: see `next_for`."""
+        run = self.next_for(agent_id)
+        assert run is not None
         self._do(
             "leased",
             id=run.id,
@@ -126,6 +131,15 @@ class Dispatch:
             legacy=legacy,
         )
         return self.leases[run.id]
+
+    def next_for(self, agent_id: str) -> QueuedRun | None:
+        """The oldest queued run that an agent may take."""
+        return self.queued.oldest(self.labels_of(agent_id))
+
+    def labels_of(self, agent_id: str) -> Labels:
+        """What an agent has, as far as it is known."""
+        agent = self.agents.get(agent_id)
+        return NO_LABELS if agent is None else agent.labels
 
     def start(self, run_id: str, agent_id: str, token: str, now_ms: int) -> bool:
         """May the agent start the run that it was handed? True exactly while its lease stands."""
@@ -223,7 +237,9 @@ class Dispatch:
         """The registered agents and how many runs each holds."""
         held = Counter(lease.agent_id for lease in self.leases.values() if not self.is_over(lease))
         return [
-            AgentInfo(agent_id, a.seen_us, held[agent_id], a.slots, a.version, a.spooled_bytes, a.dropped_lines)
+            AgentInfo(
+                *(agent_id, a.seen_us, held[agent_id], a.slots, a.version, a.spooled_bytes, a.dropped_lines, a.labels)
+            )
             for agent_id, a in self.agents.items()
         ]
 
@@ -277,7 +293,7 @@ class Dispatch:
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Take over the state of a snapshot; agents are not in it."""
-        self.queued = {run["id"]: QueuedRun(**run) for run in snapshot["queued"]}
+        self.queued = Lanes(self._requires, (QueuedRun(**run) for run in snapshot["queued"]))
         leases = [Lease(**(lease | {"run": QueuedRun(**lease["run"])})) for lease in snapshot["leases"]]
         self.leases = {lease.run.id: lease for lease in leases}
         self.finished = {run_id: RunStatus(status) for run_id, status in snapshot["finished"].items()}
@@ -318,7 +334,7 @@ class Dispatch:
 
     def _queued(self, run: Mapping[str, Any], number: int) -> None:
         queued = QueuedRun(**run)
-        self.queued[queued.id] = queued
+        self.queued.add(queued)
         self.next_number = number
         if queued.scheduled_ms is not None:
             self.accepted.setdefault(queued.workflow_id, Times()).add(queued.scheduled_ms)
@@ -326,7 +342,7 @@ class Dispatch:
             self.keys.add(queued.workflow_id, queued.key, queued.id)
 
     def _leased(self, id: str, agent_id: str, token: str, first_number: int, number: int, legacy: bool) -> None:
-        self.leases[id] = Lease(self.queued.pop(id), agent_id, token, first_number, legacy=legacy)
+        self.leases[id] = Lease(self.queued.remove(id), agent_id, token, first_number, legacy=legacy)
         self.next_number = number
 
     def _started(self, id: str, at_ms: int | None = None, **_: Any) -> None:
@@ -334,12 +350,12 @@ class Dispatch:
 
     def _requeued(self, id: str, counted: bool = False, **_: Any) -> None:
         run = self.leases.pop(id).run
-        again = replace(run, deliveries=run.deliveries + counted)
-        before = {key: other for key, other in self.queued.items() if other.number < run.number}
-        self.queued = before | {id: again} | self.queued
+        self.queued.add(replace(run, deliveries=run.deliveries + counted))
 
     def _finished(self, id: str, status: str, token: str | None = None, **_: Any) -> None:
-        if self.queued.pop(id, None) is None:
+        if id in self.queued:
+            self.queued.remove(id)
+        else:
             del self.leases[id]
         self.finished[id] = RunStatus(status)
         if token is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cdktr.labels import in_words
 from cdktr.text import format_duration, plural
 
 #: Bytes that agents have to tell from which it is worth telling: a moment's output is always under way.
@@ -10,6 +11,9 @@ SPOOLED = 2**20
 
 #: Paused workflows that are named.
 NAMED = 5
+
+#: Workflows of which STATUS names no more: there may be others.
+TOLD = 10
 
 Summary = Mapping[str, Any]
 
@@ -48,10 +52,15 @@ def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]
     found = []
     if state["stopping"]:
         found.append("the principal is stopping: it takes nothing new and hands nothing out")
-    if state["queued"]:
-        found.append(f"{_waiting(state['queued'], waiting)}: {why_waiting(state)}")
+    unplaceable, crowded = (_held_up(state, name) for name in ("unplaceable", "crowded"))
+    rest = state["queued"] - sum(each["runs"] for each in (*unplaceable, *crowded))
+    if rest > 0:
+        named = {name for each in (*unplaceable, *crowded) for name in each["workflows"]}
+        others = [run for run in waiting if run["workflow_id"] not in named]
+        found.append(f"{_waiting(rest, others)}: {why_waiting(state)}")
     elif not state["agents"]:
         found.append("there is no agent, so nothing would run; `cdktr start agent` starts one")
+    found += [*map(lacking, unplaceable), *map(crowding, crowded)]
     if state.get("journal_trouble"):
         found.append(f"no trigger is accepted and nothing is handed out: {state['journal_trouble']}")
     if state["database_trouble"]:
@@ -84,19 +93,57 @@ def _paused(names: Sequence[str]) -> str:
     return f"{what}: no schedule starts {'it' if len(names) == 1 else 'them'} until `cdktr task resume`"
 
 
+def _held_up(state: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    """Runs that wait for labels, as far as that is what they wait for."""
+    if state["stopping"] or state.get("journal_trouble"):
+        return ()
+    found: Sequence[Mapping[str, Any]] = state.get(name, ())
+    return found
+
+
+def lacking(waits: Mapping[str, Any]) -> str:
+    """That no agent has the labels which runs require; `waits` is one of STATUS's `unplaceable`."""
+    labels = waits["labels"]
+    flags = "".join(f" --label {label}" for label in sorted(labels))
+    return (
+        f"{_run_wait(waits['runs'])} for an agent with {in_words(labels)}{_of(waits)}, and there is none; "
+        f"`cdktr start agent{flags}` starts one, where the tasks can run"
+    )
+
+
+def crowding(waits: Mapping[str, Any]) -> str:
+    """That the agents with the labels which runs require have no free slot; `waits` is one of STATUS's `crowded`."""
+    return f"{_run_wait(waits['runs'])} for a free slot of an agent with {in_words(waits['labels'])}{_of(waits)}"
+
+
+def _of(waits: Mapping[str, Any]) -> str:
+    more = ", …" if len(waits["workflows"]) >= TOLD else ""
+    return f" ({', '.join(waits['workflows'])}{more})"
+
+
+def _run_wait(count: int) -> str:
+    return "1 run waits" if count == 1 else f"{count} runs wait"
+
+
 def _waiting(count: int, waiting: Sequence[Summary]) -> str:
     # The newest come first.
     named = [f"{run['workflow_instance_id']} of {run['workflow_id']}" for run in reversed(waiting)]
-    verb = "run waits" if count == 1 else "runs wait"
-    return f"{count} {verb}" + (f" ({', '.join(named)}{', …' if count > len(named) else ''})" if named else "")
+    return _run_wait(count) + (f" ({', '.join(named)}{', …' if count > len(named) else ''})" if named else "")
 
 
-def why_waiting(state: Mapping[str, Any]) -> str:
-    """Why runs are queued and not started, as far as the state of the principal tells."""
+def why_waiting(state: Mapping[str, Any], workflow_id: str | None = None) -> str:
+    """Why runs are queued and not started, as far as the state of the principal tells: those of a workflow, or all
+    that wait for no labels."""
     if state["stopping"]:
         return "the principal is stopping; they are kept for its next start"
     if state.get("journal_trouble"):
         return f"nothing is handed out: {state['journal_trouble']}"
+    for name, tell in (("unplaceable", lacking), ("crowded", crowding)):
+        for waits in state.get(name, ()):
+            if workflow_id in waits["workflows"]:
+                return tell(waits)
+    if workflow_id is not None and any(len(waits["workflows"]) >= TOLD for waits in state.get("unplaceable", ())):
+        return f"perhaps no agent has what it requires: see `cdktr task show {workflow_id}` and `cdktr agent list`"
     if not state["agents"]:
         return "there is no agent; `cdktr start agent` starts one"
     if not state["free_slots"]:

@@ -8,6 +8,8 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from cdktr.labels import NO_LABELS, Labels
+
 
 @dataclass(slots=True)
 class Agent:
@@ -21,6 +23,7 @@ class Agent:
     dropped_lines: int = 0
     #: Runs that it holds and that have ended, which only their agent knows as yet.
     ended: Collection[str] = ()
+    labels: Labels = NO_LABELS
 
 
 class Agents(dict[str, Agent]):
@@ -32,16 +35,23 @@ class Agents(dict[str, Agent]):
         self._last_check: float | None = None
 
     def heard(
-        self, agent_id: str, now: float, now_ms: int, slots: int | None = None, version: str | None = None
+        self,
+        agent_id: str,
+        now: float,
+        now_ms: int,
+        slots: int | None = None,
+        version: str | None = None,
+        labels: Labels | None = None,
     ) -> bool:
-        """An agent gave a sign of life; True when it is new."""
+        """An agent gave a sign of life; True when it is new. None: it did not say."""
         agent = self.get(agent_id)
         if agent is None:
-            self[agent_id] = Agent(now, now_ms * 1000, slots, version)
+            self[agent_id] = Agent(now, now_ms * 1000, slots, version, labels=labels or NO_LABELS)
             return True
         agent.seen, agent.seen_us = now, now_ms * 1000
         agent.slots = agent.slots if slots is None else slots
         agent.version = agent.version if version is None else version
+        agent.labels = agent.labels if labels is None else labels
         return False
 
     def expire(self, now: float, interval_s: float) -> list[str]:

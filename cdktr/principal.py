@@ -250,6 +250,8 @@ class Principal:
         async with self._refreshing:
             changes = await asyncio.get_running_loop().run_in_executor(self._refresher, self._catalog.refresh)
         log_changes(changes)
+        if changes:
+            self._coordinator.redefined()
         return changes
 
     # The end.

@@ -150,6 +150,8 @@ class Heartbeat(Structured):
     dropped_lines: int = 0
     #: Of what it holds, the runs that have ended: their end is in what it keeps.
     ended: list[Any] = field(default_factory=list)
+    #: What it takes is what requires none, or some of these alone.
+    labels: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from cdktr.labels import NO_LABELS, Labels
+
 
 class RunStatus(StrEnum):
     """The state of a run or of one task of it."""
@@ -124,6 +126,7 @@ class AgentInfo:
     spooled_bytes: int = 0
     #: Log lines that had to give way to that.
     dropped_lines: int = 0
+    labels: Labels = NO_LABELS
 
 
 @dataclass(frozen=True, slots=True)

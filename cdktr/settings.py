@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cdktr.errors import SettingError
+from cdktr.labels import MOST_LABELS, RULE, Labels, read_labels
 
 PREFIX = "CDKTR_"
 
@@ -116,6 +117,11 @@ def _join(parts: list[tuple[str, int | None]]) -> str:
     return ",".join(host if port is None else str(Address(host, port)) for host, port in dict.fromkeys(parts))
 
 
+def _words(text: str) -> list[str]:
+    """The words of a list such as `CDKTR_AGENT_LABELS`."""
+    return [word.strip() for word in text.split(",")] if text.strip() else []
+
+
 def addresses(hosts: str, port: int) -> tuple[Address, ...]:
     """The addresses of a list such as `CDKTR_PRINCIPAL_HOST`; `port` is of those that have none of their own.
 
@@ -134,6 +140,10 @@ HOSTS = Kind(
 )
 TEXT = Kind("some text", _text)
 PATH = Kind("a path", _path)
+LABELS = Kind(
+    f"at most {MOST_LABELS} labels with commas between them; {RULE}",
+    lambda text: ",".join(sorted(read_labels(_words(text)))),
+)
 SECRET = Kind(f"a text of at least {SHORTEST_SECRET} characters", _secret)
 FLAG = Kind("1 or 0", lambda text: {"1": True, "0": False}[text.strip()])
 LEVEL = Kind("one of DEBUG, INFO, WARN, ERROR", lambda text: LOG_LEVELS[text.strip().upper()])
@@ -150,6 +160,9 @@ class Settings:
     log_level: str = _setting("INFO", LEVEL, "Log level of the principal and the agents")
     agent_max_concurrency: int = _setting(
         "5", _whole(1, 10_000), "Runs an agent takes at once, and tasks of one run it starts at once"
+    )
+    agent_labels: str = _setting(
+        "", LABELS, "Labels of an agent, such as gpu,zone=eu: it takes what requires none, or some of these alone"
     )
     retry_attempts: int = _setting("20", _whole(0), "Further attempts of an agent to reach the principal at its start")
     default_zmq_timeout_ms: int = _setting("3000", _whole(1), "How long a request waits for its reply (milliseconds)")
@@ -208,6 +221,11 @@ class Settings:
         """The hosts a client on this host uses, as in `principal_host`; never a wildcard."""
         parts = _split(self.principal_host)
         return _join([(LOOPBACK if host in ANY_ADDRESS else host, port) for host, port in parts])
+
+    @property
+    def labels(self) -> Labels:
+        """`agent_labels` as a set."""
+        return read_labels(_words(self.agent_labels))
 
     @property
     def timeout_s(self) -> float:

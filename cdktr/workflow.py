@@ -117,6 +117,8 @@ class Workflow:
     params: Mapping[str, Scalar | None] = field(default_factory=dict)
     timeout_s: float | None = None
     catch_up: CatchUp = CatchUp.NONE
+    #: Labels that an agent must have, sorted.
+    requires: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

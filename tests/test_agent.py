@@ -122,6 +122,47 @@ def test_it_registers_fetches_starts_reports_and_leaves() -> None:
     assert last.leaving
 
 
+def test_it_tells_what_it_has_from_the_beginning() -> None:
+    async def story(script: Script, _agent: Agent) -> None:
+        while script.kinds().count("HEARTBEAT") < 3:
+            await asyncio.sleep(0.01)
+
+    script = play(story, agent_labels="gpu,zone=eu")
+    told = [request.labels for request in script.asked if isinstance(request, p.Heartbeat) and not request.leaving]
+    assert told == [["gpu", "zone=eu"]] * len(told)
+
+
+class Slow(Script):
+    """Reports are stored only once a heartbeat told of a run that has ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[tuple[Peer, list[bytes]]] = []
+        self.told: list[p.Heartbeat] = []
+
+    def _on_request(self, peer: Peer, frames: list[bytes]) -> None:
+        request = p.decode(frames[0])
+        if isinstance(request, p.Report) and not self.told:
+            self.held.append((peer, frames))
+            return
+        super()._on_request(peer, frames)
+        if isinstance(request, p.Heartbeat) and request.ended:
+            self.told.append(request)
+            for each in self.held:
+                super()._on_request(*each)
+            self.held = []
+
+
+def test_it_tells_which_of_its_runs_have_ended_though_that_is_not_stored() -> None:
+    async def story(script: Script, _agent: Agent) -> None:
+        script.give("r-1")
+        await script.ended.get()
+
+    script = play(story, Slow)
+    assert isinstance(script, Slow)
+    assert (script.told[0].ended, script.told[0].holding) == (["r-1"], {"r-1": "t-r-1"})
+
+
 def test_it_asks_for_no_more_than_its_free_slots_and_not_without_one() -> None:
     async def story(script: Script, _agent: Agent) -> None:
         for number in range(4):

@@ -31,14 +31,14 @@ class Desk:
         self.catalog = Catalog(folder)
         self.recent = Recent()
         self.catalog.refresh()
-        world.coordinator._find = self.catalog.workflows.get
+        world.coordinator._find = lambda workflow_id: self.catalog.workflows.get(workflow_id)
         old = OldAgents(world.coordinator, world.hub)
 
         async def reload() -> Any:
             return self.catalog.refresh()
 
         self.api = Api(
-            world.coordinator, old, self.catalog, world.store, world.hub, reload, (1, 2, 3), {"x": "y"}, self.recent
+            world.coordinator, old, self.catalog, world.store, world.hub, reload, (1, 2, 3), {"id": "p-1"}, self.recent
         )
 
     async def ask(self, *frames: bytes) -> p.Reply:
@@ -115,6 +115,34 @@ def test_a_bug_is_answered_too(
 
     at_desk(story, tmp_path)
     assert caplog.text.count("Traceback") == 2
+
+
+def test_what_agents_have_and_what_waits_for_labels_is_told(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        for name, labels in (("train", "[gpu, zone=eu]"), ("infer", "gpu")):
+            text = f"requires: {labels}\n{WORKFLOW.format(name=name)}"
+            (tmp_path / "workflows" / f"{name}.yml").write_text(text)
+        await desk.value(p.Reload())
+        assert (await desk.value(p.ListWorkflows()))["train"]["requires"] == ["gpu", "zone=eu"]
+        for name in ("train", "infer", "infer", "etl"):
+            await desk.value(p.Trigger(name))
+        await desk.value(p.Heartbeat("a1", 1, "1", labels=["zone=eu", "gpu"]))
+        status = await desk.value(p.ClusterStatus())
+        assert (status["unplaceable"], status["crowded"]) == ([], [])
+        await desk.value(p.Heartbeat("a1", 1, "1", labels=["gpu"]))
+        status = await desk.value(p.ClusterStatus())
+        train = {"labels": ["gpu", "zone=eu"], "runs": 1, "workflows": ["train"]}
+        assert (status["unplaceable"], status["crowded"]) == ([train], [])
+        [lease] = (await desk.value(p.LeaseWork("a1", 1)))["leases"]
+        assert lease["workflow"]["requires"] == ["gpu"]
+        status = await desk.value(p.ClusterStatus())
+        assert status["crowded"] == [{"labels": ["gpu"], "runs": 1, "workflows": ["infer"]}]
+        [agent] = await desk.value(p.GetRegisteredAgents())
+        assert agent["labels"] == ["gpu"]
+        reply = await desk.ask(p.Heartbeat("a1", 1, "1", labels=["a b"]).encode())
+        assert (reply.kind, "labels cannot be ['a b']" in (reply.payload or "")) == ("CLIENTERROR", True)
+
+    at_desk(story, tmp_path)
 
 
 @pytest.mark.parametrize("request_", [p.Trigger("etl"), p.RunTask("etl")])

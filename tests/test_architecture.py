@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: The modules of cdktr/ by layer, as in ARCHITECTURE.md; a name may be a package, whose files are then one unit.
 LAYERS: Mapping[str, tuple[str, ...]] = {
-    "0 vocabulary": ("errors", "settings", "records"),
+    "0 vocabulary": ("errors", "labels", "settings", "records"),
     "1 pure core": (
         *("workflow", "dag", "cron", "text", "moments", "graph", "health", "parse", "run", "times", "keys"),
         *("presence", "dispatch", "history", "codec", "messages", "protocol", "frames", "pages", "batch", "crontab"),
-        *("arrivals", "rate", "signing", "systemd", "pauses"),
+        *("arrivals", "rate", "signing", "systemd", "pauses", "lanes"),
     ),
     "2 edges": (
         *("catalog", "disk", "journal", "lock", "process", "recent", "datafile", "database", "store", "caller"),
@@ -41,14 +41,15 @@ LAYER_OF = {module: number for number, modules in enumerate(LAYERS.values()) for
 
 #: Which neighbours of its own layer a module may import.
 BESIDE: Mapping[str, frozenset[str]] = {
-    "settings": frozenset({"errors"}),
+    "settings": frozenset({"errors", "labels"}),
+    "records": frozenset({"labels"}),
     "moments": frozenset({"cron", "text", "workflow"}),
     "graph": frozenset({"dag"}),
     "health": frozenset({"text"}),
     "parse": frozenset({"workflow", "dag", "cron", "text"}),
     "crontab": frozenset({"cron", "parse"}),
     "run": frozenset({"dag", "workflow"}),
-    "dispatch": frozenset({"text", "times", "keys", "presence", "pauses"}),
+    "dispatch": frozenset({"text", "times", "keys", "presence", "pauses", "lanes"}),
     "codec": frozenset({"workflow"}),
     "protocol": frozenset({"messages"}),
     "pages": frozenset({"protocol"}),

@@ -103,6 +103,16 @@ def test_nothing_heavy_is_loaded_for_the_version_or_a_help_text() -> None:
         (["start", "principal", "-p", "99999"], 2, "'99999' is not a port number from 0 to 65535"),
         (["start", "agent", "--max-concurrent", "0"], 2, "'0' is not a whole number from 1 to 10000"),
         (["start", "agent", "--max-concurrent", "0000000000001"], 2, "is not a whole number"),
+        (
+            ["start", "agent", "--label", "a", "--label", "b c"],
+            2,
+            "CDKTR_AGENT_LABELS is 'a,b c' on the command line",
+        ),
+        (
+            ["start", "principal", "--label", "gpu"],
+            2,
+            "--label is for the agent of --with-agent; give both",
+        ),
         (["logs", "query", "--level", "loud"], 2, "expected one of DEBUG, ERROR, INFO, WARNING"),
     ],
 )
@@ -390,6 +400,7 @@ ETL = workflow(
     cron="0 2 * * *",
     catch_up=CatchUp.LATEST,
     params={"day": None, "full": False},
+    requires=("gpu", "zone=eu"),
     description="Every\nnight",
     tasks={
         "get": Task("Get", Subprocess("curl", ("-sS", "https://x"))),
@@ -503,6 +514,7 @@ def test_a_workflow_is_shown() -> None:
           catch up    the latest missed time is run
           last run    never
           parameters  day (must be given), full=false
+          requires    gpu, zone=eu
 
            TASK  RULES                     COMMAND
         ○  get                             curl -sS https://x
@@ -560,11 +572,12 @@ def test_the_table_of_agents() -> None:
     agent = {"agent_id": "a", "running_tasks": 1, "slots": None, "version": None, "last_ping_timestamp": NOW_MS * 1000}
     assert show.agents_table([agent], (NOW + timedelta(seconds=5)).timestamp()) == lines(
         """
-        AGENT  RUNS/SLOTS  LAST HEARD  VERSION  TO TELL
-        a      1/?         5.0s ago    ?        -
+        AGENT  RUNS/SLOTS  LAST HEARD  VERSION  TO TELL  LABELS
+        a      1/?         5.0s ago    ?        -        -
         """
     )
-    assert show.agents_table([agent | {"spooled_bytes": 3 * 2**20}], NOW.timestamp())[1].endswith("3.0 MB")
+    more = {"spooled_bytes": 3 * 2**20, "labels": ["zone=eu", "gpu"]}
+    assert show.agents_table([agent | more], NOW.timestamp())[1].endswith("3.0 MB   gpu, zone=eu")
 
 
 def test_settings_are_a_list_or_where_there_is_room_a_table() -> None:

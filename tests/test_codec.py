@@ -42,6 +42,7 @@ FULL = Workflow(
     params={"text": "x", "whole": 3, "part": 0.5, "flag": False, "must": None},
     timeout_s=7200.0,
     catch_up=CatchUp.LATEST,
+    requires=("gpu", "zone=eu"),
     tasks={
         "one": Task(
             "One",

@@ -239,6 +239,22 @@ def test_agents_as_they_are_shown() -> None:
     assert dispatch.agent_infos() == [AgentInfo("a", 7000, 1, 4, "1"), AgentInfo("b", 6000, 0, None, None)]
 
 
+def test_an_agent_is_handed_the_oldest_run_that_it_may_take() -> None:
+    required = {"train": frozenset({"gpu"}), "far": frozenset({"gpu", "zone=eu"})}
+    dispatch = Dispatch(30.0, lambda name: required.get(name, frozenset()))
+    for name in ("far", "train", "plain", "train"):
+        dispatch.accept(name, now_ms=0)
+    dispatch.agents.heard("one", 0.0, 0, labels=frozenset({"gpu"}))
+    dispatch.agents.heard("two", 0.0, 0)
+    assert [leased(dispatch, agent_id).run.workflow_id for agent_id in ("two", "one", "one")] == [
+        *("plain", "train", "train")
+    ]
+    assert dispatch.next_for("one") is dispatch.next_for("two") is dispatch.next_for("stranger") is None
+    dispatch.agents.heard("two", 1.0, 0, labels=frozenset({"zone=eu", "gpu", "more"}))
+    assert leased(dispatch, "two").run.workflow_id == "far"
+    assert [info.labels for info in dispatch.agent_infos()] == [{"gpu"}, {"zone=eu", "gpu", "more"}]
+
+
 def test_the_run_of_a_lost_agent_waits_again_or_has_crashed() -> None:
     dispatch = dispatch_with("started", "not", "unknown")
     leases = [leased(dispatch) for _ in range(3)]

@@ -13,6 +13,10 @@ STATE: dict[str, Any] = {
 }  # fmt: skip
 
 
+UNPLACEABLE = {"labels": ["gpu", "zone=eu"], "runs": 3, "workflows": ["train", "w"]}
+CROWDED = {"labels": ["big"], "runs": 1, "workflows": ["m"]}
+
+
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [
@@ -26,6 +30,21 @@ STATE: dict[str, Any] = {
         ({"queued": 1}, "1 run waits (r1 of w): they are about to start; if they stay, see what the agents log"),
         ({"queued": 1, "stopping": True}, "the principal is stopping: it takes nothing new and hands nothing out"),
         ({"queued": 1, "journal_trouble": "full"}, "1 run waits (r1 of w): nothing is handed out: full"),
+        (
+            {"queued": 3, "unplaceable": [UNPLACEABLE]},
+            "3 runs wait for an agent with gpu, zone=eu (train, w), and there is none; "
+            "`cdktr start agent --label gpu --label zone=eu` starts one",
+        ),
+        (
+            {"queued": 5, "unplaceable": [UNPLACEABLE], "crowded": [CROWDED]},
+            "1 run waits: they are about to start; if they stay, see what the agents log\n3 runs wait for an agent "
+            "with gpu, zone=eu (train, w), and there is none; `cdktr start agent --label gpu --label zone=eu` starts "
+            "one, where the tasks can run\n1 run waits for a free slot of an agent with big (m)",
+        ),
+        (
+            {"queued": 3, "unplaceable": [UNPLACEABLE], "journal_trouble": "full"},
+            "3 runs wait (r1 of w, …): nothing is",
+        ),
         ({"journal_trouble": "full"}, "no trigger is accepted and nothing is handed out: full"),
         (
             {"database_trouble": "full", "unstored_rows": 7, "unstored_bytes": 2**20},
@@ -46,6 +65,21 @@ def test_what_needs_attention(state: dict[str, Any], sentence: str) -> None:
     found = health.attention(STATE | state, [{"workflow_instance_id": "r1", "workflow_id": "w"}])
     assert "\n".join(found).startswith(sentence)
     assert bool(found) == bool(sentence)
+
+
+def test_why_the_runs_of_one_workflow_wait() -> None:
+    state = STATE | {"queued": 5, "unplaceable": [UNPLACEABLE], "crowded": [CROWDED]}
+    assert health.why_waiting(state, "train").startswith("3 runs wait for an agent with gpu, zone=eu (train, w), and")
+    assert health.why_waiting(state, "m") == "1 run waits for a free slot of an agent with big (m)"
+    assert health.why_waiting(state, "other").startswith("they are about to start")
+    assert health.why_waiting(state | {"stopping": True}, "train").startswith("the principal is stopping")
+
+
+def test_of_many_workflows_that_wait_for_the_same_not_all_are_named() -> None:
+    many = UNPLACEABLE | {"runs": 40, "workflows": [f"w{n}" for n in range(health.TOLD)]}
+    assert "(w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, …)" in health.lacking(many)
+    found = health.why_waiting(STATE | {"queued": 40, "unplaceable": [many]}, "w11")
+    assert found == "perhaps no agent has what it requires: see `cdktr task show w11` and `cdktr agent list`"
 
 
 def test_megabytes() -> None:

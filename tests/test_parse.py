@@ -151,6 +151,21 @@ def test_depends_may_be_empty(depends: str) -> None:
     assert task(f"    depends: {depends}\n").depends == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("gpu", ("gpu",)),
+        ("'gpu'", ("gpu",)),
+        ("[]", ()),
+        ("[zone=eu, gpu]", ("gpu", "zone=eu")),
+        ("[1, arch:arm64, team/a]", ("1", "arch:arm64", "team/a")),
+    ],
+)
+def test_what_an_agent_must_have(text: str, labels: tuple[str, ...]) -> None:
+    assert parse(f"requires: {text}\n{GOOD}").requires == labels
+    assert parse(GOOD).requires == ()
+
+
 def test_anchors_aliases_and_merge_keys() -> None:
     text = (
         "name: A\ntasks:\n  a: &base\n    name: First\n    env: &env {X: '1', Y: '2'}\n"
@@ -231,6 +246,7 @@ def test_a_wrong_key_of_a_task(lines: str) -> None:
 
 
 ID_HINT = "an id has up to 200 letters, digits, '_', '-' and '.', and does not begin with '-' or '.'"
+LABEL = "a label has up to 63 letters, digits, '.', '_', '=', ':', '/' and '-', and begins with a letter or a digit"
 AT_TOP = {
     "taks: x": "1:1: unknown key 'taks' in a workflow; did you mean 'tasks'?",
     "overlap: skip": "1:1: 'overlap' is not supported yet",
@@ -239,6 +255,16 @@ AT_TOP = {
     "cron: 0 0 0 30 2 *": "1:7: Cron '0 0 0 30 2 *' never fires*",
     "catch_up: last": "1:11: 'catch_up' must be one of none, latest, found 'last'; did you mean 'latest'?",
     "catch_up: true": "1:11: 'catch_up' must be one of none, latest, found 'true'",
+    "requires: ~": f"1:11: 'requires' must be a label or a list of them, found nothing; {LABEL}",
+    "requires: my gpu": f"1:11: 'requires' must be a label or a list of them, found 'my gpu'; {LABEL}",
+    "requires: !Gpu x": f"1:11: 'requires' must be a label or a list of them, found the tag '!Gpu'; {LABEL}",
+    "requires: {zone: eu}": "1:11: 'requires' must be a label or a list of them, found a mapping; write zone=eu",
+    "requires: [gpu, -x]": f"1:17: an item of 'requires' must be a label, found '-x'; {LABEL}",
+    "requires: [gpu, [x]]": f"1:17: an item of 'requires' must be a label, found a list; {LABEL}",
+    "requires:\n- zone: eu": "2:3: an item of 'requires' must be a label, found a mapping; write zone=eu",
+    "requires: [gpu, gpu]": "1:17: 'gpu' is there twice in 'requires'",
+    f"requires: [{', '.join(f'l{n}' for n in range(33))}]": "1:11: 'requires' has 33 labels, and no agent has more "
+    "than 32",
     "timezone: Europe/Berln": "1:11: The timezone 'Europe/Berln' is not known*",
     "start_time: tomorrow": "1:13: 'start_time' must be a time such as 2025-01-20T02:00:00+00:00, found 'tomorrow'",
     "start_time: 0001-01-01T00:00+14:00": "1:13: 'start_time' must be a time such as 2025-01-20T02:00:00+00:00, "

@@ -13,6 +13,11 @@ HOME = "/home/ada"
 
 HOSTS = "a host, or several with commas between them, each as `host`, `host:port` or `[ipv6]:port`"
 
+LABELS = (
+    "at most 32 labels with commas between them; a label has up to 63 letters, digits, '.', '_', '=', ':', '/' and "
+    "'-', and begins with a letter or a digit"
+)
+
 #: The settings that the original documents, and their defaults.
 DOCUMENTED = {
     "CDKTR_LOG_LEVEL": "INFO",
@@ -155,6 +160,11 @@ def test_what_is_no_number(name: str, text: str) -> None:
         ("CDKTR_WORKFLOW_DIR", "", "a path"),
         ("CDKTR_DB_PATH", "a\0b", "a path"),
         ("CDKTR_EMBEDDED_PYTHON", "maybe", "1 or 0"),
+        ("CDKTR_AGENT_LABELS", "gpu,", LABELS),
+        ("CDKTR_AGENT_LABELS", "zone eu", LABELS),
+        ("CDKTR_AGENT_LABELS", "-gpu", LABELS),
+        ("CDKTR_AGENT_LABELS", "x" * 64, LABELS),
+        ("CDKTR_AGENT_LABELS", ",".join(f"l{n}" for n in range(33)), LABELS),
     ],
 )
 def test_what_is_expected(name: str, text: str, expected: str) -> None:
@@ -182,6 +192,16 @@ def test_levels(text: str, level: str) -> None:
 @pytest.mark.parametrize(("text", "allowed"), [("1", True), (" 0 ", False)])
 def test_flags(text: str, allowed: bool) -> None:
     assert loaded(environ={"CDKTR_EMBEDDED_PYTHON": text}).settings.embedded_python is allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [("", ""), (" ", ""), ("gpu", "gpu"), (" zone=eu , gpu,gpu", "gpu,zone=eu"), ("x" * 63, "x" * 63)],
+)
+def test_labels(text: str, labels: str) -> None:
+    held = loaded(environ={"CDKTR_AGENT_LABELS": text}).settings
+    assert held.agent_labels == labels
+    assert held.labels == set(labels.split(",") if labels else ())
 
 
 # Paths and addresses.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ PICTURES: dict[str, Sequence[str]] = {
     "paused": ["g", "j", "j", "j", "j", "j", "j"],
     "pause": ["g", "j", "j", "j", "p"],
     "params": ["g", "j", "j", "j", "r", "tab", "7"],
+    "requires": ["G"],
     "runs": ["2", "j"],
     "status": ["2", "s", "j", "j"],
     "run": ["2", "enter", "j"],
@@ -156,6 +158,37 @@ def test_a_form_offers_what_it_has() -> None:
     assert "(needed)" in text
     assert "calendar" not in text.splitlines()[-1]
     assert "calendar" in text_of(screen(PICTURES["range"][:-1])).splitlines()[-1]
+
+
+def test_what_an_agent_has_is_told_where_there_is_room() -> None:
+    for columns in (60, 80, 143):
+        rows = text_of(screen(["3"], columns)).splitlines()
+        assert "LABELS" not in rows[3]
+        assert rows[-2].split("  ", 1)[0].strip() == "labels"
+        assert "gpu, zone=eu (web1-4f2a)" in rows[-2]
+        assert "labels" not in text_of(screen(["3", "j"], columns)), "it has none"
+    rows = text_of(screen(["3"], 144)).splitlines()
+    assert "LABELS" in rows[3]
+    assert "gpu, zone=eu" in rows[4]
+    assert not rows[-2].strip()
+
+
+@pytest.mark.parametrize(
+    ("unplaceable", "told"),
+    [
+        ([], "● Connected  "),
+        ([{"labels": ["gpu", "zone=eu"], "runs": 3, "workflows": ["w"]}], "Connected, 3 runs wait for gpu, zone=eu  "),
+        ([{"labels": ["a" * 63], "runs": 1, "workflows": ["w"]}], "Connected, 1 run waits for labels  "),
+        ([{"labels": [x], "runs": 1, "workflows": ["w"]} for x in "ab"], "Connected, 2 runs wait for labels  "),
+    ],
+)
+@pytest.mark.parametrize("columns", [80, 200])
+def test_runs_that_nobody_can_take_are_told(columns: int, unplaceable: list[Any], told: str) -> None:
+    state = screen(["4"], columns)
+    facts = {**(state.data.facts or {}), "queued": 3, "unplaceable": unplaceable}
+    text = text_of(replace(state, data=replace(state.data, facts=facts)))
+    assert told in text.splitlines()[0]
+    assert ("for an agent with " in text) == bool(unplaceable)
 
 
 def test_nothing_is_known_yet() -> None:

@@ -65,7 +65,11 @@ WORKFLOWS = (
     ETL,
     Workflow("health", "Health check of the shop", {"ping": task("Ping")}, cron="0 */5 * * * *", path="w/health.yml"),
     Workflow("hello", "Hello", {"greet": task("Greet"), "tell_time": task("Tell the time", "greet")}),
-    Workflow("reports.weekly", "週報 Weekly report", {"report": task("Report")}, cron="0 0 7 * * MON"),
+    Workflow(
+        *("reports.weekly", "週報 Weekly report", {"report": task("Report")}),
+        cron="0 0 7 * * MON",
+        requires=("gpu", "zone=eu"),
+    ),
 )
 PROBLEMS = (
     Problem("w/health.yml", "unknown key 'dependencies'", 7, 5, "did you mean 'depends'?"),
@@ -103,7 +107,7 @@ LATEST = {
     "health": Latest("keen-otter-311", "FAILED", NOW_MS - 3 * MINUTE),
 }
 AGENTS = (
-    Agent("web1-4f2a", NOW_MS - 1_200, 1, 5, "0.1.0"),
+    Agent("web1-4f2a", NOW_MS - 1_200, 1, 5, "0.1.0", labels=("gpu", "zone=eu")),
     Agent("web2-91cc", NOW_MS - 48_000, 0, 5, "0.1.0", 3 * 2**20),
     Agent("old-7", NOW_MS - 4_000, 0, None, None),
 )

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from cdktr.client import Principal
 
 #: Flags whose names are those of settings.
-FLAGS = ("principal_host", "principal_port", "agent_max_concurrency", "workflow_dir")
+FLAGS = ("principal_host", "principal_port", "agent_max_concurrency", "agent_labels", "workflow_dir")
 
 
 def settings_of(arguments: Namespace) -> Settings:
     """The settings in force. Names that look like settings and are none are told on stderr."""
-    loaded = load({name: getattr(arguments, name, None) for name in FLAGS})
+    given = {name: getattr(arguments, name, None) for name in FLAGS}
+    loaded = load({name: ",".join(value) if isinstance(value, list) else value for name, value in given.items()})
     for warning in loaded.warnings:
         say(f"cdktr: {warning}")
     return loaded.settings
@@ -78,9 +79,10 @@ class WaitTeller:
         from cdktr.health import why_waiting
         from cdktr.protocol import AwaitRun, ClusterStatus
 
-        if self._principal.ask_patiently(AwaitRun(self._run_id))["status"] != "PENDING":
+        run = self._principal.ask_patiently(AwaitRun(self._run_id))
+        if run["status"] != "PENDING":
             return False
-        why = why_waiting(self._principal.ask_patiently(ClusterStatus()))
+        why = why_waiting(self._principal.ask_patiently(ClusterStatus()), run["workflow_id"])
         if why != self._told:
             say(f"cdktr: {self._run_id} is still queued: {why}")
         self._told = why

@@ -72,6 +72,7 @@ def _facts(workflow: Workflow, latest: Any, now: datetime, scheduled: bool, paus
         "paused_ms": paused_ms,
         "tasks": list(workflow.tasks),
         "params": dict(workflow.params),
+        "requires": list(workflow.requires),
         "latest": latest,
     }
 

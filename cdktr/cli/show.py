@@ -7,6 +7,7 @@ from typing import Any
 
 from cdktr.graph import draw
 from cdktr.health import megabytes
+from cdktr.labels import in_words
 from cdktr.moments import (
     ago,
     ago_short,
@@ -132,10 +133,11 @@ def agents_table(agents: Sequence[Mapping[str, Any]], now_s: float) -> list[str]
             ago(agent["last_ping_timestamp"] // 1000, datetime.fromtimestamp(now_s, UTC)),
             agent["version"] or "?",
             megabytes(agent.get("spooled_bytes", 0)),
+            in_words(agent.get("labels", ())) or "-",
         )
         for agent in agents
     ]
-    return table(("AGENT", "RUNS/SLOTS", "LAST HEARD", "VERSION", "TO TELL"), rows).split("\n")
+    return table(("AGENT", "RUNS/SLOTS", "LAST HEARD", "VERSION", "TO TELL", "LABELS"), rows).split("\n")
 
 
 # One workflow, one run.
@@ -164,6 +166,7 @@ def workflow_lines(
         ("last run", _latest_with_id(latest, now)),
         ("parameters", _params_text(workflow) or None),
         ("timeout", format_duration(workflow.timeout_s) if workflow.timeout_s else None),
+        ("requires", in_words(workflow.requires) or None),
     ]
     rows = {task_id: (_conditions(task), _command(task)) for task_id, task in workflow.tasks.items()}
     graph = _graph(workflow, ("RULES", "COMMAND"), rows, columns, boxes)

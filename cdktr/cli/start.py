@@ -30,11 +30,14 @@ def principal(arguments: Namespace) -> int:
     concurrency = arguments.agent_max_concurrency
     if concurrency is not None and not arguments.with_agent:
         raise SettingError("--max-concurrent is for the agent of --with-agent; give both, or neither")
+    if arguments.agent_labels is not None and not arguments.with_agent:
+        raise SettingError("--label is for the agent of --with-agent; give both, or neither")
     settings = prepare(arguments)
     # The agent of --with-agent gets back what its user set: it writes nothing, but its tasks do.
     agent_umask = os.umask(UMASK)
     raise_file_limit()
     of_agent = ["--max-concurrent", str(concurrency)] if concurrency is not None else []
+    of_agent += [word for label in arguments.agent_labels or () for word in ("--label", label)]
 
     catalog = Catalog(Path(settings.workflow_dir))
 

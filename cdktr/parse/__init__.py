@@ -6,7 +6,6 @@ value: one pass finds everything, and a `Workflow` leaves this module only if no
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 from cdktr.dag import find_cycle
 from cdktr.errors import DefinitionError, SettingError
 from cdktr.parse.tree import MAX_BYTES, MAX_PROBLEMS, File, Node, Problem, WorkflowProblems, near, quoted, read_tree
+from cdktr.parse.values import labels, start_time
 from cdktr.text import parse_duration
 from cdktr.workflow import PLACEHOLDER, CatchUp, Retry, RunIf, Scalar, Subprocess, Task, UvPython, Workflow
 
@@ -31,7 +31,6 @@ _COUNT = re.compile(r"[0-9]{1,6}")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _INT = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _FLOAT = re.compile(r"-?[0-9]+\.[0-9]+")
-_BEFORE_OFFSET = re.compile(r"(?<!\s)\s++(?=[Zz+-])")
 _FLAGS = {word: True for text in ("true", "yes", "on") for word in (text, text.title(), text.upper())}
 _FLAGS |= {word: False for text in ("false", "no", "off") for word in (text, text.title(), text.upper())}
 _BOOLEANS = {word: flag for word, flag in _FLAGS.items() if word.lower() in ("true", "false")}
@@ -172,17 +171,6 @@ def _one_of(kind: type[StrEnum]) -> _Reader:
         return words[0]
 
     return read_word
-
-
-def _start_time(file: File, node: Node, what: str) -> datetime | None:
-    """An ISO 8601 time; without an offset it is UTC."""
-    try:
-        # YAML allows a space before the offset.
-        time = datetime.fromisoformat(_BEFORE_OFFSET.sub("", node.text.strip()))
-        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
-        file.add(node.mark, f"{what} must be a time such as 2025-01-20T02:00:00+00:00, found {node.found}")
-        return None
 
 
 def _timezone(file: File, node: Node, what: str) -> str:
@@ -356,7 +344,7 @@ def _check_templates(file: File, params: Mapping[str, Any]) -> None:
 
 _ENV = _variables(_value, re.compile("CDKTR_"))
 _PARAMS = _variables(_default, re.compile("CDKTR_|LD_|PATH$|HOME$"))
-_NOT_YET = frozenset("max_active_runs overlap on_failure on_success requires priority".split())
+_NOT_YET = frozenset("max_active_runs overlap on_failure on_success priority".split())
 
 _SUBPROCESS: _Table = {"cmd": ("cmd", _line), "args": ("args", _list_of(_value))}
 _UV_PYTHON: _Table = {
@@ -390,11 +378,12 @@ _WORKFLOW: _Table = {
     "name": ("name", _line),
     "description": ("description", _prose),
     "cron": ("cron", _line),
-    "start_time": ("start_time", _start_time),
+    "start_time": ("start_time", start_time),
     "timezone": ("timezone", _timezone),
     "catch_up": ("catch_up", _one_of(CatchUp)),
     "env": ("env", _ENV),
     "params": ("params", _PARAMS),
     "timeout": ("timeout_s", _timeout),
+    "requires": ("requires", labels),
     "tasks": ("tasks", _tasks),
 }

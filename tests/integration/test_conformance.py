@@ -59,7 +59,13 @@ tasks:
       args: ["${{ params.mode }} ${{ params.count }}"]
 """
 
-FILES = {"etl/daily": DAILY, "plain": PLAIN, "parameters": PARAMETERS}
+TRAIN = """
+name: Train
+requires: [zone=eu, gpu]
+tasks: {only: {name: Only, config: !Subprocess {cmd: 'true'}}}
+"""
+
+FILES = {"etl/daily": DAILY, "plain": PLAIN, "parameters": PARAMETERS, "train": TRAIN}
 
 
 @contextmanager
@@ -113,7 +119,7 @@ def test_ping(wire: Wire) -> None:
 
 def test_workflows(wire: Wire) -> None:
     found = value(wire.ask("LSWORKFLOWS"))
-    assert set(found) == {"etl.daily", "plain", "parameters"}
+    assert set(found) == {"etl.daily", "plain", "parameters", "train"}
     daily = found["etl.daily"]
     assert daily.pop("path").endswith("/etl/daily.yml")
     expected = {
@@ -854,7 +860,7 @@ def test_trigger_unknown(wire: Wire) -> None:
 FIELDS: dict[str, dict[str, Any]] = {
     "CAPABILITIES": {},
     "TRIGGER": {"workflow_id!": "plain", "params": {}, "trigger": "test", "scheduled_ms?": 1, "key?": "k"},
-    "HEARTBEAT": {"agent_id!": "a", "slots!": 1, "version!": "1", "holding": {}, "leaving": False},
+    "HEARTBEAT": {"agent_id!": "a", "slots!": 1, "version!": "1", "holding": {}, "leaving": False, "labels": ["b"]},
     "LEASE": {"agent_id!": "a", "count!": 0, "wait_ms": 0, "holding": {}},
     "START": {"agent_id!": "a", "runs!": {}},
     "REPORT": {"agent_id!": "a", "source!": "wrong-types", "after!": 0, "records!": [[1, "x"]]},
@@ -939,6 +945,37 @@ def test_wrong_types(wire: Wire, verb: str) -> None:
             assert kind(wire.ask_json(verb, **{key: x for key, x in good.items() if key != name})) == "CLIENTERROR"
     wanted = "CLIENTERROR" if verb == "AWAITRUN" else "SUCCESS"
     assert kind(wire.ask_json(verb, **good, unknown_key={"x": [1]})) == wanted
+
+
+def test_labels(wire: Wire) -> None:
+    """What a workflow requires and an agent has; one of the original API has nothing."""
+    listed = value(wire.ask("LSWORKFLOWS"))
+    assert (listed["train"]["requires"], listed["plain"]["requires"]) == (["gpu", "zone=eu"], [])
+    run_id = wire.trigger("train")
+    behind = wire.trigger("plain")
+    old = OldAgent(wire, "labels-old")
+    assert old.fetch()["id"] == "plain", "what it cannot take stands in nobody's way"
+    assert old.fetch() is None
+    lose(wire, old)
+    wire.value("HEARTBEAT", agent_id="labels-mute", slots=1, version="1")
+    wire.value("HEARTBEAT", agent_id="labels-half", slots=1, version="1", labels=["gpu"])
+    assert wire.value("LEASE", agent_id="labels-half", count=1)["leases"][0]["workflow_instance_id"] == behind
+    assert wire.value("LEASE", agent_id="labels-mute", count=5)["leases"] == []
+    waits = {"labels": ["gpu", "zone=eu"], "runs": 1, "workflows": ["train"]}
+    assert (wire.value("STATUS")["unplaceable"], wire.value("STATUS")["crowded"]) == ([waits], [])
+    for wrong in ([1], ["a b"], "gpu", {"gpu": "1"}, ["x" * 64], [f"l{n}" for n in range(33)]):
+        beat = {"agent_id": "labels-wrong", "slots": 1, "version": "1", "labels": wrong}
+        assert kind(wire.ask_json("HEARTBEAT", **beat)) == "CLIENTERROR", wrong
+    wire.value("HEARTBEAT", agent_id="labels-all", slots=1, version="1", labels=["zone=eu", "more", "gpu"])
+    agents = {agent["agent_id"]: agent["labels"] for agent in value(wire.ask("GETREGISTEREDAGENTS"))}
+    assert agents["labels-all"] == ["gpu", "more", "zone=eu"]
+    assert agents["labels-mute"] == []
+    assert "labels-wrong" not in agents
+    [lease] = wire.value("LEASE", agent_id="labels-all", count=5)["leases"]
+    assert (lease["workflow_instance_id"], lease["workflow"]["requires"]) == (run_id, ["gpu", "zone=eu"])
+    for agent_id in agents:
+        if agent_id.startswith("labels-"):
+            wire.value("HEARTBEAT", agent_id=agent_id, slots=0, version="1", leaving=True)
 
 
 def test_await_run(wire: Wire) -> None:

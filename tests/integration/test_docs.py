@@ -275,6 +275,7 @@ def test_the_workflow_page_names_every_key() -> None:
         "params": "{a: 1}",
         "env": "{B: c}",
         "timeout": "5m",
+        "requires": "[gpu]",
         "config": "!Subprocess {cmd: x}",
         "depends": "[]",
         "run_if": "all_done",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from cdktr.dispatch import MAX_DELIVERIES, Dispatch
+from cdktr.labels import NO_LABELS, Labels
 from cdktr.records import Change, Lease, RunStatus
 from cdktr.text import slug
 
@@ -18,6 +19,7 @@ INTERVAL_S = 1.0
 AGENTS = st.sampled_from(["one", "two", "three"])
 WORKFLOWS = st.sampled_from(["a", "b"])
 KEYS = st.sampled_from(["k", "l", "m"])
+LABELS = st.sets(st.sampled_from(["gpu", "zone=eu"])).map(frozenset)
 ENDS = st.sampled_from([RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CRASHED, RunStatus.CANCELLED])
 
 
@@ -39,7 +41,10 @@ class DispatchMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dispatch = Dispatch(TIMEOUT_S)
+        #: What the definitions in force require, and what each agent said that it has.
+        self.required: dict[str, Labels] = {}
+        self.labels: dict[str, Labels] = {}
+        self.dispatch = Dispatch(TIMEOUT_S, self.requires)
         #: As the journal holds them: a snapshot, and the changes since.
         self.saved: Any = stored(self.dispatch.snapshot())
         self.since: list[Change] = []
@@ -58,6 +63,10 @@ class DispatchMachine(RuleBasedStateMachine):
         self.keys: dict[tuple[str, str], str] = {}
         #: Paused workflow -> since when.
         self.paused: dict[str, int] = {}
+
+    def requires(self, workflow_id: str) -> Labels:
+        """Of a definition in force."""
+        return self.required.get(workflow_id, NO_LABELS)
 
     def note(self) -> list[Change]:
         """Journal the changes, as JSON, and count."""
@@ -147,7 +156,12 @@ class DispatchMachine(RuleBasedStateMachine):
     @rule(agent_id=AGENTS, tasks=st.integers(0, 3), legacy=st.booleans())
     def lease(self, agent_id: str, tasks: int, legacy: bool) -> None:
         self.tokens += 1
-        oldest = min(self.dispatch.queued.values(), key=lambda run: run.number)
+        have = self.labels.get(agent_id, NO_LABELS) if agent_id in self.dispatch.agents else NO_LABELS
+        able = [run for run in self.dispatch.queued.values() if self.requires(run.workflow_id) <= have]
+        oldest = min(able, key=lambda run: run.number, default=None)
+        assert self.dispatch.next_for(agent_id) == oldest
+        if oldest is None:
+            return
         lease = self.dispatch.lease(agent_id, f"token{self.tokens}", tasks, legacy=legacy)
         for number in range(lease.first_number, lease.first_number + tasks):
             self.number(number)
@@ -222,10 +236,18 @@ class DispatchMachine(RuleBasedStateMachine):
 
     # Time and loss.
 
-    @rule(agent_id=AGENTS, slots=st.none() | st.integers(1, 5))
-    def heard(self, agent_id: str, slots: int | None) -> None:
+    @rule(agent_id=AGENTS, slots=st.none() | st.integers(1, 5), labels=st.none() | LABELS)
+    def heard(self, agent_id: str, slots: int | None, labels: Labels | None) -> None:
         new = agent_id not in self.dispatch.agents
-        assert self.dispatch.agents.heard(agent_id, self.clock, 0, slots) == new
+        assert self.dispatch.agents.heard(agent_id, self.clock, 0, slots, None, labels) == new
+        before = NO_LABELS if new else self.labels.get(agent_id, NO_LABELS)
+        self.labels[agent_id] = before if labels is None else labels
+        assert self.dispatch.labels_of(agent_id) == self.labels[agent_id]
+
+    @rule(workflow_id=WORKFLOWS, labels=LABELS)
+    def redefine(self, workflow_id: str, labels: Labels) -> None:
+        self.required[workflow_id] = labels
+        self.dispatch.queued.sort()
 
     @rule(seconds=st.sampled_from([1.0, 8.0, 8.0, 40.0]))
     def expire(self, seconds: float) -> None:
@@ -260,7 +282,7 @@ class DispatchMachine(RuleBasedStateMachine):
 
     @rule()
     def restore(self) -> None:
-        again = Dispatch(TIMEOUT_S)
+        again = Dispatch(TIMEOUT_S, self.requires)
         again.restore(stored(self.dispatch.snapshot()))
         assert again.snapshot() == self.dispatch.snapshot()
         again.agents = self.dispatch.agents
@@ -268,7 +290,7 @@ class DispatchMachine(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        again = Dispatch(TIMEOUT_S)
+        again = Dispatch(TIMEOUT_S, self.requires)
         again.restore(stored(self.saved))
         for change in self.since:
             again.apply(change)

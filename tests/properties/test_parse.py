@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdktr.dag import Dag
+from cdktr.labels import LABEL
 from cdktr.parse import WorkflowProblems, parse_workflow
 from cdktr.workflow import CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
@@ -128,6 +129,7 @@ def workflows(draw: st.DrawFn) -> Workflow:
         params,
         draw(durations),
         draw(st.sampled_from(CatchUp)),
+        tuple(sorted(draw(st.sets(st.from_regex(LABEL, fullmatch=True), max_size=3)))),
     )
 
 
@@ -179,6 +181,7 @@ def workflow_text(workflow: Workflow) -> str:
         "env": text(workflow.env),
         "params": text(workflow.params),
         "timeout": workflow.timeout_s,
+        "requires": text(workflow.requires),
     }
     rows = [f"{key}: {value}\n" for key, value in fields.items() if value is not None]
     return "".join(rows) + "tasks:\n" + "".join(f"  {key}:{task_text(task)}\n" for key, task in workflow.tasks.items())

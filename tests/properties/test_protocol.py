@@ -46,6 +46,7 @@ def values(kind: Any, text: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
         bool: st.booleans(),
         float: numbers,
         list[Any]: st.lists(any_json, max_size=3),
+        list[str]: st.lists(text, max_size=3),
         type(None): st.none(),
         RunStatus: st.sampled_from(RunStatus),
     }

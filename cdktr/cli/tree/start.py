@@ -43,20 +43,31 @@ def add_start(nouns: Any) -> None:
     made.add_argument("--no-scheduler", action="store_true", help="run nothing by schedule")
     made.add_argument("--with-agent", action="store_true", help="start an agent on this host too")
     made.add_argument("--standby", action="store_true", help="wait while another holds the data folder, then take over")
-    _add_max_concurrent(made, " (needs --with-agent)")
+    _add_slots(made, " (needs --with-agent)")
     more = "The first SIGTERM or Ctrl-C lets running work end, the second ends it."
-    examples = "cdktr start agent --max-concurrent 5\ncdktr start agent --principal-host 10.0.0.7"
+    examples = (
+        "cdktr start agent --max-concurrent 5\ncdktr start agent --principal-host 10.0.0.7\n"
+        "cdktr start agent --label gpu --label zone=eu"
+    )
     made = add_verb(verbs, "agent", agent, "start an agent, which runs tasks on this host", more, examples)
-    _add_max_concurrent(made)
+    _add_slots(made)
     made.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
     add_client(made, json=False)
 
 
-def _add_max_concurrent(made: argparse.ArgumentParser, more: str = "") -> None:
+def _add_slots(made: argparse.ArgumentParser, more: str = "") -> None:
+    """What an agent takes: how many runs, and which."""
     made.add_argument(
         "--max-concurrent",
         metavar="N",
         type=count,
         dest="agent_max_concurrency",
         help=f"runs that the agent takes at once{more}",
+    )
+    made.add_argument(
+        "--label",
+        metavar="LABEL",
+        action="append",
+        dest="agent_labels",
+        help=f"something that the agent has, for workflows that require it; may be repeated{more}",
     )

@@ -88,6 +88,7 @@ class Agent:
     version: str | None = None
     spooled_bytes: int = 0
     dropped_lines: int = 0
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ def agent_of(value: Mapping[str, Any]) -> Agent:
         value.get("version"),
         value.get("spooled_bytes", 0),
         value.get("dropped_lines", 0),
+        tuple(value.get("labels", ())),
     )
 
 

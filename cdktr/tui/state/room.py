@@ -56,7 +56,8 @@ def list_rows(state: State) -> int:
         return max(main.height - (2 if main.width >= HEADED else 1), 1)
     if state.tab is Tab.RUNS:
         return max(runs(state).main.height - 2, 1)
-    return max(body(state).height - 2, 1)
+    # Of the agents, the last row is for the labels of the one that is selected.
+    return max(body(state).height - (3 if state.tab is Tab.AGENTS else 2), 1)
 
 
 def log_rows(state: State) -> int:

@@ -1,8 +1,11 @@
 """What every place has around it: the header, the tabs, the footer."""
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from cdktr.text import cells, format_duration, width
+from cdktr.labels import in_words
+from cdktr.text import cells, format_duration, plural, width
 from cdktr.tui.state.keys import Binding, Where, bindings_of, is_able, where
 from cdktr.tui.state.model import Form, LinkStatus, State, Tab
 from cdktr.tui.view.canvas import Area
@@ -15,6 +18,9 @@ NAMES = {
     "tab": "tab", "backtab": "shift-tab", "home": "Home", "end": "End",
 }  # fmt: skip
 _PLAIN = {"up": "Up", "down": "Down", "left": "Left", "right": "Right"}
+
+#: Columns of labels that the header has room for.
+LABELS = 24
 
 #: What the footer always has room for.
 LASTING = ("help", "quit")
@@ -63,6 +69,8 @@ def _link(state: State) -> tuple[str, str]:
             return f"{sign(state.look, 'away')} Stopping", "warn"
         if trouble:
             return f"{sign(state.look, 'away')} Connected, its {trouble.partition('_')[0]} is in trouble", "bad"
+        if lacking := _lacking(state):
+            return f"{sign(state.look, 'here')} {link.status}, {lacking}", "warn"
         return f"{sign(state.look, 'here')} {link.status}", "good"
     if link.status is LinkStatus.UNKNOWN:
         return f"{sign(state.look, 'unknown')} {link.status} ...", "dim"
@@ -71,6 +79,15 @@ def _link(state: State) -> tuple[str, str]:
     cause = _CAUSE.fullmatch(link.why)
     why = f"{cause[1][:1].lower()}{cause[1][1:]}" if cause else link.why
     return f"{sign(state.look, 'away')} {link.status} {lasts.replace('.0s', 's')}: {why}", "bad"
+
+
+def _lacking(state: State) -> str:
+    """That runs wait for labels which no agent has."""
+    found: Sequence[Mapping[str, Any]] = (state.data.facts or {}).get("unplaceable", ())
+    runs = sum(waits["runs"] for waits in found)
+    labels = in_words(found[0]["labels"]) if len(found) == 1 else ""
+    what = labels if 0 < len(labels) <= LABELS else "labels"
+    return f"{plural(runs, 'run')} {'waits' if runs == 1 else 'wait'} for {what}" if runs else ""
 
 
 #: What is said of the one principal that does not answer: its cause, perhaps with advice after it.

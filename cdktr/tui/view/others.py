@@ -1,14 +1,15 @@
 """Agents, and the principal with its own log."""
 
 from cdktr.health import attention, megabytes, status_lines
-from cdktr.text import format_duration
+from cdktr.labels import in_words
+from cdktr.text import format_duration, width
 from cdktr.tui.state.facts import Agent, OwnLine
 from cdktr.tui.state.loglines import MARKS, clock
 from cdktr.tui.state.model import LinkStatus, State
 from cdktr.tui.state.presence import LOST_S, SILENT_S, shown_agents
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
-from cdktr.tui.view.parts import Cell, Column, broken, fitted, note, rule, table_head, table_row
+from cdktr.tui.view.parts import Cell, Column, broken, fact, fitted, note, rule, table_head, table_row
 
 COLUMNS = (
     Column("AGENT", 18, 0, 2, most=40),
@@ -18,7 +19,11 @@ COLUMNS = (
     Column("LAST PING", 10, 0, right=True),
     Column("VERSION", 8, 1),
     Column("TO TELL", 8, 2, right=True),
+    Column("LABELS", 12, 3, 1),
 )
+#: The number of that column, and the columns of a screen from which it takes nothing from the others.
+LABELS = len(COLUMNS) - 1
+LABELLED = 144
 
 
 def agents_place(area: Area, state: State) -> None:
@@ -27,7 +32,7 @@ def agents_place(area: Area, state: State) -> None:
     busy = sum(agent.running for agent in known or ())
     slots = sum(agent.slots or 0 for agent in known or ())
     rule(area, 0, "Agents", right=f"{busy} of {slots} slots taken" if known else "")
-    widths = fitted(COLUMNS, area.width - 5)
+    widths = fitted(COLUMNS if area.width >= LABELLED else COLUMNS[:LABELS], area.width - 5)
     table_head(area, 1, 4, COLUMNS, widths)
     rows = area.below(2)
     if not found:
@@ -35,8 +40,16 @@ def agents_place(area: Area, state: State) -> None:
         note(rows, 0, state.data.failed.get("TheAgents", told))
         return
     top = state.agents.top
-    for y, agent in enumerate(found[top : top + rows.height]):
+    for y, agent in enumerate(found[top : top + rows.height - 1]):
         _agent(rows, y, agent, state, widths)
+    _labels(rows.below(rows.height - 1), next((each for each in found if each.id == state.agents.key), None), widths)
+
+
+def _labels(area: Area, agent: Agent | None, widths: dict[int, int]) -> None:
+    """Those of the selected agent, where its row has no room for them."""
+    words = in_words(agent.labels) if agent else ""
+    if agent and width(words) > widths.get(LABELS, 0):
+        fact(area, 0, "labels", f"{words} ({agent.id})")
 
 
 def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int]) -> None:
@@ -58,6 +71,7 @@ def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int
         heard,
         agent.version or "?",
         (megabytes(agent.spooled_bytes), "warn" if agent.spooled_bytes > 2**20 else "dim"),
+        (in_words(agent.labels), "dim"),
     ]
     table_row(area, y, 4, COLUMNS, widths, row, lit)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from cdktr.labels import in_words
 from cdktr.moments import schedule_in_words
 from cdktr.text import width
 from cdktr.tui.state.actions import task_ids
@@ -172,7 +173,8 @@ def _lines(state: State, workflow: Workflow, columns: int) -> list[tuple[str, st
         f"{name} (needed)" if default is None else f"{name}={scalar_text(default)}"
         for name, default in workflow.params.items()
     )
-    rest = [("params", params), ("about", workflow.description or ""), ("file", workflow.path)]
+    requires = in_words(workflow.requires)
+    rest = [("params", params), ("requires", requires), ("about", workflow.description or ""), ("file", workflow.path)]
     return [*found, *((name, " ".join(value.split()), "plain") for name, value in rest if value)]
 
 
