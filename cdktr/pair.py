@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Sequence
 
 from cdktr.bundle import own_command, own_environment
+from cdktr.process import limit_files
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +27,13 @@ USAGE = 2
 
 
 class AgentProcess:
-    """Keeps an agent running, started with `arguments`, those after `start agent`. `umask` as in `subprocess`."""
+    """Keeps an agent running, started with `arguments`, those after `start agent`. `umask` as in `subprocess`, `files`
+    the soft limit of its open files; None: that of this process."""
 
-    def __init__(self, arguments: Sequence[str], umask: int = -1) -> None:
+    def __init__(self, arguments: Sequence[str], umask: int = -1, files: int | None = None) -> None:
         self._arguments = arguments
         self._umask = umask
+        self._files = files
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe = -1
         self._stopping = False
@@ -74,6 +77,9 @@ class AgentProcess:
             umask=self._umask,
         )
         os.close(reader)
+        if self._files is not None:
+            # Not by `preexec_fn`, which is not for a process with threads. Long before the agent has a task.
+            limit_files(self._process.pid, self._files)
 
     async def _ended(self) -> int:
         assert self._process is not None

@@ -1,6 +1,7 @@
 """This process: the signals that tell it to stop, its standard streams, how many files it may open."""
 
 import asyncio
+import contextlib
 import os
 import resource
 import signal
@@ -39,9 +40,17 @@ def fill_standard_streams() -> None:
     os.close(number)
 
 
-def raise_file_limit() -> None:
-    """As many open files as are of use: each connection of an agent or client takes one."""
+def raise_file_limit() -> int:
+    """As many open files as are of use: each connection of an agent or client takes one. The soft limit before."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return soft
+
+
+def limit_files(pid: int, soft: int) -> None:
+    """The soft limit of open files of another process. Nothing happens to one that is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
