@@ -21,7 +21,7 @@ from cdktr import __version__
 from cdktr.berth import Berth, take_berth
 from cdktr.codec import assignment_from_json
 from cdktr.driver import Driver
-from cdktr.errors import NotFoundError, ProtocolError, RefusedError, UnreachableError
+from cdktr.errors import ProtocolError, RefusedError, UnreachableError
 from cdktr.executor import Executor, base_environment
 from cdktr.frames import Reported
 from cdktr.heir import Heir
@@ -35,7 +35,7 @@ from cdktr.settings import Settings
 from cdktr.spool import Spool
 from cdktr.text import format_duration
 from cdktr.transport import Requester
-from cdktr.uv import find_uv
+from cdktr.uvwatch import UvWatch
 from cdktr.workflow import Assignment
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,7 @@ class Agent:
         )
         self._heir = Heir(self.id, self._requester, self._new_spool, grace_s)
         self._env = base_environment()
+        self._uv = UvWatch(self._executor, self._env)
         #: Leased runs, from their arrival until their end is stored: id -> token.
         self._holding: dict[str, str] = {}
         self._drivers: dict[str, Driver] = {}
@@ -127,21 +128,15 @@ class Agent:
             log.error("What could not be delivered is kept in %s, for the next agent on this data folder", spool.folder)
             self._berth.close()
 
-    def _tell_uv(self) -> None:
-        """Now, so that nobody learns it at night. uv itself is not started for that."""
-        try:
-            log.info("uv: %s", find_uv(None, self._env))
-        except NotFoundError:
-            log.info("There is no uv here: !UvPython tasks that need one will fail, and tell where it was sought")
-
     async def _work(self) -> None:
-        self._tell_uv()
+        self._uv.look()
         log.info("Agent %s ready for %d runs at once", self.id, self._settings.agent_max_concurrency)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._outbox.run())
                 group.create_task(self._inherit(group))
                 group.create_task(self._beat())
+                group.create_task(self._uv.run())
                 self._fetching = group.create_task(self._fetch(group))
                 group.create_task(self._end_when_drained())
         except* _Stopped:
@@ -232,6 +227,7 @@ class Agent:
             *(self.id, slots, __version__, dict(self._holding)),
             spooled_bytes=spool.unstored,
             dropped_lines=spool.dropped,
+            uv=self._uv.facts,
         )
 
     async def _beat(self) -> None:

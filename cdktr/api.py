@@ -199,6 +199,7 @@ class Api:
                     "version": agent.version,
                     "spooled_bytes": agent.spooled_bytes,
                     "dropped_lines": agent.dropped_lines,
+                    "uv": agent.uv,
                 }
                 for agent in self._coordinator.dispatch.agent_infos()
             ]

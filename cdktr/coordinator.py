@@ -170,6 +170,7 @@ class Coordinator:
         self.heard(request.agent_id, request.slots, request.version)
         agent = self.dispatch.agents[request.agent_id]
         agent.spooled_bytes, agent.dropped_lines = request.spooled_bytes, request.dropped_lines
+        agent.uv = request.uv or None
         agent.ended = frozenset(map(str, request.ended))
         lost = self.dispatch.reconcile(request.holding, now_ms())
         self.settle()

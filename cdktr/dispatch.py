@@ -206,7 +206,7 @@ class Dispatch:
         """The registered agents and how many runs each holds."""
         held = Counter(lease.agent_id for lease in self.leases.values() if not self.is_over(lease))
         return [
-            AgentInfo(agent_id, a.seen_us, held[agent_id], a.slots, a.version, a.spooled_bytes, a.dropped_lines)
+            AgentInfo(agent_id, a.seen_us, held[agent_id], a.slots, a.version, a.spooled_bytes, a.dropped_lines, a.uv)
             for agent_id, a in self.agents.items()
         ]
 

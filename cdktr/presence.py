@@ -5,7 +5,7 @@ clock in seconds, `now_ms` the wall clock.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 
@@ -19,6 +19,8 @@ class Agent:
     version: str | None = None
     spooled_bytes: int = 0
     dropped_lines: int = 0
+    #: As in a heartbeat.
+    uv: Mapping[str, str] | None = None
     #: Runs that it holds and that have ended, which only their agent knows as yet.
     ended: Collection[str] = ()
 

@@ -124,6 +124,8 @@ class AgentInfo:
     spooled_bytes: int = 0
     #: Log lines that had to give way to that.
     dropped_lines: int = 0
+    #: The uv of its host: "path" and "version", or "trouble". None for an agent that does not tell.
+    uv: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

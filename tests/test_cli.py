@@ -544,11 +544,14 @@ def test_the_table_of_agents() -> None:
     agent = {"agent_id": "a", "running_tasks": 1, "slots": None, "version": None, "last_ping_timestamp": NOW_MS * 1000}
     assert show.agents_table([agent], (NOW + timedelta(seconds=5)).timestamp()) == lines(
         """
-        AGENT  RUNS/SLOTS  LAST HEARD  VERSION  TO TELL
-        a      1/?         5.0s ago    ?        -
+        AGENT  RUNS/SLOTS  LAST HEARD  VERSION  TO TELL  UV
+        a      1/?         5.0s ago    ?        -        ?
         """
     )
-    assert show.agents_table([agent | {"spooled_bytes": 3 * 2**20}], NOW.timestamp())[1].endswith("3.0 MB")
+    tells = agent | {"spooled_bytes": 3 * 2**20, "uv": {"path": "/usr/bin/uv", "version": "0.9.3"}}
+    assert show.agents_table([tells], NOW.timestamp())[1].endswith("3.0 MB   0.9.3")
+    tells["uv"] = {"trouble": "looked in /usr/bin"}
+    assert show.agents_table([tells], NOW.timestamp())[1].endswith("none")
 
 
 def test_settings_are_a_list_or_where_there_is_room_a_table() -> None:

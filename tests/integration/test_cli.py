@@ -360,7 +360,7 @@ def test_status_and_agents(ready: Cluster) -> None:
     assert "problems in the workflow folder:" in done.stderr
     assert json.loads(ready.cli("status", "--json").stdout)["agents"] == 1
     head, row = ready.cli("agent", "list").stdout.splitlines()
-    assert head.split() == "AGENT RUNS/SLOTS LAST HEARD VERSION TO TELL".split()
+    assert head.split() == "AGENT RUNS/SLOTS LAST HEARD VERSION TO TELL UV".split()
     assert "/5 " in row
     [agent] = json.loads(ready.cli("agent", "list", "--json").stdout)
     assert agent["slots"] == 5
