@@ -14,6 +14,7 @@ linked in statically, so the result needs nothing but that glibc.
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -23,7 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 #: The oldest glibc that the result runs with; the wheels of its libraries need 2.25 and more.
-TARGET = "x86_64-linux-gnu.2.17"
+MACHINE = "x86_64"
+TARGET = f"{MACHINE}-linux-gnu.2.17"
 
 ZIG = "ziglang==0.17.1 --hash=sha256:ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54"
 
@@ -43,7 +45,8 @@ TERMINALS = "xterm,xterm-256color,screen,screen-256color,tmux,tmux-256color,linu
 LIBRARIES: Mapping[str, str] = {
     "openssl": (
         "./Configure linux-x86_64 no-shared no-tests no-engine no-dso no-async --prefix=$OUT --libdir=lib"
-        " --openssldir=/etc/ssl && make -j2 build_libs && make install_dev"
+        " --openssldir=/etc/ssl && make -j2 build_libs"
+        f" ENGINESDIR={PREFIX}/engines MODULESDIR={PREFIX}/modules && make install_dev"
     ),
     "zlib": "./configure --static --prefix=$OUT && make -j2 libz.a && make install",
     "bzip2": (
@@ -143,19 +146,21 @@ def tools(folder: Path) -> dict[str, str]:
     program = zig / "ziglang/zig"
     mapped = f"-ffile-prefix-map={folder}=/build"
     for name, words in {
-        "cc": f"cc -target {TARGET} -Wno-date-time {mapped}",
-        "c++": f"c++ -target {TARGET} -Wno-date-time {mapped}",
-        "ar": "ar",
-        "ranlib": "ranlib",
+        "zig-cc": f"cc -target {TARGET} -Wno-date-time {mapped}",
+        "zig-c++": f"c++ -target {TARGET} -Wno-date-time {mapped}",
+        "zig-ar": "ar",
+        "zig-ranlib": "ranlib",
     }.items():
         (wrappers / name).write_text(f'#!/bin/sh\nexec "{program}" {words} "$@"\n')
         (wrappers / name).chmod(0o755)
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("HOME", "TMPDIR") if name in os.environ}
     return kept | {
-        **{
-            name: str(wrappers / tool)
-            for name, tool in {"CC": "cc", "CXX": "c++", "AR": "ar", "RANLIB": "ranlib"}.items()
-        },
+        # Found by name: where they are would stand in what is built.
+        "PATH": f"{wrappers}:{os.environ['PATH']}",
+        "CC": "zig-cc",
+        "CXX": "zig-c++",
+        "AR": "zig-ar",
+        "RANLIB": "zig-ranlib",
         "OUT": str(folder / "out"),
         "CFLAGS": "-O2 -fPIC -g0",
         "SOURCE_DATE_EPOCH": EPOCH,
@@ -307,6 +312,8 @@ def is_done(stamp: Path, inputs: str) -> bool:
 
 def fetch(folder: Path) -> None:
     """All that comes over the network. Raises SystemExit where something cannot be had."""
+    if platform.machine() != MACHINE:
+        raise SystemExit(f"The portable program is for {MACHINE} and built on it; this host is {platform.machine()}")
     base_python()
     tools(folder)
     sources = folder / "sources"
@@ -330,6 +337,8 @@ def build(folder: Path) -> None:
     build_python(sources, env, target)
     shutil.rmtree(folder / "python", ignore_errors=True)
     (target / PREFIX.lstrip("/")).rename(folder / "python")
+    for noted in folder.glob("python/lib/python*/_sysconfigdata*.py"):
+        noted.write_text(noted.read_text().replace(str(folder), "/build"))
     write_versions(folder, sources)
 
 
