@@ -111,6 +111,7 @@ class Agent:
             # What dead agents left running is ended whether there is a principal or not.
             for berth in await self._heir.clear_up(self._data_folder):
                 berth.close()
+            self._uv.look()
             await self._resting_on(self._register())
             if self._is_registered:
                 await self._work()
@@ -129,7 +130,6 @@ class Agent:
             self._berth.close()
 
     async def _work(self) -> None:
-        self._uv.look()
         log.info("Agent %s ready for %d runs at once", self.id, self._settings.agent_max_concurrency)
         try:
             async with asyncio.TaskGroup() as group:
