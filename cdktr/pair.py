@@ -5,14 +5,15 @@ the agent then finishes what it runs and stops.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Sequence
 
 from cdktr.bundle import own_command, own_environment
-from cdktr.process import limit_files
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,7 @@ class AgentProcess:
         )
         os.close(reader)
         if self._files is not None:
-            # Not by `preexec_fn`, which is not for a process with threads. Long before the agent has a task.
-            limit_files(self._process.pid, self._files)
+            _limit_files(self._process.pid, self._files)
 
     async def _ended(self) -> int:
         assert self._process is not None
@@ -119,3 +119,10 @@ class AgentProcess:
         except TimeoutError:
             return False
         return True
+
+
+def _limit_files(pid: int, soft: int) -> None:
+    # Not by `preexec_fn`, which is not for a process with threads. Long before the agent has a task; it may be gone.
+    with contextlib.suppress(ProcessLookupError):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,7 +1,6 @@
 """This process: the signals that tell it to stop, its standard streams, how many files it may open."""
 
 import asyncio
-import contextlib
 import os
 import resource
 import signal
@@ -47,10 +46,3 @@ def raise_file_limit() -> int:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return soft
-
-
-def limit_files(pid: int, soft: int) -> None:
-    """The soft limit of open files of another process. Nothing happens to one that is gone."""
-    with contextlib.suppress(ProcessLookupError):
-        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
