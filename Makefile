@@ -1,6 +1,7 @@
 # `make run` tries it, `make test` checks it. Nothing has to be installed first but make and Python 3.11 or newer.
 
-.PHONY: help run test faults lint type bench docs screens binary binary-check test-binary release lock clean .venv
+.PHONY: help run test faults lint type bench docs screens binary binary-check test-binary lock clean .venv
+.PHONY: release release-inputs release-check
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -24,7 +25,8 @@ help:
 	@echo 'make screens take the pictures of the terminal UI anew, into docs/screens/'
 	@echo 'make binary  the program without Python, one file: dist/cdktr'
 	@echo 'make release the same for old hosts: dist/cdktr-linux-x86_64 runs with glibc 2.28; ten minutes the first time'
-	@echo 'make test-binary   what it must do on hosts of all kinds; make binary-check: another build is the same, byte for byte'
+	@echo 'make test-binary   what it must do on hosts of all kinds, with BINARY=FILE another than dist/cdktr'
+	@echo 'make binary-check, make release-check   another build is the same, byte for byte'
 	@echo 'make lock    pin requirements.in again, with hashes, in requirements.lock'
 	@echo 'make clean   back to a fresh clone, .venv included'
 
@@ -87,20 +89,25 @@ docs: $(STAMP)
 screens: $(STAMP)
 	$(PY) -m tests.screens
 
-# The first two make two builds of one commit the same, byte for byte. WITH_UV=1 takes uv along, for `!UvPython` tasks.
-binary: export SOURCE_DATE_EPOCH ?= 1700000000
-binary: export PYTHONHASHSEED = 0
-binary: export PYINSTALLER_CONFIG_DIR = $(WORK)/pyinstaller-cache
-binary: export WITH_UV ?= 0
-binary: $(STAMP)
-	@if ! { command -v objdump && command -v strip; } >/dev/null; then \
+# $(call need,PROGRAMS,PACKAGES): what the build takes from the host is there, or is installed where that is allowed.
+define need
+	@if ! (for each in $(1); do command -v $$each || exit; done) >/dev/null; then \
 		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-			echo "The build needs objdump and strip: sudo apt-get install binutils brings them (on Debian and Ubuntu)." >&2; \
+			echo "The build needs $(1): sudo apt-get install $(2) brings them (on Debian and Ubuntu)." >&2; \
 			exit 1; \
 		fi; \
-		echo 'Installing binutils …'; \
-		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install binutils >/dev/null || exit 1; \
+		echo 'Installing $(2) …'; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends $(2) >/dev/null || exit 1; \
 	fi
+endef
+
+# The first two make two builds of one commit the same, byte for byte. WITH_UV=1 takes uv along, for `!UvPython` tasks.
+binary release: export SOURCE_DATE_EPOCH ?= 1700000000
+binary release: export PYTHONHASHSEED = 0
+binary release: export WITH_UV ?= 0
+binary: export PYINSTALLER_CONFIG_DIR = $(WORK)/pyinstaller-cache
+binary: $(STAMP)
+	$(call need,objdump strip,binutils)
 	$(PY) -m PyInstaller --noconfirm --log-level WARN --workpath $(WORK)/pyinstaller --distpath $(WORK)/program build/cdktr.spec
 	$(PY) build/pack.py $(WORK)/program/cdktr dist/cdktr
 	$(PY) build/sbom.py $(WORK)/program/cdktr/_internal/cdktr/components.json dist/cdktr.cdx.json
@@ -109,11 +116,8 @@ binary: $(STAMP)
 # On an interpreter that was built against an old glibc, which is kept as long as its recipe is the same.
 PORTABLE := $(WORK)/interpreter
 RELEASE := dist/cdktr-linux-x86_64
-release: export SOURCE_DATE_EPOCH ?= 1700000000
-release: export PYTHONHASHSEED = 0
 release: export PYINSTALLER_CONFIG_DIR = $(WORK)/pyinstaller-cache-portable
-release: export WITH_UV ?= 0
-release: $(STAMP)
+release: release-inputs
 	$(PY) build/interpreter.py $(PORTABLE)
 	LD_LIBRARY_PATH=$(PORTABLE)/python/lib:$(PORTABLE)/lib PYTHONPATH=$(PORTABLE)/site $(PORTABLE)/python/bin/python3.11 \
 		-m PyInstaller --noconfirm --log-level WARN --workpath $(WORK)/release --distpath $(WORK)/released build/cdktr.spec
@@ -122,20 +126,33 @@ release: $(STAMP)
 	$(PY) build/sbom.py $(WORK)/released/cdktr/_internal/cdktr/components.json $(RELEASE).cdx.json
 	CDKTR_APP_DATA_DIRECTORY=$(WORK)/data $(RELEASE) --version
 
-# Of the same files, in another folder and at another time.
-ELSEWHERE = $(CURDIR)/$(WORK)/elsewhere/$(notdir $(CURDIR))
-binary-check: dist/cdktr
-	rm -rf $(ELSEWHERE) && mkdir -p $(ELSEWHERE)
-	cp -r build cdktr cdktr.py workflows LICENSE Makefile $(ELSEWHERE)
-	$(MAKE) -C $(ELSEWHERE) PY=$(CURDIR)/$(PY) STAMP= binary
-	cmp dist/cdktr $(ELSEWHERE)/dist/cdktr
-	rm -rf $(ELSEWHERE)
+# All that comes over the network. Where it cannot be had, that is told before anything is compiled.
+release-inputs: $(STAMP)
+	$(call need,objdump strip dpkg-source patch perl tclsh,binutils dpkg-dev tcl)
+	$(PY) build/interpreter.py --fetch $(PORTABLE)
 
-test-binary: dist/cdktr
-	$(PY) -m pytest tests/binary --binary=dist/cdktr
+# $(call again,TARGET,FILE): of the same files, in another folder and at another time, comes the same file.
+ELSEWHERE = $(CURDIR)/$(WORK)/elsewhere/$(notdir $(CURDIR))
+define again
+	rm -rf $(ELSEWHERE) && mkdir -p $(ELSEWHERE)
+	cp -r build cdktr cdktr.py workflows requirements.lock LICENSE Makefile $(ELSEWHERE)
+	$(MAKE) -C $(ELSEWHERE) PY=$(CURDIR)/$(PY) STAMP= PORTABLE=$(abspath $(PORTABLE)) $(1)
+	cmp $(2) $(ELSEWHERE)/$(2)
+	rm -rf $(ELSEWHERE)
+endef
+binary-check: dist/cdktr
+	$(call again,binary,$<)
+release-check: $(RELEASE)
+	$(call again,release,$<)
+
+BINARY := dist/cdktr
+test-binary: $(BINARY)
+	$(PY) -m pytest $(or $(TESTS),tests/binary) --binary=$<
 
 dist/cdktr:
 	$(MAKE) binary
+$(RELEASE):
+	$(MAKE) release
 
 # PyInstaller's own way to one file, of the same program, for `make bench` alone.
 dist/cdktr-onefile:

@@ -1,11 +1,11 @@
 """Builds the interpreter of the portable program: CPython from Debian's sources, compiled against an old glibc.
 
-    python build/interpreter.py FOLDER
+    python build/interpreter.py [--fetch] FOLDER
 
 makes FOLDER/python (a Python with its standard library), FOLDER/lib (the C++ run time that libraries in wheels need)
 and FOLDER/site (these libraries, as requirements.lock has them, and PyInstaller). What is there already, made from the
-same inputs, is kept. Needs a Debian with `apt-get`, `dpkg-dev` and network access to its archive, and takes about ten
-minutes on two cores.
+same inputs, is kept. With --fetch it ends when all that comes over the network is there. Needs a Debian and the archive
+of that; takes about ten minutes on two cores.
 
 The compiler is that of the zig project, which comes as a PyPI package and can aim at any glibc; all libraries are
 linked in statically, so the result needs nothing but that glibc.
@@ -14,17 +14,20 @@ linked in statically, so the result needs nothing but that glibc.
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 #: The oldest glibc that the result runs with; the wheels of its libraries need 2.25 and more.
-TARGET = "x86_64-linux-gnu.2.17"
+MACHINE = "x86_64"
+TARGET = f"{MACHINE}-linux-gnu.2.17"
 
-ZIG = "ziglang==0.17.1"
+ZIG = "ziglang==0.17.1 --hash=sha256:ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54"
 
 #: Debian's release whose sources are taken, and an older one whose C++ run time is.
 SOURCES = "bookworm"
@@ -38,8 +41,13 @@ EPOCH = "1700000000"
 
 TERMINALS = "xterm,xterm-256color,screen,screen-256color,tmux,tmux-256color,linux,vt100,vt220,ansi"
 
-#: Source package -> commands that build and install it as a static library under $OUT.
+#: Source package -> commands that build and install it as a static library under $OUT. The longest comes first.
 LIBRARIES: Mapping[str, str] = {
+    "openssl": (
+        "./Configure linux-x86_64 no-shared no-tests no-engine no-dso no-async --prefix=$OUT --libdir=lib"
+        " --openssldir=/etc/ssl && make -j2 build_libs"
+        f" ENGINESDIR={PREFIX}/engines MODULESDIR={PREFIX}/modules && make install_dev"
+    ),
     "zlib": "./configure --static --prefix=$OUT && make -j2 libz.a && make install",
     "bzip2": (
         'make -j2 libbz2.a CC="$CC" AR="$AR" RANLIB="$RANLIB" CFLAGS="$CFLAGS -D_FILE_OFFSET_BITS=64" &&'
@@ -58,10 +66,6 @@ LIBRARIES: Mapping[str, str] = {
         f" --without-cxx-binding --without-manpages --without-progs --without-tests --with-fallbacks={TERMINALS}"
         " --with-terminfo-dirs=/etc/terminfo:/lib/terminfo:/usr/share/terminfo:/usr/lib/terminfo"
         " --with-default-terminfo-dir=/usr/share/terminfo --disable-stripping && make -j2 && make install"
-    ),
-    "openssl": (
-        "./Configure linux-x86_64 no-shared no-tests no-engine no-dso no-async --prefix=$OUT --libdir=lib"
-        " --openssldir=/etc/ssl && make -j2 build_libs && make install_dev"
     ),
     "sqlite3": (
         "./configure --prefix=$OUT --disable-shared --disable-tcl --disable-readline --with-pic"
@@ -135,26 +139,28 @@ def tools(folder: Path) -> dict[str, str]:
     """The compiler, and the environment in which it is the one that is found."""
     zig = folder / "zig"
     if not (zig / "ziglang").is_dir():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        run([*pip, "--target", str(zig), ZIG], folder, os.environ, folder / "zig.log")
+        (folder / "zig.lock").write_text(ZIG + "\n")
+        pip_install(folder, "zig")
     wrappers = folder / "bin"
     wrappers.mkdir(exist_ok=True)
     program = zig / "ziglang/zig"
     mapped = f"-ffile-prefix-map={folder}=/build"
     for name, words in {
-        "cc": f"cc -target {TARGET} -Wno-date-time {mapped}",
-        "c++": f"c++ -target {TARGET} -Wno-date-time {mapped}",
-        "ar": "ar",
-        "ranlib": "ranlib",
+        "zig-cc": f"cc -target {TARGET} -Wno-date-time {mapped}",
+        "zig-c++": f"c++ -target {TARGET} -Wno-date-time {mapped}",
+        "zig-ar": "ar",
+        "zig-ranlib": "ranlib",
     }.items():
         (wrappers / name).write_text(f'#!/bin/sh\nexec "{program}" {words} "$@"\n')
         (wrappers / name).chmod(0o755)
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("HOME", "TMPDIR") if name in os.environ}
     return kept | {
-        **{
-            name: str(wrappers / tool)
-            for name, tool in {"CC": "cc", "CXX": "c++", "AR": "ar", "RANLIB": "ranlib"}.items()
-        },
+        # Found by name: where they are would stand in what is built.
+        "PATH": f"{wrappers}:{os.environ['PATH']}",
+        "CC": "zig-cc",
+        "CXX": "zig-c++",
+        "AR": "zig-ar",
+        "RANLIB": "zig-ranlib",
         "OUT": str(folder / "out"),
         "CFLAGS": "-O2 -fPIC -g0",
         "SOURCE_DATE_EPOCH": EPOCH,
@@ -175,16 +181,26 @@ def unpacked(sources: Path, package: str) -> Path:
 
 
 def build_libraries(sources: Path, env: Mapping[str, str]) -> None:
-    """Each of LIBRARIES, under $OUT."""
+    """Each of LIBRARIES, under $OUT. Two at once: much of it is `./configure`, which uses one core."""
     out = Path(env["OUT"])
     for name in ("lib", "include"):
         (out / name).mkdir(parents=True, exist_ok=True)
-    for package, script in LIBRARIES.items():
+
+    def build(package: str) -> None:
         done = out / f".{package}"
         if not done.exists():
             print(f"  {package}", flush=True)
-            run(["sh", "-ec", script], unpacked(sources, package), env, out / f"{package}.log")
+            run(["sh", "-ec", LIBRARIES[package]], unpacked(sources, package), env, out / f"{package}.log")
             done.touch()
+
+    with ThreadPoolExecutor(2) as pool:
+        made = [pool.submit(build, package) for package in LIBRARIES]
+        try:
+            for each in made:
+                each.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def build_python(sources: Path, env: Mapping[str, str], target: Path) -> None:
@@ -223,6 +239,8 @@ def build_python(sources: Path, env: Mapping[str, str], target: Path) -> None:
     text = re.sub(r"-Wl,-h,?", "-Wl,-soname,", makefile.read_text())
     # The compiler takes no library for the only thing to link.
     text = text.replace("\t$(BLDSHARED) $(NO_AS_NEEDED) -o $@ -Wl,-soname,$@ $^", "\tcp $^ $@")
+    # Whoever takes modules from it compiles them.
+    text = re.sub(r"\$\(PYTHON_FOR_BUILD\) -Wi .*/compileall\.py", "true", text)
     makefile.write_text(text)
     run(["make", "-j2"], made, env, log)
     [built] = made.glob("build/lib*/_sysconfigdata__linux_*.py")
@@ -257,14 +275,19 @@ def take_run_time(folder: Path) -> None:
 def take_packages(folder: Path) -> None:
     """The wheels of PACKAGES, unpacked into one folder."""
     blocks = re.findall(r"^([a-z0-9][\w.-]*)(==.*\n(?:    .*\n?)*)", LOCK.read_text(), re.MULTILINE | re.IGNORECASE)
-    chosen = folder / "packages.lock"
-    chosen.write_text("".join(name + pins for name, pins in blocks if name.lower() in PACKAGES))
-    site = folder / "site"
-    shutil.rmtree(site, ignore_errors=True)
+    chosen = "".join(name + pins for name, pins in blocks if name.lower() in PACKAGES)
+    (folder / "site.lock").write_text(chosen)
+    platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
+    pip_install(folder, "site", "--implementation", "cp", "--python-version", "3.11", *platforms)
+
+
+def pip_install(folder: Path, name: str, *options: str) -> None:
+    """The wheels of `name`.lock, unpacked into the folder `name`."""
+    shutil.rmtree(folder / name, ignore_errors=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    pip += ["--require-hashes", "--only-binary", ":all:", "--implementation", "cp", "--python-version", "3.11"]
-    pip += [word for platform in PLATFORMS for word in ("--platform", platform)]
-    run([*pip, "--target", str(site), "-r", str(chosen)], folder, os.environ, folder / "site.log")
+    pip += ["--require-hashes", "--only-binary", ":all:", *options]
+    command = [*pip, "--target", str(folder / name), "-r", f"{name}.lock"]
+    run(command, folder, os.environ, folder / f"{name}.log")
 
 
 def write_versions(folder: Path, sources: Path) -> None:
@@ -277,19 +300,23 @@ def write_versions(folder: Path, sources: Path) -> None:
     (folder / "python/versions.json").write_text(json.dumps(versions, indent=2, sort_keys=True) + "\n")
 
 
-def inputs() -> str:
-    """What the result is made of, as one number: this recipe, which names the release of the sources, and the lock."""
-    return hashlib.sha256(Path(__file__).read_bytes() + LOCK.read_bytes()).hexdigest()
+def digest(*files: Path) -> str:
+    """What files hold, as one number."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def main() -> None:
-    """Build, unless it was."""
-    folder = Path(sys.argv[1]).resolve()
-    stamp = folder / "inputs"
-    if stamp.is_file() and stamp.read_text() == inputs():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    env, sources = tools(folder), folder / "sources"
+def is_done(stamp: Path, inputs: str) -> bool:
+    """Whether a step was done with these inputs, and has said so in its file."""
+    return stamp.is_file() and stamp.read_text() == inputs
+
+
+def fetch(folder: Path) -> None:
+    """All that comes over the network. Raises SystemExit where something cannot be had."""
+    if platform.machine() != MACHINE:
+        raise SystemExit(f"The portable program is for {MACHINE} and built on it; this host is {platform.machine()}")
+    base_python()
+    tools(folder)
+    sources = folder / "sources"
     if not sources.is_dir():
         print("Fetching the sources …", flush=True)
         fresh = folder / "sources.new"
@@ -297,21 +324,38 @@ def main() -> None:
         fresh.mkdir()
         Apt(folder / "apt", "deb-src", SOURCES).call("source", *LIBRARIES, PYTHON, cwd=fresh)
         fresh.rename(sources)
-    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    built = folder / "built"
-    if not built.is_file() or built.read_text() != recipe:
-        print("Building the portable interpreter, about ten minutes …", flush=True)
-        build_libraries(sources, env)
-        target = folder / "installed"
-        shutil.rmtree(target, ignore_errors=True)
-        build_python(sources, env, target)
-        shutil.rmtree(folder / "python", ignore_errors=True)
-        (target / PREFIX.lstrip("/")).rename(folder / "python")
-        write_versions(folder, sources)
-        built.write_text(recipe)
     take_run_time(folder)
     take_packages(folder)
-    stamp.write_text(inputs())
+
+
+def build(folder: Path) -> None:
+    """The interpreter."""
+    print("Building the portable interpreter, about ten minutes …", flush=True)
+    env, sources, target = tools(folder), folder / "sources", folder / "installed"
+    build_libraries(sources, env)
+    shutil.rmtree(target, ignore_errors=True)
+    build_python(sources, env, target)
+    shutil.rmtree(folder / "python", ignore_errors=True)
+    (target / PREFIX.lstrip("/")).rename(folder / "python")
+    for noted in folder.glob("python/lib/python*/_sysconfigdata*.py"):
+        noted.write_text(noted.read_text().replace(str(folder), "/build"))
+    write_versions(folder, sources)
+
+
+def main() -> None:
+    """Fetch and build what the folder does not hold yet. What another recipe left there is no use."""
+    folder, here = Path(sys.argv[-1]).resolve(), Path(__file__)
+    recipe, inputs = digest(here), digest(here, LOCK)
+    if not is_done(folder / "recipe", recipe):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "recipe").write_text(recipe)
+    if not is_done(folder / "fetched", inputs):
+        fetch(folder)
+        (folder / "fetched").write_text(inputs)
+    if "--fetch" not in sys.argv and not is_done(folder / "built", recipe):
+        build(folder)
+        (folder / "built").write_text(recipe)
 
 
 if __name__ == "__main__":

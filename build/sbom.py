@@ -120,7 +120,11 @@ def collected(entries: list[Entry]) -> list[Component]:
 
 def files_of(found: Distribution) -> Iterator[str]:
     """The paths of what a distribution installed."""
-    return (str(found.locate_file(path)) for path in found.files or ())
+    for path in found.files or ():
+        yield str(found.locate_file(path))
+        if path.parts[0] == "..":
+            # Of a program, pip notes another place than it has with --target.
+            yield str(found.locate_file(Path("bin", path.name)))
 
 
 def module_of(target: str) -> str:

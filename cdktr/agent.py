@@ -21,7 +21,7 @@ from cdktr import __version__
 from cdktr.berth import Berth, take_berth
 from cdktr.codec import assignment_from_json
 from cdktr.driver import Driver
-from cdktr.errors import NotFoundError, ProtocolError, RefusedError, UnreachableError
+from cdktr.errors import ProtocolError, RefusedError, UnreachableError
 from cdktr.executor import Executor, base_environment
 from cdktr.frames import Reported
 from cdktr.heir import Heir
@@ -36,7 +36,7 @@ from cdktr.settings import Settings
 from cdktr.spool import Spool
 from cdktr.text import format_duration
 from cdktr.transport import Requester
-from cdktr.uv import find_uv
+from cdktr.uvwatch import UvWatch
 from cdktr.workflow import Assignment
 
 log = logging.getLogger(__name__)
@@ -89,6 +89,7 @@ class Agent:
         )
         self._heir = Heir(self.id, self._requester, self._new_spool, grace_s)
         self._env = base_environment()
+        self._uv = UvWatch(self._executor, self._env)
         #: Leased runs, from their arrival until their end is stored: id -> token.
         self._holding: dict[str, str] = {}
         self._drivers: dict[str, Driver] = {}
@@ -112,6 +113,7 @@ class Agent:
             # What dead agents left running is ended whether there is a principal or not.
             for berth in await self._heir.clear_up(self._data_folder):
                 berth.close()
+            self._uv.look()
             await self._resting_on(self._register())
             if self._is_registered:
                 await self._work()
@@ -129,15 +131,7 @@ class Agent:
             log.error("What could not be delivered is kept in %s, for the next agent on this data folder", spool.folder)
             self._berth.close()
 
-    def _tell_uv(self) -> None:
-        """Now, so that nobody learns it at night. uv itself is not started for that."""
-        try:
-            log.info("uv: %s", find_uv(None, self._env))
-        except NotFoundError:
-            log.info("There is no uv here: !UvPython tasks that need one will fail, and tell where it was sought")
-
     async def _work(self) -> None:
-        self._tell_uv()
         labels = f", with {in_words(self._labels)}" if self._labels else ""
         log.info("Agent %s ready for %d runs at once%s", self.id, self._settings.agent_max_concurrency, labels)
         try:
@@ -145,6 +139,7 @@ class Agent:
                 group.create_task(self._outbox.run())
                 group.create_task(self._inherit(group))
                 group.create_task(self._beat())
+                group.create_task(self._uv.run())
                 self._fetching = group.create_task(self._fetch(group))
                 group.create_task(self._end_when_drained())
         except* _Stopped:
@@ -232,7 +227,7 @@ class Agent:
         slots = 0 if self._draining.is_set() else self._settings.agent_max_concurrency
         spool, ended = self._outbox.spool, sorted(self._ended_runs)
         told = Heartbeat(self.id, slots, __version__, dict(self._holding), ended=ended, labels=self._labels)
-        return replace(told, spooled_bytes=spool.unstored, dropped_lines=spool.dropped)
+        return replace(told, spooled_bytes=spool.unstored, dropped_lines=spool.dropped, uv=self._uv.facts)
 
     async def _beat(self) -> None:
         """Heartbeats, at least three in a timeout; at once after the connection came back."""

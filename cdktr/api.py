@@ -203,6 +203,7 @@ class Api:
                     "spooled_bytes": agent.spooled_bytes,
                     "dropped_lines": agent.dropped_lines,
                     "labels": sorted(agent.labels),
+                    "uv": agent.uv,
                 }
                 for agent in self._coordinator.dispatch.agent_infos()
             ]

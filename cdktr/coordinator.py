@@ -244,6 +244,7 @@ class Coordinator:
         self.heard(agent_id, request.slots, request.version, told)
         agent = self.dispatch.agents[agent_id]
         agent.spooled_bytes, agent.dropped_lines = request.spooled_bytes, request.dropped_lines
+        agent.uv = request.uv or None
         agent.ended = frozenset(map(str, request.ended))
         lost = self.dispatch.reconcile(request.holding, now_ms())
         self.settle()

@@ -235,13 +235,7 @@ class Dispatch:
 
     def agent_infos(self) -> list[AgentInfo]:
         """The registered agents and how many runs each holds."""
-        held = Counter(lease.agent_id for lease in self.leases.values() if not self.is_over(lease))
-        return [
-            AgentInfo(
-                *(agent_id, a.seen_us, held[agent_id], a.slots, a.version, a.spooled_bytes, a.dropped_lines, a.labels)
-            )
-            for agent_id, a in self.agents.items()
-        ]
+        return self.agents.infos(Counter(lease.agent_id for lease in self.leases.values() if not self.is_over(lease)))
 
     def is_over(self, lease: Lease) -> bool:
         """Has the run ended, though its agent could not tell how yet?"""

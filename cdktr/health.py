@@ -9,7 +9,7 @@ from cdktr.text import format_duration, plural
 #: Bytes that agents have to tell from which it is worth telling: a moment's output is always under way.
 SPOOLED = 2**20
 
-#: Paused workflows that are named.
+#: Workflows, or agents, that are named of those which are all the same.
 NAMED = 5
 
 #: Workflows of which STATUS names no more: there may be others.
@@ -23,9 +23,9 @@ def megabytes(count: int) -> str:
     return f"{count / 2**20:.1f} MB" if count else "-"
 
 
-def status_lines(state: Mapping[str, Any]) -> list[str]:
-    """The state of a principal, a fact a line."""
-    rows = (
+def status_lines(state: Mapping[str, Any], agents: Sequence[Summary] = ()) -> list[str]:
+    """The state of a principal, a fact a line; of its agents, what GETREGISTEREDAGENTS told."""
+    rows = [
         ("principal", f"{state['host']}:{state['port']}, process {state['pid']}, version {state['version']}"),
         ("up for", format_duration(state["uptime_s"])),
         ("scheduler", "on" if state["scheduler"] else "off"),
@@ -33,8 +33,27 @@ def status_lines(state: Mapping[str, Any]) -> list[str]:
         ("runs", f"{state['queued']} queued, {state['running']} running{_ended(state)}"),
         ("agents", f"{state['agents']}, {state['free_slots']} free slots{_to_tell(state)}"),
         ("database", f"{state['db_path']}, {'in trouble' if state['database_trouble'] else 'in order'}"),
-    )
+    ]
+    if uv := uv_text(agents):
+        rows.insert(-1, ("uv", uv))
     return [f"{name:<11}{value}" for name, value in rows]
+
+
+def uv_text(agents: Sequence[Summary]) -> str:
+    """`0.9.3 at /usr/bin/uv on 2 agents; none on web1-4f2a: looked in …`; empty when no agent tells."""
+    there: dict[str, list[str]] = {}
+    lacking: dict[str, list[str]] = {}
+    for agent in agents:
+        if facts := agent.get("uv"):
+            if "trouble" in facts:
+                lacking.setdefault(facts["trouble"], []).append(agent["agent_id"])
+            else:
+                words = " at ".join(facts[name] for name in ("version", "path") if name in facts)
+                there.setdefault(words, []).append(agent["agent_id"])
+    found = [f"{words} on {plural(len(ids), 'agent')}" for words, ids in there.items()]
+    for why, ids in lacking.items():
+        found.append(f"none on {_some(ids)}: {why}")
+    return "; ".join(found)
 
 
 def _ended(state: Mapping[str, Any]) -> str:
@@ -86,10 +105,13 @@ def paused_since(state: Mapping[str, Any]) -> Mapping[str, int]:
     return found if isinstance(found, Mapping) else {}
 
 
+def _some(names: Sequence[str]) -> str:
+    return ", ".join([*names[:NAMED], *(["…"] if len(names) > NAMED else [])])
+
+
 def _paused(names: Sequence[str]) -> str:
     verb = "is" if len(names) == 1 else "are"
-    shown = ", ".join([*names[:NAMED], *(["…"] if len(names) > NAMED else [])])
-    what = f"{plural(len(names), 'workflow')} {verb} paused ({shown})"
+    what = f"{plural(len(names), 'workflow')} {verb} paused ({_some(names)})"
     return f"{what}: no schedule starts {'it' if len(names) == 1 else 'them'} until `cdktr task resume`"
 
 

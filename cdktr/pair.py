@@ -5,8 +5,10 @@ the agent then finishes what it runs and stops.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -26,11 +28,13 @@ USAGE = 2
 
 
 class AgentProcess:
-    """Keeps an agent running, started with `arguments`, those after `start agent`. `umask` as in `subprocess`."""
+    """Keeps an agent running, started with `arguments`, those after `start agent`. `umask` as in `subprocess`, `files`
+    the soft limit of its open files; None: that of this process."""
 
-    def __init__(self, arguments: Sequence[str], umask: int = -1) -> None:
+    def __init__(self, arguments: Sequence[str], umask: int = -1, files: int | None = None) -> None:
         self._arguments = arguments
         self._umask = umask
+        self._files = files
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe = -1
         self._stopping = False
@@ -74,6 +78,8 @@ class AgentProcess:
             umask=self._umask,
         )
         os.close(reader)
+        if self._files is not None:
+            _limit_files(self._process.pid, self._files)
 
     async def _ended(self) -> int:
         assert self._process is not None
@@ -113,3 +119,10 @@ class AgentProcess:
         except TimeoutError:
             return False
         return True
+
+
+def _limit_files(pid: int, soft: int) -> None:
+    # Not by `preexec_fn`, which is not for a process with threads. Long before the agent has a task; it may be gone.
+    with contextlib.suppress(ProcessLookupError):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))

@@ -5,10 +5,11 @@ clock in seconds, `now_ms` the wall clock.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from cdktr.labels import NO_LABELS, Labels
+from cdktr.records import AgentInfo
 
 
 @dataclass(slots=True)
@@ -21,6 +22,8 @@ class Agent:
     version: str | None = None
     spooled_bytes: int = 0
     dropped_lines: int = 0
+    #: As in a heartbeat.
+    uv: Mapping[str, str] | None = None
     #: Runs that it holds and that have ended, which only their agent knows as yet.
     ended: Collection[str] = ()
     labels: Labels = NO_LABELS
@@ -53,6 +56,17 @@ class Agents(dict[str, Agent]):
         agent.version = agent.version if version is None else version
         agent.labels = agent.labels if labels is None else labels
         return False
+
+    def infos(self, held: Mapping[str, int]) -> list[AgentInfo]:
+        """What is known of each; `held` says how many runs it holds, where that is not none."""
+        return [
+            AgentInfo(
+                *(agent_id, a.seen_us, held.get(agent_id, 0), a.slots, a.version, a.spooled_bytes, a.dropped_lines),
+                labels=a.labels,
+                uv=a.uv,
+            )
+            for agent_id, a in self.items()
+        ]
 
     def expire(self, now: float, interval_s: float) -> list[str]:
         """The agents lost by `now`. To be called every `interval_s`: a gap means that the principal itself stood

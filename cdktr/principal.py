@@ -55,8 +55,8 @@ class _Stopped(Exception):
 
 
 class Principal:
-    """One principal. `agent_arguments` are those of its own agent (see `pair`), None for none; `agent_umask` as in
-    `subprocess`; `catalog` has been read by a standby."""
+    """One principal. `agent_arguments` are those of its own agent, None for none; `agent_umask` and `agent_files` as in
+    `pair`; `catalog` has been read by a standby."""
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class Principal:
         with_scheduler: bool,
         agent_arguments: list[str] | None,
         agent_umask: int = -1,
+        agent_files: int | None = None,
         catalog: Catalog | None = None,
     ) -> None:
         """Take the locks, open journal and database, bind the ports. Raises StartError."""
@@ -73,6 +74,7 @@ class Principal:
         self._with_scheduler = with_scheduler
         self._agent_arguments = agent_arguments
         self._agent_umask = agent_umask
+        self._agent_files = agent_files
         self._pair: AgentProcess | None = None
         self._stop = asyncio.Event()
         self._is_over = False
@@ -196,7 +198,7 @@ class Principal:
         if self._with_scheduler:
             loops.append(self._scheduler().start_listening())
         if self._agent_arguments is not None:
-            self._pair = AgentProcess([*self._where(), *self._agent_arguments], self._agent_umask)
+            self._pair = AgentProcess([*self._where(), *self._agent_arguments], self._agent_umask, self._agent_files)
             loops.append(self._pair.run())
         for each in loops:
             group.create_task(each)

@@ -39,9 +39,10 @@ def fill_standard_streams() -> None:
     os.close(number)
 
 
-def raise_file_limit() -> None:
-    """As many open files as are of use: each connection of an agent or client takes one."""
+def raise_file_limit() -> int:
+    """As many open files as are of use: each connection of an agent or client takes one. The soft limit before."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return soft

@@ -148,6 +148,8 @@ class Heartbeat(Structured):
     #: What it keeps because it is not stored here yet, and how many lines had to give way to that.
     spooled_bytes: int = 0
     dropped_lines: int = 0
+    #: The uv of its host: "path", and "version" once it is known, or "trouble": why there is none.
+    uv: dict[str, str] = field(default_factory=dict)
     #: Of what it holds, the runs that have ended: their end is in what it keeps.
     ended: list[Any] = field(default_factory=list)
     #: What it takes is what requires none, or some of these alone.

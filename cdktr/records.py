@@ -127,6 +127,8 @@ class AgentInfo:
     #: Log lines that had to give way to that.
     dropped_lines: int = 0
     labels: Labels = NO_LABELS
+    #: The uv of its host: "path" and "version", or "trouble". None for an agent that does not tell.
+    uv: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

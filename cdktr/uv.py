@@ -30,19 +30,28 @@ def find_uv(uv_path: str | None, env: Mapping[str, str]) -> str:
 
     Raises NotFoundError that says where it was looked for.
     """
-    home = env.get("HOME") or os.path.expanduser("~")
     if uv_path is not None:
-        return _named(uv_path, home, env)
-    bundled = getattr(sys, "_MEIPASS", "")
-    folders = [*_beside(), bundled, *_path(env), f"{home}/.local/bin", f"{home}/.cargo/bin"]
-    # An empty entry would be the agent's folder.
-    search = [folder for folder in dict.fromkeys(folders) if folder]
+        return _named(uv_path, _home(env), env)
+    search = folders(env)
     if found := shutil.which("uv", path=os.pathsep.join(search)):
         return os.path.abspath(found)
     raise NotFoundError(
         f"There is no uv on this agent's host; looked in {', '.join(search)}. Copy the uv program, one file, beside "
         "cdktr or into ~/.local/bin, or name it as uv_path; it needs no installation"
     )
+
+
+def folders(env: Mapping[str, str]) -> list[str]:
+    """Where uv is looked for when the task does not name it, in this order."""
+    bundled = getattr(sys, "_MEIPASS", "")
+    home = _home(env)
+    found = [*_beside(), bundled, *_path(env), f"{home}/.local/bin", f"{home}/.cargo/bin"]
+    # An empty entry would be the agent's folder.
+    return [folder for folder in dict.fromkeys(found) if folder]
+
+
+def _home(env: Mapping[str, str]) -> str:
+    return env.get("HOME") or os.path.expanduser("~")
 
 
 def _beside() -> list[str]:
@@ -129,7 +138,7 @@ def _has_python(env: Mapping[str, str]) -> bool:
     """Whether uv finds a Python without fetching one."""
     if "UV_PYTHON" in env or any(shutil.which(name, path=env.get("PATH", "")) for name in ("python3", "python")):
         return True
-    data = env.get("XDG_DATA_HOME") or os.path.join(env.get("HOME") or os.path.expanduser("~"), ".local/share")
+    data = env.get("XDG_DATA_HOME") or os.path.join(_home(env), ".local/share")
     own = env.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv/python")
     return any(Path(own).glob("*/bin/python3"))
 

@@ -27,7 +27,8 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     ),
     "2 edges": (
         *("catalog", "disk", "journal", "lock", "process", "recent", "datafile", "database", "store", "caller"),
-        *("client", "transport", "bundle", "proc", "executor", "uv", "components", "spool", "roster", "berth"),
+        *("client", "transport", "bundle", "proc", "executor", "uv", "uvwatch", "components", "spool", "roster"),
+        "berth",
     ),
     "3 daemons": (
         *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "listener", "scheduler"),
@@ -70,6 +71,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "principal": frozenset({"logs", "coordinator", "legacy", "api", "scheduler", "pair"}),
     "executor": frozenset({"bundle", "proc"}),
     "uv": frozenset({"bundle"}),
+    "uvwatch": frozenset({"executor", "uv"}),
     "roster": frozenset({"proc"}),
     "berth": frozenset({"lock", "proc"}),
     "heir": frozenset({"outbox"}),

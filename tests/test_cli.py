@@ -572,12 +572,15 @@ def test_the_table_of_agents() -> None:
     agent = {"agent_id": "a", "running_tasks": 1, "slots": None, "version": None, "last_ping_timestamp": NOW_MS * 1000}
     assert show.agents_table([agent], (NOW + timedelta(seconds=5)).timestamp()) == lines(
         """
-        AGENT  RUNS/SLOTS  LAST HEARD  VERSION  TO TELL  LABELS
-        a      1/?         5.0s ago    ?        -        -
+        AGENT  RUNS/SLOTS  LAST HEARD  VERSION  TO TELL  UV  LABELS
+        a      1/?         5.0s ago    ?        -        ?   -
         """
     )
-    more = {"spooled_bytes": 3 * 2**20, "labels": ["zone=eu", "gpu"]}
-    assert show.agents_table([agent | more], NOW.timestamp())[1].endswith("3.0 MB   gpu, zone=eu")
+    tells = agent | {"spooled_bytes": 3 * 2**20, "uv": {"path": "/usr/bin/uv", "version": "0.9.3"}}
+    tells["labels"] = ["zone=eu", "gpu"]
+    assert show.agents_table([tells], NOW.timestamp())[1].endswith("3.0 MB   0.9.3  gpu, zone=eu")
+    tells["uv"] = {"trouble": "looked in /usr/bin"}
+    assert show.agents_table([tells], NOW.timestamp())[1].endswith("3.0 MB   none  gpu, zone=eu")
 
 
 def test_settings_are_a_list_or_where_there_is_room_a_table() -> None:

@@ -85,3 +85,21 @@ def test_of_many_workflows_that_wait_for_the_same_not_all_are_named() -> None:
 def test_megabytes() -> None:
     assert health.megabytes(0) == "-"
     assert health.megabytes(3 * 2**19) == "1.5 MB"
+
+
+def test_which_uv_the_agents_have() -> None:
+    def agents(*facts: dict[str, str] | None) -> list[dict[str, Any]]:
+        return [{"agent_id": f"web{number}", "uv": each} for number, each in enumerate(facts)]
+
+    here = {"path": "/usr/bin/uv", "version": "0.9.3"}
+    none = {"trouble": "looked in /a, /b"}
+    assert health.uv_text([]) == health.uv_text(agents(None)) == health.uv_text([{"agent_id": "of an older one"}]) == ""
+    assert health.uv_text(agents({"path": "/usr/bin/uv"})) == "/usr/bin/uv on 1 agent"
+    assert health.uv_text(agents(none, here, None, here)) == (
+        "0.9.3 at /usr/bin/uv on 2 agents; none on web0: looked in /a, /b"
+    )
+    broken = here | {"trouble": "/usr/bin/uv does not tell its version: exit code 1"}
+    assert health.uv_text(agents(here, broken)).endswith(
+        "none on web1: /usr/bin/uv does not tell its version: exit code 1"
+    )
+    assert health.uv_text(agents(*[none] * 6)) == "none on web0, web1, web2, web3, web4, …: looked in /a, /b"

@@ -31,7 +31,7 @@ def test_the_file_limit(soft: int, hard: int, expected: int | None, monkeypatch:
     set_to: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda _which, limits: set_to.append(limits))
-    raise_file_limit()
+    assert raise_file_limit() == soft
     assert set_to == ([] if expected is None else [(expected, hard)])
 
 

@@ -133,11 +133,16 @@ def agents_table(agents: Sequence[Mapping[str, Any]], now_s: float) -> list[str]
             ago(agent["last_ping_timestamp"] // 1000, datetime.fromtimestamp(now_s, UTC)),
             agent["version"] or "?",
             megabytes(agent.get("spooled_bytes", 0)),
+            _uv(agent.get("uv") or {}),
             in_words(agent.get("labels", ())) or "-",
         )
         for agent in agents
     ]
-    return table(("AGENT", "RUNS/SLOTS", "LAST HEARD", "VERSION", "TO TELL", "LABELS"), rows).split("\n")
+    return table(("AGENT", "RUNS/SLOTS", "LAST HEARD", "VERSION", "TO TELL", "UV", "LABELS"), rows).split("\n")
+
+
+def _uv(facts: Mapping[str, str]) -> str:
+    return "none" if "trouble" in facts else facts.get("version", "?")
 
 
 # One workflow, one run.

@@ -33,9 +33,9 @@ def principal(arguments: Namespace) -> int:
     if arguments.agent_labels is not None and not arguments.with_agent:
         raise SettingError("--label is for the agent of --with-agent; give both, or neither")
     settings = prepare(arguments)
-    # The agent of --with-agent gets back what its user set: it writes nothing, but its tasks do.
+    # The agent of --with-agent gets back what its user set: its tasks have both from it.
     agent_umask = os.umask(UMASK)
-    raise_file_limit()
+    agent_files = raise_file_limit()
     of_agent = ["--max-concurrent", str(concurrency)] if concurrency is not None else []
     of_agent += [word for label in arguments.agent_labels or () for word in ("--label", label)]
 
@@ -47,6 +47,7 @@ def principal(arguments: Namespace) -> int:
             with_scheduler=not arguments.no_scheduler,
             agent_arguments=of_agent if arguments.with_agent else None,
             agent_umask=agent_umask,
+            agent_files=agent_files,
             catalog=catalog,
         )
 

@@ -21,11 +21,12 @@ def status(arguments: Namespace) -> int:
         state = principal.ask(ClusterStatus())
         problems = principal.ask(ListProblems()) if state["problems"] else []
         waiting = principal.ask(ListRuns(status="PENDING", limit=NAMED)) if state["queued"] else []
+        agents = principal.ask(GetRegisteredAgents()) if state["agents"] else []
     warnings = attention(state, waiting)
     if arguments.json:
         show_json({**state, "attention": warnings, "problem_list": problems})
         return Exit.DONE
-    show(status_lines(state))
+    show(status_lines(state, agents))
     for warning in warnings:
         say(f"warning: {warning}")
     if problems:

@@ -18,6 +18,11 @@ from tests.binary.place import Place
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make the mounts and users for this")
 
 
+def carries_uv(unpacked: Path) -> bool:
+    """Whether the file that unpacks this folder was made with WITH_UV=1."""
+    return (unpacked / "_internal" / "uv").exists()
+
+
 @contextmanager
 def folder_for_all() -> Iterator[Path]:
     """A folder that other users can look into, as they cannot into those of pytest, and that is gone afterwards: each

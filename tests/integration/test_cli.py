@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -359,7 +360,7 @@ def test_status_and_agents(ready: Cluster) -> None:
     assert "problems in the workflow folder:" in done.stderr
     assert json.loads(ready.cli("status", "--json").stdout)["agents"] == 1
     head, row = ready.cli("agent", "list").stdout.splitlines()
-    assert head.split() == "AGENT RUNS/SLOTS LAST HEARD VERSION TO TELL LABELS".split()
+    assert head.split() == "AGENT RUNS/SLOTS LAST HEARD VERSION TO TELL UV LABELS".split()
     assert "/5 " in row
     [agent] = json.loads(ready.cli("agent", "list", "--json").stdout)
     assert agent["slots"] == 5
@@ -434,6 +435,17 @@ def test_a_pair_starts_says_so_and_stops(new_cluster: NewCluster) -> None:
     assert pair.stop() == 0
     said = [line.partition("] ")[2] for line in pair.lines[before:]]
     assert [re.sub(r"^Agent \S+", "Agent", line) for line in said] == ["Stopping", "Agent stopped", "Principal stopped"]
+
+
+def test_a_task_of_a_pair_may_open_as_many_files_as_its_user_set(new_cluster: NewCluster) -> None:
+    """The principal itself takes all that it may have."""
+    cluster = new_cluster()
+    cluster.write("files", "name: F\ntasks: {t: {name: T, config: !Subprocess {cmd: sh, args: [-c, ulimit -n]}}}\n")
+    cluster.enter = ["sh", "-c", 'ulimit -Sn 333 && exec "$@"', "sh"]
+    pair = cluster.start_principal("--with-agent")
+    assert resource.prlimit(pair.process.pid, resource.RLIMIT_NOFILE)[0] > 333
+    done = cluster.cli("task", "run", "files", "--wait", "--follow")
+    assert [line.split()[-2:] for line in done.stdout.splitlines() if "STDOUT" in line] == [["STDOUT", "333"]], done
 
 
 def test_an_agent_stops_cleanly(new_cluster: NewCluster) -> None:

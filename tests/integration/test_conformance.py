@@ -860,7 +860,15 @@ def test_trigger_unknown(wire: Wire) -> None:
 FIELDS: dict[str, dict[str, Any]] = {
     "CAPABILITIES": {},
     "TRIGGER": {"workflow_id!": "plain", "params": {}, "trigger": "test", "scheduled_ms?": 1, "key?": "k"},
-    "HEARTBEAT": {"agent_id!": "a", "slots!": 1, "version!": "1", "holding": {}, "leaving": False, "labels": ["b"]},
+    "HEARTBEAT": {
+        "agent_id!": "a",
+        "slots!": 1,
+        "version!": "1",
+        "holding": {},
+        "leaving": False,
+        "labels": ["b"],
+        "uv": {},
+    },
     "LEASE": {"agent_id!": "a", "count!": 0, "wait_ms": 0, "holding": {}},
     "START": {"agent_id!": "a", "runs!": {}},
     "REPORT": {"agent_id!": "a", "source!": "wrong-types", "after!": 0, "records!": [[1, "x"]]},

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -18,6 +19,7 @@ from cdktr.proc import bearers
 from tests.integration.cluster import PATIENCE_S, ROOT, Cluster, Daemon
 from tests.integration.conftest import NewCluster
 from tests.integration.wheels import make_wheel
+from tests.integration.wire import eventually
 
 #: Set for the tests that have no network but loopback.
 ALONE = "CDKTR_TESTS_ARE_ALONE"
@@ -89,6 +91,12 @@ def output(cluster: Cluster, config: str, task: str = "", count: int = 1) -> lis
 
 def test_the_agent_says_which_uv_it_has(cluster: Cluster) -> None:
     cluster.daemons[-1].wait_for(rf"uv: {Path(sys.executable).parent}/uv$")
+
+
+def test_status_says_which_uv_the_agents_have(cluster: Cluster) -> None:
+    uv = {"path": f"{Path(sys.executable).parent}/uv", "version": metadata.version("uv")}
+    eventually(lambda: cluster.ask(p.GetRegisteredAgents())[0]["uv"] == uv, "an agent that tells its uv")
+    assert f"\nuv         {uv['version']} at {uv['path']} on 1 agent\n" in cluster.cli("status").stdout
 
 
 def test_packages_with_constraints(cluster: Cluster) -> None:
@@ -237,6 +245,7 @@ def test_a_host_without_uv(new_cluster: NewCluster) -> None:
         r"INFO\] There is no uv here: !UvPython tasks that need one will fail, and tell where it was sought$"
     )
     bare.daemons[-1].wait_for(r"Agent \S+ ready")
+    eventually(lambda: "uv         none on " in bare.cli("status").stdout, "that there is none")
     ended, lines = run(bare, "script_path: x.py")
     assert ended["exit_code"] is None
     assert "Copy the uv program, one file, beside cdktr or into ~/.local/bin" in ended["detail"]

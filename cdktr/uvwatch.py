@@ -1,0 +1,84 @@
+"""Which uv an agent's host has: its path and version, or why there is none. Looked at anew, as one may come later.
+
+The version costs a process, so it is asked beside the agent's work, and once for each uv.
+"""
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Mapping
+
+from cdktr.errors import NotFoundError
+from cdktr.executor import CannotStart, Command, Executor
+from cdktr.uv import find_uv, folders
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks.
+LOOK_S = 60.0
+
+#: Seconds that uv has to tell its version.
+ANSWER_S = 10.0
+
+#: Known to nobody but the process that tells the version.
+MARKER = "CDKTR_ASKED_FOR_VERSION"
+
+
+class UvWatch:
+    """The uv that tasks get that name none. `env` is the agent's environment."""
+
+    def __init__(self, executor: Executor, env: Mapping[str, str]) -> None:
+        self._executor = executor
+        self._env = env
+        #: Path and time of its last change.
+        self._found: tuple[str, int] | None = ("", 0)
+        #: As a heartbeat tells it: "path", and "version" when that is known; or "trouble". Empty before the first look.
+        self.facts: dict[str, str] = {}
+
+    def look(self) -> None:
+        """See which it is, and say so in the log when it is another than before. No process is started."""
+        found = _found(self._env)
+        if found == self._found:
+            return
+        self._found = found
+        if found is None:
+            log.info("There is no uv here: !UvPython tasks that need one will fail, and tell where it was sought")
+            self.facts = {"trouble": f"looked in {', '.join(folders(self._env))}"}
+        else:
+            # Now, so that nobody learns it at night.
+            log.info("uv: %s", found[0])
+            self.facts = {"path": found[0]}
+
+    async def run(self) -> None:
+        """Look now and then, and learn the version of each that comes."""
+        while True:
+            if self.facts.keys() == {"path"}:
+                self.facts |= await self._asked(self.facts["path"])
+            await asyncio.sleep(LOOK_S)
+            # PATH may lead to a disk that does not answer.
+            await asyncio.to_thread(self.look)
+
+    async def _asked(self, path: str) -> dict[str, str]:
+        said: list[str] = []
+        command = Command([path, "--version"], {**self._env, MARKER: "1"}, timeout_s=ANSWER_S)
+        try:
+            ended = await self._executor.run(
+                command, f"{MARKER}=1", lambda _, lines: said.extend(lines), lambda _pid: None
+            )
+            why = ended.reason
+        except CannotStart as error:
+            why = str(error)
+        if found := re.match(r"uv (\S+)", said[0] if said else ""):
+            return {"version": found[1]}
+        trouble = f"{path} does not tell its version: {why}"
+        log.warning("%s", trouble)
+        return {"trouble": trouble}
+
+
+def _found(env: Mapping[str, str]) -> tuple[str, int] | None:
+    try:
+        path = find_uv(None, env)
+        return path, os.stat(path).st_mtime_ns
+    except (NotFoundError, OSError):
+        return None

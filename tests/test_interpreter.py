@@ -1,0 +1,101 @@
+"""The build of the portable interpreter: what it keeps, and what it says where it cannot be made."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Build:
+    """The script in a folder of its own, its two long steps replaced by notes of them."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder / "work"
+        self.script = folder / "interpreter.py"
+        self.script.write_text((ROOT / "build/interpreter.py").read_text())
+        self.lock = folder / "requirements.lock"
+        self.lock.write_text("duckdb==2.0.0\n")
+        self._monkeypatch = monkeypatch
+
+    def main(self, *options: str, fails: bool = False) -> list[str]:
+        """Run it; the steps that it took."""
+        module, steps = loaded(self.script), list[str]()
+
+        def step(name: str) -> None:
+            steps.append(name)
+            (self.folder / name).mkdir(exist_ok=True)
+            if fails:
+                raise SystemExit("no network")
+
+        self._monkeypatch.setattr(module, "LOCK", self.lock)
+        self._monkeypatch.setattr(module, "fetch", lambda _: step("sources"))
+        self._monkeypatch.setattr(module, "build", lambda _: step("python"))
+        self._monkeypatch.setattr(sys, "argv", ["interpreter.py", *options, str(self.folder)])
+        try:
+            module.main()
+        except SystemExit:
+            assert fails
+        return steps
+
+
+def loaded(script: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("interpreter", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    return Build(tmp_path, monkeypatch)
+
+
+def test_what_is_there_is_kept(build: Build) -> None:
+    assert build.main("--fetch", fails=True) == ["sources"]
+    assert build.main("--fetch") == ["sources"]
+    assert build.main("--fetch") == []
+    assert build.main(fails=True) == ["python"]
+    assert build.main() == ["python"]
+    assert build.main() == []
+
+
+def test_other_versions_of_packages_are_fetched_and_nothing_is_compiled(build: Build) -> None:
+    build.main()
+    build.lock.write_text("duckdb==2.0.1\n")
+    assert build.main() == ["sources"]
+
+
+def test_another_recipe_begins_anew(build: Build) -> None:
+    build.main()
+    (build.folder / "out").mkdir()
+    build.script.write_text(build.script.read_text() + "# changed\n")
+    assert build.main("--fetch") == ["sources"]
+    assert not (build.folder / "out").exists()
+    assert build.main() == ["python"]
+
+
+def test_where_it_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = loaded(ROOT / "build/interpreter.py")
+    monkeypatch.setattr(module.platform, "machine", lambda: "riscv64")
+    with pytest.raises(SystemExit, match="is for x86_64 and built on it; this host is riscv64"):
+        module.fetch(tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(module.shutil, "which", lambda _: None)
+    with pytest.raises(SystemExit, match=re.escape("sudo apt-get install python3.11")):
+        module.fetch(tmp_path)
+    monkeypatch.undo()
+    # As on Ubuntu.
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "deb http://archive.invalid/ubuntu noble main\n")
+    with pytest.raises(SystemExit, match="names no Debian archive"):
+        module.mirror()
+    monkeypatch.undo()
+    log = tmp_path / "log"
+    with pytest.raises(SystemExit, match=r"no such wheel\n\nsh -c .*: exit code 3; all of it is in .*log"):
+        module.run(["sh", "-c", "echo no such wheel; exit 3"], tmp_path, {}, log)
