@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -149,13 +150,19 @@ def unit_of(dotted: str) -> str:
     return next((name for name in candidates if name in LAYER_OF), "/".join(parts[:1]))
 
 
+@cache
+def parsed(text: str) -> ast.Module:
+    """The tree of a file, for every check that asks for it."""
+    return ast.parse(text)
+
+
 def sources(root: Path) -> Iterator[Source]:
     """Every file of the package; one with nothing but a docstring, as a folder's __init__.py may be, is none."""
     for path in sorted((root / "cdktr").rglob("*.py")):
         relative = path.relative_to(root)
         dotted = ".".join(relative.with_suffix("").parts).removesuffix(".__init__")
         text = path.read_text("utf-8")
-        tree = ast.parse(text)
+        tree = parsed(text)
         if path.name != "__init__.py" or len(tree.body) > 1 or unit_of(dotted) in LAYER_OF:
             yield Source(relative.as_posix(), dotted, "" if dotted == "cdktr" else unit_of(dotted), text, tree)
 

@@ -118,6 +118,7 @@ def test_an_end_that_cannot_be_stored_is_told_with_the_trouble(
         with pytest.raises(StoreError if is_unreadable else NotFoundError):
             await room.reading.run_end(AwaitRun("no-such-1", 60_000))
         room.is_full = room.is_unreadable = False
+        await room.world.hub.stored()
         again = await room.reading.run_end(AwaitRun(run_id, 60_000))
         assert again == found | {"trouble": None}
 
@@ -165,6 +166,7 @@ def test_who_follows_lines_is_told_and_gets_them_later(
             with pytest.raises(StoreError, match="cannot be read"):
                 await room.reading.lines(ListLogs(workflow_instance_id=run_id))
         room.is_full = room.is_unreadable = False
+        await room.world.hub.stored()
         page = await room.reading.lines(request)
         assert [line["payload"] for line in page["lines"]] == ["STDOUT late"]
         assert (page["more"], page["trouble"]) == (True, None)

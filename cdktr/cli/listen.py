@@ -5,6 +5,7 @@ import inspect
 import logging
 import signal
 import sys
+import threading
 from argparse import Namespace
 from collections.abc import Mapping
 from functools import wraps
@@ -25,6 +26,13 @@ from cdktr.process import stop_signals
 log = logging.getLogger(__name__)
 
 Listener = EventListener[Any]
+
+#: Seconds until an end that went unheard is asked for again.
+AGAIN_S = 0.1
+
+
+class _End(SystemExit):
+    """The end that a signal asked for."""
 
 
 class _NothingToStart(Exception):
@@ -49,6 +57,7 @@ def script(arguments: Namespace) -> int:
         # Ctrl-C is a KeyboardInterrupt, as a script expects it.
         if number != signal.SIGINT:
             signal.signal(number, _end)
+    sys.unraisablehook = _heed
     try:
         _run([arguments.script, *arguments.arguments])
     except _NothingToStart as error:
@@ -68,7 +77,17 @@ def script(arguments: Namespace) -> int:
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     # What the script has under way is cleaned up, as at its own sys.exit().
-    raise SystemExit(Exit.DONE)
+    raise _End(Exit.DONE)
+
+
+def _heed(lost: "sys.UnraisableHookArgs") -> None:
+    """Nothing is raised out of a finaliser, or out of what is called around a fork: the end comes a little later."""
+    if not isinstance(lost.exc_value, _End):
+        sys.__unraisablehook__(lost)
+        return
+    again = threading.Timer(AGAIN_S, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM))
+    again.daemon = True
+    again.start()
 
 
 def _run(argv: list[str]) -> None:

@@ -12,8 +12,8 @@ from tests.integration.conftest import NewCluster, new_cluster
 
 __all__ = ["new_cluster"]
 
-#: Seconds from the moment when the schedule is written to its time: longer than it takes to kill what reads it.
-LEAD_S = 5
+#: Seconds from the moment when the schedule is written to its time, tried until what reads it was killed before.
+LEADS_S = (2, 5, 15)
 
 ONCE = """
 name: Once
@@ -33,17 +33,27 @@ def is_kept(cluster: Cluster) -> bool:
     return any(b'"kept"' in file.read_bytes() for file in (cluster.folder / "data" / "journal").glob("events.*"))
 
 
-def test_a_time_that_passed_during_a_restart_is_run_as_catch_up_says_and_once(new_cluster: NewCluster) -> None:
-    cluster = new_cluster(CDKTR_SCHEDULER_START_POLL_FREQUENCY_MS="20", CDKTR_Q_PERSISTENCE_INTERVAL_MS="20")
+def killed_before(cluster: Cluster, lead_s: int) -> int | None:
+    """Write workflows that are due in so many seconds, and kill the principal that knows of them: when they are due.
+    None where that came first, as on a busy machine."""
     principal = cluster.start_principal()
-    due = int(time.time()) + LEAD_S
+    due = int(time.time()) + lead_s
     cron = f"{datetime.fromtimestamp(due, UTC):%S %M %H %d %m} *"
     for catch_up in ("latest", "none"):
         cluster.write(catch_up, ONCE.format(cron=cron, catch_up=catch_up))
-    until(lambda: is_kept(cluster))
+    until(lambda: is_kept(cluster) or time.time() >= due)
     principal.signal(signal.SIGKILL)
     principal.wait()
-    assert time.time() < due, "this machine is too slow to kill a process before that"
+    return due if time.time() < due else None
+
+
+def test_a_time_that_passed_during_a_restart_is_run_as_catch_up_says_and_once(new_cluster: NewCluster) -> None:
+    for lead_s in LEADS_S:
+        cluster = new_cluster(CDKTR_SCHEDULER_START_POLL_FREQUENCY_MS="20", CDKTR_Q_PERSISTENCE_INTERVAL_MS="20")
+        if due := killed_before(cluster, lead_s):
+            break
+    else:
+        raise AssertionError("this machine is too slow to kill a process before that")
 
     until(lambda: time.time() > due)
     for _ in range(3):

@@ -83,6 +83,23 @@ LEFT_BEHIND = {
 }
 
 
+#: Told to stop where an exception is lost.
+UNHEARD = """
+import os, signal, threading
+from cdktr import EventListener
+
+class Mine(EventListener):
+    def start_listening(self):
+        os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGTERM))
+        if os.fork() == 0:
+            os._exit(0)
+        try:
+            threading.Event().wait()
+        finally:
+            print("cleaned up")
+"""
+
+
 @pytest.fixture
 def here(new_cluster: NewCluster) -> Cluster:
     """A folder with a principal."""
@@ -136,6 +153,13 @@ def test_what_is_left_behind_goes_on_and_is_ended(left: str, new_cluster: NewClu
     # Its output ends with the last process that holds it.
     assert daemon.wait() == 0
     assert daemon.text.count("listening in") == 1, "it is started once"
+
+
+def test_a_signal_in_the_middle_of_a_fork_is_heeded(new_cluster: NewCluster) -> None:
+    cluster = new_cluster()
+    (cluster.folder / "mine.py").write_text(UNHEARD)
+    ended = cluster.cli("listen", "mine.py")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "cleaned up\n", "")
 
 
 def test_beside_what_is_left_behind_for_something_else_no_listener_is_made(new_cluster: NewCluster) -> None:
