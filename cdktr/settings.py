@@ -199,8 +199,8 @@ class Settings:
     embedded_python: bool = _setting(
         "0",
         FLAG,
-        "Whether an agent runs !UvPython scripts without packages on the interpreter of cdktr, where its host has no "
-        "uv or no Python for it (1 or 0)",
+        "Whether an agent runs Python scripts on the interpreter of cdktr where its host has none: of `!UvPython`, "
+        "without packages, also where it has no uv, and of `!Subprocess`, with `python3` as the command (1 or 0)",
     )
 
     @property

@@ -41,7 +41,9 @@ To make one your own, copy its file and change it:
   cdktr validate                     what is wrong with it, and where
   cdktr task reload                  puts it in force at once"""
 
-MORE = "\n`cdktr init --all` adds more examples, with scripts and data; most of them need a python3 on this host."
+MORE = """
+`cdktr init --all` adds more examples, with scripts and data. Most of them need a python3 on this host, or, where there is
+none, an agent with CDKTR_EMBEDDED_PYTHON=1."""
 
 
 def init(arguments: Namespace) -> int:
