@@ -132,7 +132,7 @@ binary-check: dist/cdktr
 	rm -rf $(ELSEWHERE)
 
 test-binary: dist/cdktr
-	$(PY) -m pytest tests/binary --binary=dist/cdktr
+	$(PY) -m pytest tests/binary --binary=dist/cdktr -n $(JOBS) --dist loadfile
 
 dist/cdktr:
 	$(MAKE) binary
