@@ -69,7 +69,7 @@ def no_network(folder: Path, file: Path) -> Iterator[list[Place]]:
 @host
 def home_with_an_odd_name(folder: Path, file: Path) -> Iterator[list[Place]]:
     """Of a user without rights, where there is one."""
-    home = folder / 'Größe, 日本 \'n "more" $HOME'
+    home = folder / 'Größe, 日本 \'n "more" $x 50%'
     home.mkdir()
     enter = []
     if os.geteuid() == 0:
