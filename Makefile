@@ -154,7 +154,7 @@ release-check: $(RELEASE)
 
 BINARY := dist/cdktr
 test-binary: $(BINARY)
-	$(PY) -m pytest $(or $(TESTS),tests/binary) --binary=$<
+	$(PY) -m pytest $(or $(TESTS),tests/binary) --binary=$< -n $(JOBS) --dist loadfile
 
 dist/cdktr:
 	$(MAKE) binary

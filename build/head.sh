@@ -107,9 +107,8 @@ give_up() {
 # Sets `why`, the reason that a place does not serve: the last part of what a program said about "$2" or failed with.
 because() {
     case $1 in
-    *'No space left on device'* | *[Qq]'uota exceeded'* | *'File too large'*)
-        why="there is no room for it; it needs $needs_mb MB"
-        ;;
+    *'No space left on device'* | *[Qq]'uota exceeded'*) why="there is no room for it; it needs $needs_mb MB" ;;
+    *'File too large'* | *'File size limit exceeded'*) why='its files are larger than this user may write (ulimit -f)' ;;
     *'Permission denied'*) why='this user may not write there' ;;
     *'Read-only file system'*) why='it can only be read' ;;
     *) why=${1##*: } ;;

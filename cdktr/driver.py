@@ -15,7 +15,16 @@ from cdktr.frames import Reported
 from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
 from cdktr.run import Outcome, Run, TaskState
 from cdktr.text import format_duration, slug
-from cdktr.uv import DEFAULT_ENV, LastWords, check_script, find_uv, needs_embedded, uv_argv
+from cdktr.uv import (
+    DEFAULT_ENV,
+    LastWords,
+    check_script,
+    find_uv,
+    needs_embedded,
+    no_python,
+    uv_argv,
+    without_python,
+)
 from cdktr.workflow import Assignment, Subprocess, Task, UvPython, resolve
 
 LEVELS = {"STDOUT": "INFO", "STDERR": "ERROR"}
@@ -154,6 +163,11 @@ class Driver:
         env = {**defaults, **self._base_env, **task.env, **self._identity(task_id)}
         if isinstance(task.config, Subprocess):
             argv = [task.config.cmd, *task.config.args]
+            if script := without_python(task.config, env):
+                if not self._embedded_python:
+                    raise no_python(task.config)
+                check_script(script, _folder(task))
+                argv, env = [*own_command(), SCRIPT, *task.config.args], own_environment(env)
         elif self._embedded_python and needs_embedded(task.config, _folder(task), env):
             check_script(task.config, _folder(task))
             argv, env = [*own_command(), SCRIPT, task.config.script_path], own_environment(env)

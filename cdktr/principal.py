@@ -36,6 +36,9 @@ from cdktr.workflow import Workflow
 
 log = logging.getLogger(__name__)
 
+#: In the data folder: what its principal holds.
+LOCK = "principal.lock"
+
 #: Seconds between looks for lost agents; less where the timeout is short.
 CHECK_S = 1.0
 
@@ -122,12 +125,13 @@ class Principal:
     def _lock_folder(self, folder: Path) -> None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = take_lock(folder / "principal.lock", f"the data folder {folder}", "CDKTR_APP_DATA_DIRECTORY")
+            lock = take_lock(folder / LOCK, f"the data folder {folder}", "CDKTR_APP_DATA_DIRECTORY")
         except HeldError as error:
             raise HeldError(f"{error}, or wait for its end with --standby", error.holder) from None
         except OSError as error:
+            why = _why_no_folder(folder, error)
             raise StartError(
-                f"The data folder {folder} cannot be used: {error.strerror}; set CDKTR_APP_DATA_DIRECTORY to another"
+                f"The data folder {folder} cannot be used: {why}; set CDKTR_APP_DATA_DIRECTORY to another"
             ) from error
         self._closers.append(partial(os.close, lock))
 
@@ -285,6 +289,16 @@ class Principal:
             except Exception as error:
                 # Whatever it is, the others must still be closed.
                 log.error("%s", error)
+
+
+def _why_no_folder(folder: Path, error: OSError) -> str:
+    if isinstance(error, FileExistsError):
+        return "it is no folder"
+    if error.filename != str(folder / LOCK):
+        return str(error.strerror)
+    if not isinstance(error, PermissionError):
+        return f"{LOCK}: {error.strerror}"
+    return f"{LOCK} in it belongs to another user, as after a start under sudo"
 
 
 def _own_id(folder: Path) -> str:

@@ -6,8 +6,13 @@ import resource
 import signal
 from collections.abc import Callable
 
+from cdktr.errors import StartError
+
 #: Open files that are ever wanted. No more: there are programs that go through all that they may have.
 MOST_FILES = 65536
+
+#: With fewer a principal does not begin: ZeroMQ ends the process where it can open none.
+FEWEST_FILES = 64
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -40,8 +45,14 @@ def fill_standard_streams() -> None:
 
 
 def raise_file_limit() -> int:
-    """As many open files as are of use: each connection of an agent or client takes one. The soft limit before."""
+    """As many open files as are of use: each connection of an agent or client takes one. The soft limit before. Raises
+    StartError when this process may not have enough."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < FEWEST_FILES:
+        raise StartError(
+            f"This process may have {hard} files open, and a principal needs {FEWEST_FILES} or more; raise the hard "
+            "limit of its user (`ulimit -Hn` shows it; LimitNOFILE= in a service)"
+        )
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -75,6 +75,11 @@ def _text(text: str) -> str:
     return text.strip()
 
 
+#: The database's default follows the data folder, wherever that was set. Its place is marked while the rest is expanded:
+#: what looks like a variable in the name of the folder itself is none.
+_DATA_DIRECTORY, _MARK = "$CDKTR_APP_DATA_DIRECTORY", "\1"
+
+
 def _path(text: str) -> str:
     expanded = os.path.expandvars(_text(text))
     if "HOME" not in os.environ:
@@ -212,8 +217,8 @@ class Settings:
     embedded_python: bool = _setting(
         "0",
         FLAG,
-        "Whether an agent runs !UvPython scripts without packages on the interpreter of cdktr, where its host has no "
-        "uv or no Python for it (1 or 0)",
+        "Whether an agent runs Python scripts on the interpreter of cdktr where its host has none: of `!UvPython`, "
+        "without packages, also where it has no uv, and of `!Subprocess`, with `python3` as the command (1 or 0)",
     )
 
     @property
@@ -277,17 +282,14 @@ def load(
     for f in fields(Settings):
         name = PREFIX + f.name.upper()
         source = next(layer for layer, held in layers.items() if name in held)
-        text = _with_data_directory(texts[name], values)
-        values[f.name] = value = _value(name, text, source, f.metadata)
+        value = _value(name, texts[name].replace(_DATA_DIRECTORY, _MARK), source, f.metadata)
+        if isinstance(value, str):
+            value = value.replace(_MARK, values.get("app_data_directory", ""))
+        values[f.name] = value
         # That there is none is no secret.
         shown = "****" if f.metadata["secret"] and value else str(value)
         entries.append(Entry(name, shown, source, defaults[name], f.metadata["help"]))
     return Loaded(Settings(**values), tuple(entries), tuple(_unknown(environment | file, defaults)))
-
-
-def _with_data_directory(text: str, values: Mapping[str, Any]) -> str:
-    # The database's default follows the data folder, wherever that was set.
-    return text.replace("$CDKTR_APP_DATA_DIRECTORY", str(values.get("app_data_directory", "")))
 
 
 def _value(name: str, text: str, source: str, metadata: Mapping[str, Any]) -> Any:

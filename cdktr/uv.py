@@ -1,4 +1,4 @@
-"""How a `!UvPython` task becomes a command, with uv or without, and what to do when uv, and not the script, has failed.
+"""How a Python script becomes a command, with uv or without, and what to do when uv, and not the script, has failed.
 
 uv and its script write into the same pipes and share their exit codes. What is uv's own is known by its words, so a
 hint is given only where they are, and none where there is doubt.
@@ -14,10 +14,13 @@ from pathlib import Path
 
 from cdktr.bundle import file
 from cdktr.errors import NotFoundError
-from cdktr.workflow import UvPython
+from cdktr.workflow import Subprocess, UvPython
 
 #: Lines come as they are printed: Python would keep what it prints into a pipe until 8 KiB are full.
 DEFAULT_ENV = {"PYTHONUNBUFFERED": "1"}
+
+#: What a host calls its Python, as the command of a `!Subprocess`.
+PYTHONS = ("python3", "python")
 
 #: What is kept of stderr, in lines and in characters of each: the whole of what uv says at its end.
 TAIL_LINES = 100
@@ -132,6 +135,26 @@ def needs_embedded(config: UvPython, folder: str | None, env: Mapping[str, str])
     except NotFoundError:
         return True
     return not _has_python(env)
+
+
+def without_python(config: Subprocess, env: Mapping[str, str]) -> UvPython | None:
+    """The script of a `python3 SCRIPT …` on a host that has no such command, which asks for nothing but Python; else
+    None."""
+    if config.cmd not in PYTHONS or not config.args or not _is_script(config.args[0]):
+        return None
+    return None if shutil.which(config.cmd, path=env.get("PATH", os.defpath)) else UvPython(config.args[0])
+
+
+def no_python(config: Subprocess) -> NotFoundError:
+    """Why such a script does not run, and what to do."""
+    return NotFoundError(
+        f"Cannot start {config.cmd!r}: it is not on the agent's PATH. Where this host has no Python, set "
+        "CDKTR_EMBEDDED_PYTHON=1 for its agent: it then runs such scripts on the interpreter of cdktr"
+    )
+
+
+def _is_script(word: str) -> bool:
+    return not word.startswith("-") and _is_file(word)
 
 
 def _has_python(env: Mapping[str, str]) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import cdktr.cli
-from cdktr import __version__, cli, errors, moments
+from cdktr import __version__, bundle, cli, errors, moments
 from cdktr.cli import (
     MEANINGS,
     Exit,
@@ -676,6 +676,42 @@ def test_init_writes_what_lies_in_the_tree(tmp_path: Path, capsys: pytest.Captur
     for name in init.FIRST:
         assert "python3" not in made[name].decode()
         assert "examples/scripts" not in made[name].decode()
+
+
+def test_init_tells_how_this_program_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The one file is rarely on PATH."""
+    monkeypatch.chdir(tmp_path)
+    assert init.called(Path()) == "cdktr"
+    (tmp_path / "my bin").mkdir()
+    for name in ("cdktr", "my bin/cdktr", "cdktr 2"):
+        (tmp_path / name).touch(0o755)
+    monkeypatch.setenv(bundle.FILE, str(tmp_path / "cdktr"))
+    assert init.called(Path()) == "./cdktr"
+    assert init.called(tmp_path / "new") == str(tmp_path / "cdktr")
+    assert main(["init"]) == 0
+    said = capsys.readouterr().out
+    assert "\n  ./cdktr start principal --with-agent\n" in said
+    assert "\n  cdktr" not in said
+    monkeypatch.setenv(bundle.FILE, str(tmp_path / "cdktr 2"))
+    assert init.called(Path()) == "./'cdktr 2'"
+    # Another file of that name does not count, and a link to this one does.
+    monkeypatch.setenv(bundle.FILE, str(tmp_path / "my bin/cdktr"))
+    assert init.called(Path()) == f"'{tmp_path}/my bin/cdktr'"
+    monkeypatch.setenv("PATH", str(tmp_path / "my bin"))
+    assert init.called(Path()) == "cdktr"
+
+
+def test_a_home_that_is_not_known_is_no_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CDKTR_APP_DATA_DIRECTORY", "~nobody-of-that-name/data")
+    for words in (["start", "principal"], ["start", "agent"]):
+        assert main(words) == 2
+        assert "and that home folder is not known here; set HOME, or CDKTR_APP" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_init_all_adds_what_is_missing_and_keeps_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -283,3 +283,15 @@ def test_a_script_on_the_interpreter_of_cdktr(tmp_path: Path, monkeypatch: pytes
     assert "STDERR SyntaxError: '(' was never closed" in driven.lines
     driven = drive(of("gone.py"), env=env, embedded_python=True)
     assert "There is no script at" in (driven.last("a").detail or "")
+
+    def command(*words: str) -> Workflow:
+        return workflow({"a": Task("Task", Subprocess("python3", words), working_directory=str(tmp_path))})
+
+    driven = drive(command("plain.py", "-x", "two words"), env=env, embedded_python=True)
+    assert driven.lines[0] == f"STDOUT __main__ ['plain.py', '-x', 'two words'] plain.py 1 {tmp_path}"
+    driven = drive(command("plain.py"), env=env)
+    assert "not on the agent's PATH. Where this host has no Python, set CDKTR_EMBEDDED_PYTHON=1" in driven.lines[0]
+    driven = drive(command("./gone.py"), env=env, embedded_python=True)
+    assert f"There is no script at {tmp_path}/gone.py" in (driven.last("a").detail or "")
+    driven = drive(command("-c", "print(1)"), env=env, embedded_python=True)
+    assert driven.last("a").detail == "Cannot start 'python3': it is not on the agent's PATH"

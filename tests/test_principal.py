@@ -98,7 +98,7 @@ def test_what_another_principal_holds(settings: dict[str, str], tmp_path: Path, 
 
 def test_a_folder_that_is_a_file(settings: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "data").touch()
-    with pytest.raises(StartError, match=r"The data folder .* cannot be used: .*CDKTR_APP_DATA_DIRECTORY"):
+    with pytest.raises(StartError, match=r"The data folder .* cannot be used: it is no folder; set CDKTR_APP_DATA_DIR"):
         start(settings)
 
 

@@ -35,6 +35,14 @@ def test_the_file_limit(soft: int, hard: int, expected: int | None, monkeypatch:
     assert set_to == ([] if expected is None else [(expected, hard)])
 
 
+def test_too_few_files() -> None:
+    program = "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (20, 20)); from cdktr.cli import main; exit(main())"
+    command = [sys.executable, "-c", program, "start", "principal"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 5
+    assert done.stderr.startswith("cdktr: This process may have 20 files open, and a principal needs 64 or more; raise")
+
+
 def test_a_hangup_is_no_second_wish(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cdktr.process.stop_signals", lambda: [signal.SIGTERM, signal.SIGHUP])
 

@@ -233,6 +233,15 @@ def test_the_database_follows_the_data_folder() -> None:
     assert held.settings.db_path == ":memory:"
 
 
+def test_a_home_whose_name_looks_like_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = "/home/cost in $HOME"
+    monkeypatch.setenv("HOME", home)
+    for data in ("~/.cdktr", "$HOME/.cdktr"):
+        for database in ({}, {"CDKTR_DB_PATH": "$CDKTR_APP_DATA_DIRECTORY/app.db"}):
+            held = loaded(environ={"CDKTR_APP_DATA_DIRECTORY": data, **database}).settings
+            assert (held.app_data_directory, held.db_path) == (f"{home}/.cdktr", f"{home}/.cdktr/app.db")
+
+
 @pytest.mark.parametrize(
     ("host", "connect"),
     [

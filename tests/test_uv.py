@@ -10,8 +10,8 @@ import pytest
 
 from cdktr import bundle
 from cdktr.errors import NotFoundError
-from cdktr.uv import TAIL_LINES, LastWords, check_script, find_uv, hint, needs_embedded, uv_argv
-from cdktr.workflow import UvPython
+from cdktr.uv import TAIL_LINES, LastWords, check_script, find_uv, hint, needs_embedded, uv_argv, without_python
+from cdktr.workflow import Subprocess, UvPython
 from tests.integration.wheels import make_wheel
 
 
@@ -88,6 +88,20 @@ def test_when_a_script_is_left_to_the_interpreter_of_cdktr(alone: Path) -> None:
     make_uv(alone / "path").rename(alone / "path" / "python3")
     make_uv(alone / "path")
     assert not needs_embedded(plain, None, {**env, "HOME": "/no/home"})
+
+
+def test_when_a_host_lacks_the_python_of_a_command(alone: Path) -> None:
+    env = {"PATH": str(alone / "path")}
+    for cmd in ("python3", "python"):
+        for name in ("task.py", "./task", "/opt/task.py"):
+            assert without_python(Subprocess(cmd, (name, "--flag")), env) == UvPython(name)
+        # What is no script is for the real one.
+        for words in ((), ("-c", "print(1)"), ("-m", "json.tool"), ("-", "x.py"), ("-u", "task.py"), ("task",)):
+            assert without_python(Subprocess(cmd, words), env) is None
+    assert without_python(Subprocess("/usr/bin/python3", ("task.py",)), env) is None
+    make_uv(alone / "path").rename(alone / "path" / "python3")
+    assert without_python(Subprocess("python3", ("task.py",)), env) is None
+    assert without_python(Subprocess("python", ("task.py",)), env) == UvPython("task.py")
 
 
 def test_what_is_relative_is_so_to_the_agents_folder_and_made_absolute(alone: Path) -> None:

@@ -1,10 +1,13 @@
 """`cdktr init`: a project with examples, those of workflows/ in a source tree or as packed with the program."""
 
+import os
+import shutil
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 
+from cdktr import bundle
 from cdktr.cli import Exit
 from cdktr.cli.common import say, show, write_new
 from cdktr.errors import StartError
@@ -28,20 +31,22 @@ PATTERNS = (
 NEXT = """\
 
 Start a principal with an agent:
-{cd}  cdktr start principal --with-agent
+{cd}  {cdktr} start principal --with-agent
 
 In another terminal, in the same folder:
-  cdktr task list                    all workflows, and when each of them runs next
-  cdktr task run hello --follow      one of them, now
-  cdktr task show examples.backup    its tasks
+  {cdktr} task list                    all workflows, and when each of them runs next
+  {cdktr} task run hello --follow      one of them, now
+  {cdktr} task show examples.backup    its tasks
 Those with a `cron` also run by themselves. What they make goes to the folder output/, and an alert of
 examples.health into the log of the system too, by `logger`.
 
 To make one your own, copy its file and change it:
-  cdktr validate                     what is wrong with it, and where
-  cdktr task reload                  puts it in force at once"""
+  {cdktr} validate                     what is wrong with it, and where
+  {cdktr} task reload                  puts it in force at once"""
 
-MORE = "\n`cdktr init --all` adds more examples, with scripts and data; most of them need a python3 on this host."
+MORE = """
+`cdktr init --all` adds more examples, with scripts and data. Most of them need a python3 on this host, or
+where there is none, an agent with CDKTR_EMBEDDED_PYTHON=1."""
 
 
 def init(arguments: Namespace) -> int:
@@ -89,9 +94,25 @@ def told(folder: Path, made: Sequence[Path], kept: int, all_of_them: bool) -> It
         yield from (f"Made {path}." for path in made)
     if kept:
         yield f"Kept {plural(kept, 'file')} as found."
-    yield NEXT.format(cd="" if folder == Path() else f"  cd {quote(str(folder))}\n")
+    yield NEXT.format(cd="" if folder == Path() else f"  cd {quote(str(folder))}\n", cdktr=called(folder))
     if not all_of_them:
         yield MORE
+
+
+def called(folder: Path) -> str:
+    """How this program is started in a folder: by its name, or by its path where PATH does not lead to it."""
+    file = bundle.file()
+    if file is None or _is_same(shutil.which("cdktr"), file):
+        return "cdktr"
+    name = os.path.basename(file)
+    return f"./{quote(name)}" if _is_same(str(folder / name), file) else quote(file)
+
+
+def _is_same(found: str | None, file: str) -> bool:
+    try:
+        return found is not None and os.path.samefile(found, file)
+    except OSError:
+        return False
 
 
 def _holds_files(folder: Path) -> bool:

@@ -88,6 +88,12 @@ def prepare(arguments: Namespace, for_script: bool = False) -> Settings:
     A script may set up log lines of its own: until it does, its lines and ours look like those of other commands.
     """
     settings = settings_of(arguments)
+    if settings.app_data_directory.startswith("~"):
+        # As a path it would mean a folder of that name, wherever this was started.
+        raise SettingError(
+            f"CDKTR_APP_DATA_DIRECTORY is {settings.app_data_directory}, and that home folder is not known here; set "
+            "HOME, or CDKTR_APP_DATA_DIRECTORY to a folder"
+        )
     fill_standard_streams()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter())

@@ -1,18 +1,15 @@
 """A host as the one file finds it: a user with a home, and what is in the way.
 
     place = Place(tmp_path, file)
-    place.story()
+    with place.running() as there:
+        there.ok("task", "list")
 
 What is in the way is made with mounts in a namespace of their own, which the host that runs the tests does not see.
 """
 
-import fcntl
 import os
-import select
 import shutil
-import struct
 import subprocess
-import termios
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,10 +44,14 @@ class Place:
         own = {"PATH": PATH, "HOME": str(self.folder / "home"), "LANG": "C.UTF-8", **SETTINGS, **self.env, **more}
         return {name: value for name, value in own.items() if value is not None}
 
-    def command(self, *arguments: str) -> list[str]:
-        """`cdktr …` there, in the project's folder."""
+    def at(self, *words: str) -> list[str]:
+        """A command there, in the project's folder."""
         go = ["sh", "-c", f'cd "$0" && {self.before} && exec "$@" {self.after}', self.inside or str(self.folder)]
-        return [*self.enter, *go, *self.shell, self.file, *arguments]
+        return [*self.enter, *go, *words]
+
+    def command(self, *arguments: str) -> list[str]:
+        """`cdktr …` there."""
+        return self.at(*self.shell, self.file, *arguments)
 
     def run(self, *arguments: str, **env: str | None) -> "subprocess.CompletedProcess[str]":
         """Run `cdktr …` to its end."""
@@ -75,9 +76,9 @@ class Place:
         return Daemon(f"cdktr {' '.join(arguments)}", self.command(*arguments), Path("/"), self.environment(**env))
 
     @contextmanager
-    def running(self, **env: str | None) -> Iterator["Place"]:
+    def running(self, *arguments: str, **env: str | None) -> Iterator["Place"]:
         """A principal with an agent; the place that is connected to it. Stopped at the end, which must go well."""
-        daemon = self.spawn("start", "principal", "--with-agent", **env)
+        daemon = self.spawn("start", "principal", "--with-agent", *arguments, **env)
         try:
             port = daemon.wait_for(r"Principal server started on \S+:(\d+)")[1]
             daemon.wait_for(r"Agent \S+ ready")
@@ -86,52 +87,6 @@ class Place:
             assert code == 0, daemon.text
         finally:
             daemon.stop()
-
-    def story(self) -> None:
-        """What a user does first: each of it must work here."""
-        self.ok("init")
-        with self.running() as there:
-            said = there.ok("task", "run", "hello", "--wait", "--follow")
-            assert "Hello from cdktr, world!" in said, said
-            assert "hello" in there.ok("task", "history")
-            assert there.ok("logs", "query", "--workflow", "hello", "--last", "1h")
-            there.ok("task", "run", "examples.health", "--wait")
-            there.look()
-
-    def look(self) -> None:
-        """The terminal UI shows that it is connected and what ran, and `q` ends it well."""
-        terminal, of_child = os.openpty()
-        fcntl.ioctl(of_child, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
-        env = {**self.environment(), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
-        process = subprocess.Popen(
-            self.command("ui"),
-            stdin=of_child,
-            stdout=of_child,
-            stderr=of_child,
-            cwd="/",
-            env=env,
-            start_new_session=True,
-        )
-        os.close(of_child)
-        shown = b""
-        try:
-            while not (b"Connected" in shown and b"examples.health" in shown):
-                ready, _, _ = select.select([terminal], [], [], PATIENCE_S)
-                assert ready, shown
-                shown += os.read(terminal, 65536)
-            os.write(terminal, b"q")
-            while select.select([terminal], [], [], PATIENCE_S)[0]:
-                try:
-                    if not os.read(terminal, 65536):
-                        break
-                except OSError:
-                    # The last of its side was closed.
-                    break
-            assert process.wait(PATIENCE_S) == 0, shown
-        finally:
-            process.kill()
-            process.wait()
-            os.close(terminal)
 
 
 class Mounts:
@@ -152,6 +107,11 @@ class Mounts:
         assert self._holder.stdin is not None
         self._holder.stdin.close()
         self._holder.wait()
+
+    @property
+    def root(self) -> Path:
+        """All files as they are seen in it, for whoever may look into a process of it."""
+        return Path(f"/proc/{self._holder.pid}/root")
 
     @property
     def enter(self) -> list[str]:

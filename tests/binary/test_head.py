@@ -190,11 +190,11 @@ def test_killed_at_any_moment(place: Place) -> None:
     began = time.monotonic()
     place.ok("--version")
     took = time.monotonic() - began
-    for moment in range(8):
+    for moment in range(5):
         shutil.rmtree(place.folder / "home" / ".cdktr", ignore_errors=True)
         command, env = place.command("--version"), place.environment()
         process = subprocess.Popen(command, env=env, start_new_session=True, stdout=subprocess.DEVNULL)
-        time.sleep(took * moment / 7)
+        time.sleep(took * moment / 4)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert place.ok("--version") == VERSION

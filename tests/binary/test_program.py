@@ -20,6 +20,20 @@ from tests.integration.cluster import PATIENCE_S
 VERSION = f"cdktr {__version__}\n"
 
 
+@pytest.fixture
+def place(place: Place, unpacked: Path) -> Place:
+    """A host on which the file was started before. Its files are those of another folder too, which spares the disk."""
+    room = place.folder / "home" / ".cdktr" / unpacked.parent.name
+    room.mkdir(mode=0o700, parents=True)
+    shutil.copytree(unpacked, room / unpacked.name, symlinks=True, copy_function=os.link)
+    # Its last start is its own.
+    lock = room / unpacked.name / "lock"
+    text = lock.read_bytes()
+    lock.unlink()
+    lock.write_bytes(text)
+    return place
+
+
 def workflow(cmd: str, *arguments: str) -> str:
     return f"name: Test\ntasks: {{t: {{name: T, config: !Subprocess {{cmd: {cmd!r}, args: {list(arguments)}}}}}}}\n"
 

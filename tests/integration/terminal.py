@@ -15,11 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
-from tests.integration.cluster import PATIENCE_S, ROOT, Cluster
+from tests.integration.cluster import PATIENCE_S, ROOT
 
 #: Seconds between looks at the screen.
 LOOK_S = 0.04
@@ -27,23 +28,52 @@ LOOK_S = 0.04
 HAS_TMUX = shutil.which("tmux") is not None
 
 
-class Terminal:
-    """A shell whose commands are connected to a cluster; `environment` is that of the whole terminal."""
+#: How `cdktr` is started from the source tree.
+SCRIPT = (sys.executable, str(ROOT / "cdktr.py"))
 
-    def __init__(self, cluster: Cluster, columns: int = 80, rows: int = 24, **environment: str) -> None:
-        self._cluster = cluster
+
+class Home(Protocol):
+    """Where the shell of a terminal starts, and with which environment."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder."""
+
+    def environment(self) -> dict[str, str]:
+        """The environment."""
+
+
+class Terminal:
+    """A shell in which commands are typed; `environment` is that of the whole terminal.
+
+    `shell` starts the shell, and `program` is how cdktr is called in it.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        columns: int = 80,
+        rows: int = 24,
+        *,
+        shell: Sequence[str] = ("sh",),
+        program: Sequence[str] = SCRIPT,
+        **environment: str,
+    ) -> None:
+        self._home = home
+        self._shell = shell
+        self._program = program
         self._size = (columns, rows)
         self._environment = {"LC_ALL": "C.UTF-8", **environment}
         # Short: the path of a socket has room for about a hundred characters.
         self._folder = Path(tempfile.mkdtemp(prefix="tmux-"))
 
     def __enter__(self) -> "Terminal":
-        clean = {name: value for name, value in self._cluster.environment().items() if name not in ("TMUX", "TERM")}
+        clean = {name: value for name, value in self._home.environment().items() if name not in ("TMUX", "TERM")}
         for name in ("LANG", "LC_CTYPE", "NO_COLOR"):
             clean.pop(name, None)
         self._environ = {**clean, **self._environment, "TERM": "xterm-256color"}
         columns, rows = map(str, self._size)
-        self.tmux("new-session", "-d", "-x", columns, "-y", rows, "sh")
+        self.tmux("new-session", "-d", "-x", columns, "-y", rows, *self._shell)
         self.tmux("set-option", "-g", "set-clipboard", "on")
         self.shows(r"[$#]")
         return self
@@ -57,15 +87,16 @@ class Terminal:
     def tmux(self, *words: str) -> str:
         """What a command of tmux prints."""
         command = ["tmux", "-u", "-S", str(self._folder / "s"), "-f", "/dev/null", *words]
-        done = subprocess.run(command, env=self._environ, cwd=self._cluster.folder, capture_output=True, text=True)
+        done = subprocess.run(command, env=self._environ, cwd=self._home.folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def run(self, *arguments: str, program: str = str(ROOT / "cdktr.py"), **environment: str) -> None:
+    def run(self, *arguments: str, program: str | None = None, **environment: str) -> None:
         """Type `cdktr …` in the shell; at its end the exit code is shown, as `ended 0`."""
         settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
+        words = self._program if program is None else (sys.executable, program)
         # The word is not seen in what is typed.
-        self.type(f"{settings} {sys.executable} {program} {shlex.join(arguments)}; echo en''ded $?")
+        self.type(f"{settings} {shlex.join([*words, *arguments])}; echo en''ded $?")
         self.press("Enter")
 
     def type(self, text: str) -> None:
@@ -135,3 +166,11 @@ class Terminal:
         """Have the shell do something else, on an empty screen."""
         self.type(f"clear; {command}")
         self.press("Enter")
+
+
+def select(terminal: Terminal, workflow: str) -> None:
+    """In the terminal UI: go to a workflow by the filter."""
+    terminal.press("/")
+    terminal.type(workflow)
+    terminal.press("Enter")
+    terminal.shows(rf"> \S+ {workflow}\b")

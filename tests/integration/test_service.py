@@ -16,6 +16,7 @@ import pytest
 
 from tests.integration.cluster import PATIENCE_S, ROOT, Cluster, Daemon
 from tests.integration.conftest import NewCluster
+from tests.integration.words import words_of
 
 pytestmark = pytest.mark.integration
 
@@ -185,17 +186,6 @@ def test_a_principal_that_is_killed_is_started_again_and_wrong_settings_are_not(
     manager.await_property("ActiveState", "cdktr-principal", "failed")
     assert manager.property("ExecMainStatus", "cdktr-principal") == "2"
     assert "CDKTR_PRINCIPAL_PORT is 'many'" in log.read_text()
-
-
-def words_of(value: str) -> list[str]:
-    """The words of an ExecStart= as systemd.syntax and systemd.service have them, for a host without systemd."""
-    words = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', value)
-    return [_unescaped(in_quotes or bare) for in_quotes, bare in words]
-
-
-def _unescaped(word: str) -> str:
-    text = re.sub(r"\\(n|t|x..|.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1]) or m[1], word)
-    return text.replace("%%", "%").replace("$$", "$")
 
 
 def test_the_words_start_this_very_file(odd: Cluster) -> None:

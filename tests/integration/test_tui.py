@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.cluster import Cluster
 from tests.integration.conftest import NewCluster
-from tests.integration.terminal import HAS_TMUX, Terminal
+from tests.integration.terminal import HAS_TMUX, Terminal, select
 
 pytestmark = [
     pytest.mark.integration,
@@ -74,14 +74,6 @@ def new_terminal() -> Iterator[NewTerminal]:
     """`new_terminal(cluster, columns, rows, **environment)`: one that is closed after the test."""
     with ExitStack() as stack:
         yield lambda *asked, **more: stack.enter_context(Terminal(*asked, **more))
-
-
-def select(terminal: Terminal, workflow: str) -> None:
-    """Go to a workflow by the filter."""
-    terminal.press("/")
-    terminal.type(workflow)
-    terminal.press("Enter")
-    terminal.shows(rf"> \S+ {workflow}\b")
 
 
 def test_a_run_from_its_start_to_its_log(folder: Cluster, new_terminal: NewTerminal) -> None:
