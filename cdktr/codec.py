@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from cdktr.errors import ProtocolError
-from cdktr.workflow import Assignment, CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import Assignment, CatchUp, Outline, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 #: Stands for "no start time": existing agents refuse a Workflow without one.
 NO_START_TIME = "1970-01-01T00:00:00+00:00"
@@ -94,6 +94,38 @@ def workflow_from_json(value: Mapping[str, Any]) -> Workflow:
             env=value.get("env") or {},
             params=value.get("params") or {},
             timeout_s=value.get("timeout_s"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ProtocolError(f"A workflow cannot be read from its JSON: {error!r}") from None
+
+
+def outline_to_json(workflow: Workflow) -> dict[str, Any]:
+    """The JSON object of what a list tells of a workflow."""
+    return {
+        "id": workflow.id,
+        "name": workflow.name,
+        "path": workflow.path,
+        "cron": workflow.cron,
+        "start_time": workflow.start_time.isoformat() if workflow.start_time else None,
+        "timezone": workflow.timezone,
+        "tasks": len(workflow.tasks),
+        "params": bool(workflow.params),
+    }
+
+
+def outline_from_json(value: Mapping[str, Any]) -> Outline:
+    """The outline of such an object, or of that of a whole workflow. Raises ProtocolError."""
+    try:
+        start = value.get("start_time") or NO_START_TIME
+        return Outline(
+            id=value["id"],
+            name=value["name"],
+            path=value.get("path") or "",
+            cron=value.get("cron"),
+            start_time=None if start == NO_START_TIME else datetime.fromisoformat(start),
+            timezone=value.get("timezone") or "UTC",
+            tasks=len(value["dag"]["task_map"]) if "dag" in value else value["tasks"],
+            has_params=bool(value.get("params")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProtocolError(f"A workflow cannot be read from its JSON: {error!r}") from None
