@@ -142,6 +142,10 @@ class Outline:
         return cls(workflow.id, workflow.name, workflow.path, *schedule, len(workflow.tasks), bool(workflow.params))
 
 
+#: What has a schedule.
+Scheduled = Workflow | Outline
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """A run as it is handed to an agent, with its definition as that was at the time."""
