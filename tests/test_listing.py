@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from cdktr import listing
 from cdktr.catalog import Catalog
-from cdktr.codec import outline_from_json, workflow_from_json
+from cdktr.codec import outline_from_json, outline_to_json, workflow_from_json
 from cdktr.errors import NotFoundError
 from cdktr.listing import Listing
 from cdktr.messages import load
@@ -93,14 +92,12 @@ def test_each_text_is_made_once_for_each_state_of_the_folder(tmp_path: Path) -> 
 
 def test_what_changes_while_it_is_made_is_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(made: Made) -> None:
-        make = listing.outline_to_json
-
         def changing(workflow: Any) -> Any:
             if made.catalog.file_count == 1:
                 made.write("new", "New")
-            return make(workflow)
+            return outline_to_json(workflow)
 
-        monkeypatch.setattr(listing, "outline_to_json", changing)
+        monkeypatch.setattr("cdktr.listing.outline_to_json", changing)
         first, second = value(await made.listing.outlines()), value(await made.listing.outlines())
         assert first["revision"] < second["revision"] == made.catalog.revision
         assert len(second["workflows"]) == 2

@@ -201,10 +201,12 @@ def test_a_long_line_is_wrapped_or_scrolled() -> None:
 def test_a_graph_of_too_many_tasks_is_a_list() -> None:
     from cdktr.tui.state import wants as w
     from cdktr.tui.state.facts import Folder
-    from cdktr.workflow import Workflow
+    from cdktr.workflow import Outline, Workflow
 
     tasks = {"first": task("First"), **{f"t{n}": task(f"T{n}", "first") for n in range(MOST_TASKS)}}
-    state, _ = update(told(new()), e.Arrived(w.TheFolder(), Folder((Workflow("many", "Many", tasks),))))
+    many = Workflow("many", "Many", tasks)
+    state, _ = update(told(new()), e.Arrived(w.TheFolder(), Folder((Outline.of(many),))))
+    state, _ = update(state, e.Arrived(w.TheDefinition("many"), many))
     assert "├─►" in text_of(state)
     state, _ = update(state, e.Key("enter"))
     for _ in range(40):

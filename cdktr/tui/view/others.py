@@ -6,6 +6,7 @@ from cdktr.tui.state.facts import Agent, OwnLine
 from cdktr.tui.state.loglines import MARKS, clock
 from cdktr.tui.state.model import LinkStatus, State
 from cdktr.tui.state.presence import LOST_S, SILENT_S, shown_agents
+from cdktr.tui.state.wants import Facts, OwnLog, TheAgents
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
 from cdktr.tui.view.parts import Cell, Column, broken, fitted, note, rule, table_head, table_row
@@ -32,7 +33,7 @@ def agents_place(area: Area, state: State) -> None:
     rows = area.below(2)
     if not found:
         told = "No agent is registered; `cdktr start agent` starts one." if known is not None else "..."
-        note(rows, 0, state.data.failed.get("TheAgents", told))
+        note(rows, 0, state.data.failed.get(TheAgents(), told))
         return
     top = state.agents.top
     for y, agent in enumerate(found[top : top + rows.height]):
@@ -77,7 +78,7 @@ def admin_place(area: Area, state: State) -> None:
     y = 1
     facts = state.data.facts
     if facts is None:
-        note(area, y, state.data.failed.get("Facts", "..."))
+        note(area, y, state.data.failed.get(Facts(), "..."))
         y += 1
     else:
         y = _facts(area, state)
@@ -90,7 +91,7 @@ def _facts(area: Area, state: State) -> int:
     y = 1
     try:
         lines, warnings = status_lines(facts), attention(facts, ())
-    except KeyError:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         # Another version tells other things.
         lines, warnings = [f"{name[:10]:<11}{value}" for name, value in facts.items()], []
     for line in lines[: max(area.height // 2, 3)]:
@@ -116,7 +117,7 @@ def _own_log(area: Area, state: State) -> None:
         note(rows, 0, "This principal is too old to tell what it logs.", "off")
         return
     if not lines:
-        note(rows, 0, state.data.failed.get("OwnLog", "..."))
+        note(rows, 0, state.data.failed.get(OwnLog(), "..."))
     end = len(lines) - back
     for y, line in enumerate(lines[max(end - rows.height, 0) : end]):
         _own_line(rows, y, line)
