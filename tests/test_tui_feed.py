@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, ClassVar, cast, get_args
@@ -18,6 +19,7 @@ from cdktr.messages import Request
 from cdktr.records import LogRecord
 from cdktr.tui.feed import actions, feed, logs, poll
 from cdktr.tui.feed.ask import KINDS, ORIGINAL, Questions, abilities
+from cdktr.tui.feed.checked import checked
 from cdktr.tui.state import commands as c
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.events import (
@@ -35,7 +37,7 @@ from cdktr.tui.state.events import (
 )
 from cdktr.tui.state.facts import Folder, Latest
 from cdktr.tui.state.logquery import PAGE, LogQuery, Place
-from cdktr.workflow import Outline
+from cdktr.workflow import Outline, Workflow
 from tests.world import ETL
 
 FACTS = {"pid": 7, "host": "h", "uptime_s": 1.0, "running": 0, "queued": 0, "revisions": {"runs": 1, "workflows": 1}}
@@ -372,6 +374,32 @@ def test_an_error_in_a_thread_is_told() -> None:
 
     feed.spawn(work, told.put)
     assert told.get(timeout=PATIENCE_S) is error
+
+
+ODD_TASK = replace(ETL.tasks["clean"], depends=cast(tuple[str, ...], (5,)))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "why"),
+    [
+        (Latest("r", "s", "soon"), Latest, "at_ms of a Latest is 'soon'"),  # type: ignore[arg-type]
+        ((Latest("r", "s", True),), tuple[Latest, ...], "at_ms of a Latest is True"),
+        ({"w": 2**63}, dict[str, int], "it holds {'w': 9223372036854775808}"),
+        ({1: "w"}, dict[str, Any], "it holds {1: 'w'}"),
+        ([1], tuple[int, ...], r"it holds \[1\]"),
+        ("1", int | float | None, "it holds '1'"),
+        (replace(ETL, tasks={"a": ODD_TASK}), Workflow, r"depends of a Task is \(5,\)"),
+    ],
+)
+def test_what_is_not_as_its_type_says(value: Any, kind: Any, why: str) -> None:
+    with pytest.raises(TypeError, match=f"^{why}$"):
+        checked(value, kind)
+
+
+def test_what_is_as_its_type_says() -> None:
+    right: list[tuple[Any, Any]] = [(ETL, Workflow), (None, Workflow | None), (3, float), ({}, dict[str, int])]
+    for value, kind in right:
+        assert checked(value, kind) is value
 
 
 # What is done.

@@ -91,6 +91,57 @@ def test_the_selection_stays_on_its_row_when_rows_come_and_go() -> None:
     assert state.workflows.cursor.key == ""
 
 
+def undefined(keys: Sequence[str]) -> State:
+    """The state after keys, while no definition is known."""
+    state, _ = after(keys)
+    return replace(state, data=replace(state.data, definitions={}))
+
+
+def test_the_definitions_near_the_selection_are_wanted_and_a_change_of_the_folder_asks_for_them_anew() -> None:
+    state, _ = after(ETL)
+    names = ["etl.daily", "health", "backup", "hello"]
+    assert [want.workflow_id for want in w.wants(state) if isinstance(want, w.TheDefinition)] == names
+    kept = {each.id: each for each in WORKFLOWS}
+    state = replace(state, data=replace(state.data, definitions=kept))
+    folder = replace(state.data.folder or Folder(), revision=2)
+    state, _ = update(state, e.Arrived(w.TheFolder(), folder))
+    assert set(state.data.definitions) == set(names), "of what is on the screen the last one stays until the next comes"
+    changed = replace(WORKFLOWS[1], description="Another")
+    state, _ = update(state, e.Arrived(w.TheDefinition("etl.daily"), changed))
+    assert "Another" in render(state).text
+    assert w.TheDefinition("etl.daily") in w.wants(after(["2", "enter"], state)[0]), "that of an opened run"
+    form, _ = after([*ETL, "r"])
+    assert w.TheDefinition("etl.daily") in w.wants(replace(form, tab=Tab.ADMIN)), "that of a form"
+
+
+def test_what_needs_a_definition_waits_for_it_and_what_does_not_is_done() -> None:
+    for keys, key in ((ETL, "r"), (ETL, "enter"), (["2", "enter"], "enter")):
+        state, _ = update(undefined(keys), e.Key(key))
+        assert state.notice is not None
+        assert state.notice.text == "etl.daily is still being asked for; press it again"
+        assert not state.overlays
+    state = undefined(ETL)
+    state, _ = update(state, e.Failed(w.TheDefinition("etl.daily"), "It cannot be read"))
+    state, _ = update(state, e.Key("r"))
+    assert state.notice is not None
+    assert state.notice.text == "It cannot be read"
+    assert update(undefined(["g", "j", "j"]), e.Key("r"))[1] == (c.Trigger("backup", {}),)
+
+
+def test_why_something_is_not_told_stands_for_that_alone() -> None:
+    state, _ = after(["2", "enter"])
+    state = replace(state, data=replace(state.data, tasks={}))
+    assert state.run is not None
+    shown = w.TheTasks(state.run.run_id)
+    late = e.Failed(w.TheTasks(RUNS[5].id), "Of another run")
+    assert update(state, late)[0] == state
+    state, _ = update(state, e.Failed(shown, "Of this run"))
+    assert state.data.failed == {shown: "Of this run"}
+    for event in (e.Key("esc"), e.Key("4"), e.Arrived(w.TheLatest(), LATEST)):
+        state, _ = update(state, event)
+    assert state.data.failed == {}, "nobody wants it any more"
+
+
 def test_a_list_scrolls_no_further_than_it_must() -> None:
     keys = [str(n) for n in range(100)]
     cursor = settle(replace(told(new()).workflows.cursor, key="50", index=50, top=0), keys, 10)
