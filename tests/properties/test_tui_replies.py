@@ -220,7 +220,7 @@ def test_a_principal_of_today_is_understood() -> None:
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_whatever_a_principal_answers_the_screen_stays(data: st.DataObject) -> None:
     replies = dict(OLD if data.draw(st.booleans()) and data.draw(st.booleans()) else REPLIES)
     for _ in range(data.draw(st.integers(1, 3))):
