@@ -88,6 +88,12 @@ class Unit:
         return f"{text!r} is not known; expected {self.expected}" + _did_you_mean(close)
 
 
+@lru_cache(maxsize=4096)
+def _values(unit: Unit, text: str) -> tuple[int, ...]:
+    """As `Unit.values`, once for what thousands of workflows have alike: most fields are `*`."""
+    return unit.values(text)
+
+
 UNITS = (
     Unit("second", 0, 60, 59, "0 to 59"),
     Unit("minute", 0, 60, 59, "0 to 59"),
@@ -250,12 +256,6 @@ def _pass_edges(wall: datetime, zone: tzinfo) -> tuple[datetime, ...]:
         return ()
     change = _change(first, second, zone)
     return _wall(change, zone), _wall(change - SECOND, zone) + SECOND
-
-
-@lru_cache(maxsize=4096)
-def _values(unit: Unit, text: str) -> tuple[int, ...]:
-    """As `Unit.values`, once for what thousands of workflows have alike: most fields are `*`."""
-    return unit.values(text)
 
 
 def _parse(expression: str) -> Fields:

@@ -18,8 +18,9 @@ from cdktr.frames import encode_log
 from cdktr.messages import Request
 from cdktr.records import LogRecord
 from cdktr.tui.feed import actions, feed, logs, poll
+from cdktr.tui.feed.ask import FACTS as KNOWN
 from cdktr.tui.feed.ask import KINDS, ORIGINAL, Questions, abilities
-from cdktr.tui.feed.checked import checked
+from cdktr.tui.feed.checked import checked, has_kind
 from cdktr.tui.state import commands as c
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.events import (
@@ -35,9 +36,10 @@ from cdktr.tui.state.events import (
     Triggered,
     Up,
 )
-from cdktr.tui.state.facts import Folder, Latest
+from cdktr.tui.state.facts import Abilities, Folder, Latest
 from cdktr.tui.state.logquery import PAGE, LogQuery, Place
 from cdktr.workflow import Outline, Workflow
+from tests import world
 from tests.world import ETL
 
 FACTS = {"pid": 7, "host": "h", "uptime_s": 1.0, "running": 0, "queued": 0, "revisions": {"runs": 1, "workflows": 1}}
@@ -127,6 +129,19 @@ def test_a_list_is_asked_for_without_the_definitions_and_these_one_by_one() -> N
     assert questions.answer(w.TheDefinition("etl.daily")) == ETL
     assert questions.answer(w.TheDefinition("gone")) is None
     assert fake.verbs() == ["CAPABILITIES", "LSCATALOG", "LSPROBLEMS", "GETWORKFLOW", "GETWORKFLOW"]
+
+
+def test_a_fact_of_another_kind_is_taken_as_not_told() -> None:
+    odd = {"queued": "many", "stopping": None, "new": ["whatever"], "uptime_s": 10**400, "database_trouble": None}
+    questions = Questions(Fake(STATUS={**FACTS, **odd}).ask, Abilities("9", frozenset({"STATUS"})))
+    told = questions.answer(w.Facts())
+    assert told.items() >= {"pid": 7, "new": ["whatever"], "database_trouble": None}.items()
+    assert not {"queued", "stopping", "uptime_s"} & told.keys()
+
+
+def test_of_each_fact_it_is_known_what_it_is() -> None:
+    for name, value in {**world.FACTS, **FACTS}.items():
+        assert has_kind(value, KNOWN[name]), name
 
 
 def test_the_own_log_grows_from_page_to_page() -> None:

@@ -10,7 +10,7 @@ from cdktr.codec import outline_from_json, workflow_from_json
 from cdktr.dag import Dag
 from cdktr.errors import NotFoundError, ProtocolError, RefusedError
 from cdktr.messages import Request, Structured
-from cdktr.tui.feed.checked import checked
+from cdktr.tui.feed.checked import checked, has_kind
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.facts import (
     Abilities,
@@ -60,6 +60,20 @@ KINDS: dict[type[w.Want], Any] = {
     w.Recent: tuple[Run, ...],
     w.TheTasks: RunTasks,
     w.OwnLog: tuple[OwnLine, ...],
+}
+
+
+#: What is known of what a principal tells of itself: whatever of it is not of this kind is taken as not told.
+FACTS: dict[str, Any] = {
+    **dict.fromkeys(("version", "host", "workflow_dir", "db_path", "data_directory"), str),
+    **dict.fromkeys(("database_trouble", "journal_trouble"), str | None),
+    **dict.fromkeys(("scheduler", "stopping"), bool),
+    **dict.fromkeys(("pid", "port", "workflows", "problems", "queued", "running", "ended_unstored", "agents"), int),
+    **dict.fromkeys(("free_slots", "unstored_rows", "unstored_bytes", "unstored_bytes_limit", "dropped_lines"), int),
+    **dict.fromkeys(("agents_spooled_bytes", "agents_dropped_lines"), int),
+    **dict.fromkeys(("database_set_aside", "database_losses"), list[str]),
+    "uptime_s": float,
+    "revisions": dict[str, int],
 }
 
 
@@ -126,7 +140,8 @@ class Questions:
 
     def _facts(self) -> dict[str, Any]:
         if self._able.has("STATUS"):
-            return dict(self._ask(p.ClusterStatus(), 0))
+            told = checked(self._ask(p.ClusterStatus(), 0), dict[str, Any])
+            return {name: value for name, value in told.items() if has_kind(value, FACTS.get(name, Any))}
         self._ask(p.Ping(), 0)
         return {}
 

@@ -17,22 +17,27 @@ _Test = Callable[[Any], bool]
 
 def checked(value: T, kind: Any) -> T:
     """The value. Raises TypeError, which names the part that is not as its type says."""
-    if not _test_of(kind)(value):
+    if not has_kind(value, kind):
         raise TypeError(f"it holds {reprlib.repr(value)}")
     return value
 
 
+def has_kind(value: object, kind: Any) -> bool:
+    """Whether a value is as its type says. Raises TypeError where a part of a dataclass is not."""
+    return _test_of(kind)(value)
+
+
 @cache
 def _test_of(kind: Any) -> _Test:
-    """Kinds as the facts of a principal and workflows have them: unions, tuples and mappings of one kind, dataclasses,
-    plain ones."""
+    """Kinds as the facts of a principal and workflows have them: unions, tuples, lists and mappings of one kind,
+    dataclasses, plain ones."""
     made, inner = get_origin(kind), get_args(kind)
     if isinstance(kind, UnionType):
         tests = [_test_of(each) for each in inner]
         return lambda value: any(test(value) for test in tests)
-    if made is tuple:
+    if made in (tuple, list):
         each_test = _test_of(inner[0])
-        return lambda value: isinstance(value, tuple) and all(map(each_test, value))
+        return lambda value: isinstance(value, made) and all(map(each_test, value))
     if made is not None and issubclass(made, Mapping):
         key_test, value_test = map(_test_of, inner)
         return lambda value: (

@@ -91,7 +91,7 @@ def _facts(area: Area, state: State) -> int:
     y = 1
     try:
         lines, warnings = status_lines(facts), attention(facts, ())
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+    except KeyError:
         # Another version tells other things.
         lines, warnings = [f"{name[:10]:<11}{value}" for name, value in facts.items()], []
     for line in lines[: max(area.height // 2, 3)]:
