@@ -20,6 +20,7 @@ from cdktr.codec import workflow_to_json
 from cdktr.coordinator import Accepted, Coordinator
 from cdktr.errors import CdktrError, NotFoundError, ProtocolError, StoreError, UnprocessableError
 from cdktr.legacy import OldAgents
+from cdktr.listing import Listing
 from cdktr.logs import MAX_WAITING_BYTES, LogHub
 from cdktr.messages import Request, milliseconds, name_of_event, named
 from cdktr.pages import page_size
@@ -87,7 +88,7 @@ class Api:
         self._recent = recent
         self._began = time.monotonic()
         self._reading = Reading(coordinator, store, hub)
-        self._listing: tuple[object, p.Reply] = (None, p.OK)
+        self._listing = Listing(catalog, self._reading.in_thread)
 
     def handle(self, frames: list[bytes], send: Send, group: asyncio.TaskGroup) -> None:
         """Answer one request, now or later; always exactly once."""
@@ -133,14 +134,8 @@ class Api:
         return p.PONG
 
     async def list_workflows(self, _: p.ListWorkflows) -> p.Reply:
-        """All definitions in force; the text is made once for each state of the folder, beside the event loop."""
-        workflows = self._catalog.workflows
-        if self._listing[0] is not workflows:
-            reply = await self._reading.in_thread(
-                lambda: p.success({w.id: workflow_to_json(w) for w in workflows.values()})
-            )
-            self._listing = (workflows, reply)
-        return self._listing[1]
+        """All definitions in force."""
+        return await self._listing.whole()
 
     def run_task(self, request: p.RunTask) -> OnceDurable:
         """Trigger a run with default parameters."""
@@ -315,6 +310,14 @@ class Api:
         """What the principal itself has to say."""
         return p.success(self._recent.page(request.after, page_size(request.limit)))
 
+    async def list_catalog(self, _: p.ListCatalog) -> p.Reply:
+        """What a list tells of each workflow."""
+        return await self._listing.outlines()
+
+    def get_workflow(self, request: p.GetWorkflow) -> p.Reply:
+        """One definition in force."""
+        return self._listing.one(request.workflow_id)
+
     def list_problems(self, _: p.ListProblems) -> p.Reply:
         """What is wrong in the workflow folder."""
         return p.success([_problem(problem) for problem in self._catalog.problems])
@@ -373,6 +376,8 @@ HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | OnceDurable | Awai
     p.ListLogs: Api.list_logs,
     p.ListOwnLog: Api.list_own_log,
     p.ClusterStatus: Api.cluster_status,
+    p.ListCatalog: Api.list_catalog,
+    p.GetWorkflow: Api.get_workflow,
     p.ListProblems: Api.list_problems,
     p.Reload: Api.reload,
     p.Pause: Api.pause,

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from cdktr.errors import ProtocolError
-from cdktr.workflow import Assignment, CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import Assignment, CatchUp, Outline, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 #: Stands for "no start time": existing agents refuse a Workflow without one.
 NO_START_TIME = "1970-01-01T00:00:00+00:00"
@@ -81,7 +81,6 @@ def _config_to_json(config: Subprocess | UvPython) -> dict[str, Any]:
 def workflow_from_json(value: Mapping[str, Any]) -> Workflow:
     """The workflow of a JSON object. Keys of ours may be missing. Raises ProtocolError."""
     try:
-        start = value.get("start_time") or NO_START_TIME
         return Workflow(
             id=value["id"],
             name=value["name"],
@@ -89,13 +88,44 @@ def workflow_from_json(value: Mapping[str, Any]) -> Workflow:
             path=value.get("path") or "",
             description=value.get("description"),
             cron=value.get("cron"),
-            start_time=None if start == NO_START_TIME else datetime.fromisoformat(start),
+            start_time=_start_time(value.get("start_time")),
             timezone=value.get("timezone") or "UTC",
             catch_up=CatchUp(value.get("catch_up") or CatchUp.NONE),
             env=value.get("env") or {},
             params=value.get("params") or {},
             timeout_s=value.get("timeout_s"),
             requires=tuple(value.get("requires") or ()),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ProtocolError(f"A workflow cannot be read from its JSON: {error!r}") from None
+
+
+def outline_to_json(workflow: Workflow) -> dict[str, Any]:
+    """The JSON object of what a list tells of a workflow."""
+    return {
+        "id": workflow.id,
+        "name": workflow.name,
+        "path": workflow.path,
+        "cron": workflow.cron,
+        "start_time": workflow.start_time.isoformat() if workflow.start_time else None,
+        "timezone": workflow.timezone,
+        "tasks": len(workflow.tasks),
+        "params": bool(workflow.params),
+    }
+
+
+def outline_from_json(value: Mapping[str, Any]) -> Outline:
+    """The outline of such an object, or of that of a whole workflow. Raises ProtocolError."""
+    try:
+        return Outline(
+            id=value["id"],
+            name=value["name"],
+            path=value.get("path") or "",
+            cron=value.get("cron"),
+            start_time=_start_time(value.get("start_time")),
+            timezone=value.get("timezone") or "UTC",
+            tasks=len(value["dag"]["task_map"]) if "dag" in value else value["tasks"],
+            has_params=bool(value.get("params")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProtocolError(f"A workflow cannot be read from its JSON: {error!r}") from None
@@ -120,6 +150,16 @@ def assignment_from_json(value: Mapping[str, Any]) -> Assignment:
         return Assignment(workflow, *(value[name] for name in names))
     except (KeyError, TypeError) as error:
         raise ProtocolError(f"An assignment cannot be read from its JSON: {error!r}") from None
+
+
+def _start_time(text: str | None) -> datetime | None:
+    """Raises ValueError for what is no instant."""
+    if not text or text == NO_START_TIME:
+        return None
+    start = datetime.fromisoformat(text)
+    if start.tzinfo is None:
+        raise ValueError(f"the start time {text} has no zone")
+    return start
 
 
 def _task_from_json(value: Mapping[str, Any]) -> Task:

@@ -8,7 +8,7 @@ from typing import Any
 from cdktr.cron import Schedule
 from cdktr.errors import DefinitionError, SettingError
 from cdktr.text import format_duration, parse_duration
-from cdktr.workflow import Workflow
+from cdktr.workflow import Scheduled
 
 #: The first unit of a duration.
 _UNIT = re.compile(r"\d+(?:\.\d+)?[a-z]")
@@ -69,7 +69,7 @@ def took(summary: Mapping[str, Any], now: datetime) -> str:
     return format_duration((end_ms - summary["started_ms"]) / 1000)
 
 
-def next_run(workflow: Workflow, now: datetime) -> datetime | None:
+def next_run(workflow: Scheduled, now: datetime) -> datetime | None:
     """When its schedule fires next, in its own zone; None without a schedule, or when it never does."""
     if workflow.cron is None:
         return None
@@ -91,7 +91,7 @@ def _in_zone(instant: datetime, name: str) -> datetime:
     return instant.astimezone(ZoneInfo(name))
 
 
-def schedule_in_words(workflow: Workflow) -> str | None:
+def schedule_in_words(workflow: Scheduled) -> str | None:
     """`daily at 02:00`, or the expression where there are no words for it; with the zone unless that is UTC."""
     if workflow.cron is None:
         return None

@@ -317,6 +317,25 @@ class ListProblems(Structured):
 
 
 @dataclass(frozen=True, slots=True)
+class ListCatalog(Structured):
+    """What a list tells of each workflow, as `codec.outline_to_json` has it; of a large folder a small part of its
+    definitions.
+
+    Answered by {"revision": the number of this state of the folder, as in STATUS, "workflows": [...], by id}.
+    """
+
+    verb = "LSCATALOG"
+
+
+@dataclass(frozen=True, slots=True)
+class GetWorkflow(Structured):
+    """One definition in force, as LSWORKFLOWS has it."""
+
+    verb = "GETWORKFLOW"
+    workflow_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reload(Structured):
     """Read the workflow folder now; answered by the ids that were added, changed, removed and the problems."""
 
@@ -330,7 +349,7 @@ VERBS: dict[str, type[Positional] | type[Structured]] = {
         *(Ping, ListWorkflows, RunTask, RegisterAgent, FetchWorkflow, AgentWorkflowStatus, AgentTaskStatus),
         *(QueryLogs, GetRecentStatuses, GetRegisteredAgents),
         *(Capabilities, Trigger, Heartbeat, LeaseWork, StartRuns, Report, AwaitRun, ListRuns, ListLatest, ListTaskRuns),
-        *(ListLogs, ListOwnLog, ClusterStatus, ListProblems, Reload, Pause, Resume),
+        *(ListLogs, ListOwnLog, ClusterStatus, ListProblems, ListCatalog, GetWorkflow, Reload, Pause, Resume),
     )
 }
 

@@ -122,6 +122,33 @@ class Workflow:
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """What a list tells of a workflow: of its definition as much as does not grow with its tasks."""
+
+    id: str
+    name: str
+    path: str = ""
+    cron: str | None = None
+    #: Aware; the schedule is not in force before it.
+    start_time: datetime | None = None
+    timezone: str = "UTC"
+    #: How many tasks it has.
+    tasks: int = 0
+    #: Whether a run of it takes parameters.
+    has_params: bool = False
+
+    @classmethod
+    def of(cls, workflow: Workflow) -> "Outline":
+        """That of a definition."""
+        schedule = (workflow.cron, workflow.start_time, workflow.timezone)
+        return cls(workflow.id, workflow.name, workflow.path, *schedule, len(workflow.tasks), bool(workflow.params))
+
+
+#: What has a schedule.
+Scheduled = Workflow | Outline
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """A run as it is handed to an agent, with its definition as that was at the time."""
 

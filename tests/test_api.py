@@ -262,6 +262,18 @@ def test_reload_and_problems(tmp_path: Path) -> None:
     at_desk(story, tmp_path)
 
 
+def test_workflows_in_outline_and_one_by_one(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        told = await desk.value(p.ListCatalog())
+        assert told["revision"] == (await desk.value(p.ClusterStatus()))["revisions"]["workflows"]
+        [outline] = told["workflows"]
+        assert (outline["id"], outline["tasks"], outline["params"]) == ("etl", 1, False)
+        assert await desk.value(p.GetWorkflow("etl")) == (await desk.value(p.ListWorkflows()))["etl"]
+        assert await desk.ask(p.GetWorkflow("nope").encode()) == p.client_error("No workflow exists with id nope")
+
+    at_desk(story, tmp_path)
+
+
 def test_a_slow_database_hides_no_line_from_who_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(desk: Desk) -> None:
         hub, looks = desk.world.hub, 0

@@ -32,7 +32,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "berth",
     ),
     "3 daemons": (
-        *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "api", "listener", "scheduler"),
+        *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "listing", "api", "listener", "scheduler"),
         *("pair", "principal", "standby", "outbox", "driver", "heir", "agent"),
     ),
     "4 surfaces": ("listeners", "tui/state", "tui/view", "tui/feed", "tui/screen", "cli"),
@@ -67,7 +67,7 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "coordinator": frozenset({"logs", "reports", "ledger"}),
     "legacy": frozenset({"logs", "ledger", "coordinator"}),
     "reading": frozenset({"logs", "coordinator"}),
-    "api": frozenset({"logs", "coordinator", "legacy", "reading"}),
+    "api": frozenset({"logs", "coordinator", "legacy", "reading", "listing"}),
     "scheduler": frozenset({"listener"}),
     "principal": frozenset({"logs", "coordinator", "legacy", "api", "scheduler", "pair"}),
     "executor": frozenset({"bundle", "proc"}),

@@ -10,7 +10,7 @@ import sys
 import time
 import tomllib
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,11 @@ from cdktr.cli import (
 )
 from cdktr.cli.common import TroubleTeller
 from cdktr.cli.start import Formatter
+from cdktr.codec import outline_to_json, workflow_to_json
 from cdktr.messages import Structured
 from cdktr.records import RunStatus
 from cdktr.settings import Entry, load
-from cdktr.workflow import CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import CatchUp, Outline, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 #: 2026-01-31 00:00 UTC, a Saturday in winter time.
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -317,12 +318,17 @@ def test_what_was_meant() -> None:
 class Answers:
     """A principal that knows a few answers."""
 
-    def __init__(self, answers: Mapping[str, Any]) -> None:
+    def __init__(self, answers: dict[str, Any]) -> None:
         self._answers = answers
+        self.asked: list[str] = []
 
     def ask(self, request: Structured) -> Any:
-        """The answer by the request's verb."""
-        return self._answers[request.verb]
+        """The answer by the request's verb; an error is raised."""
+        self.asked.append(request.verb)
+        answer = self._answers.get(request.verb, errors.RefusedError(f"Unknown request {request.verb!r}"))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 def workflows_with(**task_names: str) -> Answers:
@@ -338,6 +344,20 @@ def test_a_task_is_found_by_its_id_or_its_name() -> None:
     assert names.task_name(both, None, "gone") == "gone"
     with pytest.raises(errors.SettingError, match="give --workflow too"):
         names.task_name(both, None, "t")
+
+
+def test_little_is_asked_of_a_principal_that_can_tell_little() -> None:
+    told = workflow_to_json(ETL)
+    new: Any = Answers({"LSCATALOG": {"revision": 1, "workflows": [outline_to_json(ETL)]}, "GETWORKFLOW": told})
+    old: Any = Answers({"LSWORKFLOWS": {"etl.daily": told}})
+    assert names.outlines(new) == names.outlines(old) == [Outline.of(ETL)]
+    assert names.find_workflow(new, "etl.daily") == names.find_workflow(old, "etl.daily") == told
+    assert new.asked == ["LSCATALOG", "GETWORKFLOW"]
+    new._answers |= {"GETWORKFLOW": errors.NotFoundError("No workflow exists with id daily"), "LSPROBLEMS": []}
+    old._answers |= {"LSPROBLEMS": []}
+    for principal in (new, old):
+        with pytest.raises(errors.NotFoundError, match=r"did you mean etl\.daily\?"):
+            names.find_workflow(principal, "daily")
 
 
 def test_an_older_principal_that_knows_no_times_is_told(

@@ -9,11 +9,13 @@ from cdktr.codec import (
     NO_START_TIME,
     assignment_from_json,
     assignment_to_json,
+    outline_from_json,
+    outline_to_json,
     workflow_from_json,
     workflow_to_json,
 )
 from cdktr.errors import ProtocolError
-from cdktr.workflow import Assignment, CatchUp, Retry, RunIf, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import Assignment, CatchUp, Outline, Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 DAILY = Workflow(
     id="etl.daily",
@@ -207,3 +209,16 @@ def test_an_assignment_with_something_missing(missing: str) -> None:
     del value[missing]
     with pytest.raises(ProtocolError, match=missing):
         assignment_from_json(value)
+
+
+@pytest.mark.parametrize("workflow", [DAILY, FULL])
+def test_an_outline_is_the_same_of_a_definition_and_of_what_a_list_tells(workflow: Workflow) -> None:
+    told = json.loads(json.dumps(outline_to_json(workflow)))
+    assert outline_from_json(told) == outline_from_json(workflow_to_json(workflow)) == Outline.of(workflow)
+    assert "dag" not in told
+
+
+@pytest.mark.parametrize("odd", [None, [], {}, {"id": "a"}, {"id": "a", "name": "A", "tasks": 1, "start_time": "soon"}])
+def test_an_outline_that_cannot_be_read(odd: Any) -> None:
+    with pytest.raises(ProtocolError):
+        outline_from_json(odd)

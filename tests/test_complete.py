@@ -63,11 +63,17 @@ def test_the_flags_of_a_command_are_those_of_its_help() -> None:
 
 
 def test_ids_are_asked_of_the_principal_that_the_line_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(given: Mapping[str, str], request: Any) -> Any:
-        asked.append((given.get("principal_port"), request))
-        if isinstance(request, p.ListWorkflows):
-            return {"etl.daily": {"name": "Nightly"}, "hello": {"name": "Hello"}}
-        return [{"workflow_instance_id": "odd-owl-2", "workflow_id": "etl.daily", "status": "FAILED"}]
+    class Fake:
+        def ask(self, request: Any) -> Any:
+            asked[-1] = (asked[-1][0], request)
+            if isinstance(request, p.ListCatalog):
+                found = (("etl.daily", "Nightly"), ("hello", "Hello"))
+                return {"workflows": [{"id": name, "name": title, "tasks": 1} for name, title in found]}
+            return [{"workflow_instance_id": "odd-owl-2", "workflow_id": "etl.daily", "status": "FAILED"}]
+
+    def ask(given: Mapping[str, str], question: Any) -> Any:
+        asked.append((given.get("principal_port"), None))
+        return question(Fake())
 
     asked: list[tuple[str | None, Any]] = []
     monkeypatch.setattr(complete, "_ask", ask)

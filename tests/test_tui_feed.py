@@ -2,21 +2,25 @@
 
 import threading
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, cast, get_args
 
 import pytest
 
 from cdktr import protocol as p
 from cdktr.caller import Subscriber
 from cdktr.client import Principal
-from cdktr.errors import ProtocolError, RefusedError, StoreError, UnreachableError
+from cdktr.codec import outline_to_json, workflow_to_json
+from cdktr.errors import NotFoundError, ProtocolError, RefusedError, StoreError, UnreachableError
 from cdktr.frames import encode_log
 from cdktr.messages import Request
 from cdktr.records import LogRecord
-from cdktr.tui.feed import actions, feed, logs
-from cdktr.tui.feed.ask import ORIGINAL, Questions, abilities
+from cdktr.tui.feed import actions, feed, logs, poll
+from cdktr.tui.feed.ask import FACTS as KNOWN
+from cdktr.tui.feed.ask import KINDS, ORIGINAL, Questions, abilities
+from cdktr.tui.feed.checked import checked, has_kind
 from cdktr.tui.state import commands as c
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.events import (
@@ -32,15 +36,21 @@ from cdktr.tui.state.events import (
     Triggered,
     Up,
 )
-from cdktr.tui.state.facts import Latest
+from cdktr.tui.state.facts import Abilities, Folder, Latest
 from cdktr.tui.state.logquery import PAGE, LogQuery, Place
+from cdktr.workflow import Outline, Workflow
+from tests import world
+from tests.world import ETL
 
 FACTS = {"pid": 7, "host": "h", "uptime_s": 1.0, "running": 0, "queued": 0, "revisions": {"runs": 1, "workflows": 1}}
 ABLE = {"version": "9", "verbs": sorted(p.VERBS), "arguments": {"LSLOGS": ["before"]}}
 RUN = {"workflow_instance_id": "run-1", "workflow_id": "w", "status": "COMPLETED", "queued_ms": 5}
+WHOLE = workflow_to_json(ETL)
 LATEST = {"w": {"workflow_instance_id": "run-1", "status": "COMPLETED", "timestamp_ms": 5}}
 AWAY = UnreachableError("No principal answers at h:1 (Connection refused)")
-SILENT = UnreachableError("The principal at h:1 did not answer in 3 s")
+SILENT = UnreachableError("The principal at h:1 did not answer in 3 s", was_asked=True)
+#: Seconds that a thread may take.
+PATIENCE_S = 30.0
 
 
 def line(number: int) -> dict[str, Any]:
@@ -90,7 +100,9 @@ class Fake:
 
 def test_an_original_principal_is_asked_what_it_knows() -> None:
     recent = [{"workflow_id": "w", **LATEST["w"]}]
-    fake = Fake(CAPABILITIES=RefusedError("What?"), PING=None, GETRECENTSTATUSES=recent, LSWORKFLOWS={})
+    fake = Fake(
+        CAPABILITIES=RefusedError("What?"), PING=None, GETRECENTSTATUSES=recent, LSWORKFLOWS={"etl.daily": WHOLE}
+    )
     able = abilities(fake.ask)
     assert able == ORIGINAL
     assert able.has("RUNTASK")
@@ -98,8 +110,38 @@ def test_an_original_principal_is_asked_what_it_knows() -> None:
     questions = Questions(fake.ask, able)
     assert questions.answer(w.Facts()) == {}
     assert questions.answer(w.TheLatest()) == {"w": Latest("run-1", "COMPLETED", 5)}
-    assert questions.answer(w.TheFolder()).problems == ()
-    assert fake.verbs() == ["CAPABILITIES", "PING", "GETRECENTSTATUSES", "LSWORKFLOWS"]
+    assert questions.answer(w.TheFolder()) == Folder((Outline.of(ETL),), (), 1)
+    assert questions.answer(w.TheDefinition("etl.daily")) == ETL
+    assert questions.answer(w.TheDefinition("gone")) is None
+    assert fake.verbs() == ["CAPABILITIES", "PING", "GETRECENTSTATUSES", "LSWORKFLOWS"], "one of them is not asked for"
+    assert questions.answer(w.TheFolder()).revision == 1
+    fake.answers["LSWORKFLOWS"] = {"etl.daily": {**WHOLE, "description": "Another"}}
+    assert questions.answer(w.TheFolder()).revision == 2, "the list is the same, a definition is not"
+
+
+def test_a_list_is_asked_for_without_the_definitions_and_these_one_by_one() -> None:
+    catalog = {"revision": 7, "workflows": [outline_to_json(ETL), {"id": "odd"}, 5]}
+    fake = Fake(LSCATALOG=catalog, LSPROBLEMS=[], GETWORKFLOW=each(WHOLE, NotFoundError("No workflow exists")))
+    questions = Questions(fake.ask, abilities(fake.ask))
+    folder = questions.answer(w.TheFolder())
+    assert (folder.workflows, folder.revision) == ((Outline.of(ETL),), 7)
+    assert [problem.path for problem in folder.problems] == ["odd", "5"], "one that cannot be read hides no other"
+    assert questions.answer(w.TheDefinition("etl.daily")) == ETL
+    assert questions.answer(w.TheDefinition("gone")) is None
+    assert fake.verbs() == ["CAPABILITIES", "LSCATALOG", "LSPROBLEMS", "GETWORKFLOW", "GETWORKFLOW"]
+
+
+def test_a_fact_of_another_kind_is_taken_as_not_told() -> None:
+    odd = {"queued": "many", "stopping": None, "new": ["whatever"], "uptime_s": 10**400, "database_trouble": None}
+    questions = Questions(Fake(STATUS={**FACTS, **odd}).ask, Abilities("9", frozenset({"STATUS"})))
+    told = questions.answer(w.Facts())
+    assert told.items() >= {"pid": 7, "new": ["whatever"], "database_trouble": None}.items()
+    assert not {"queued", "stopping", "uptime_s"} & told.keys()
+
+
+def test_of_each_fact_it_is_known_what_it_is() -> None:
+    for name, value in {**world.FACTS, **FACTS}.items():
+        assert has_kind(value, KNOWN[name]), name
 
 
 def test_the_own_log_grows_from_page_to_page() -> None:
@@ -115,18 +157,23 @@ def test_the_own_log_grows_from_page_to_page() -> None:
 
 
 class Polled:
-    """A poller of which each round is made by hand."""
+    """What keeps things fresh, of which each round is made by hand: a look at the principal, then each lane in turn."""
 
     def __init__(self, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(feed, "MODESTY", -1)
+        monkeypatch.setattr(poll, "MODESTY", -1)
         self.told: list[Event | BaseException] = []
-        self.poll = feed._Poll(fake.principal, 1.0, self.told.append)
+        self.board = poll.Board()
+        self.front = poll.Front(fake.principal, 1.0, self.board, self.told.append)
+        self.lanes = [poll.Wanted(fake.principal, lane, self.board, self.told.append) for lane in poll.Lane]
 
     def look(self, *wants: w.Want, missing: frozenset[w.Want] = frozenset()) -> list[Event | BaseException]:
         """What a round tells."""
         self.told.clear()
-        self.poll.want(wants, missing)
-        self.poll._look()
+        self.board.want(wants, missing)
+        while self.front.look() == 0.0:
+            pass
+        for lane in self.lanes:
+            lane.look(self.board.order)
         return list(self.told)
 
 
@@ -162,7 +209,6 @@ def test_a_restart_between_two_looks_is_noticed(monkeypatch: pytest.MonkeyPatch)
     polled = Polled(fake, monkeypatch)
     polled.look(w.TheLatest())
     fake.verbs()
-    polled.look(w.TheLatest())
     assert polled.look(w.TheLatest())[-1] == Arrived(w.TheLatest(), {})
     assert fake.verbs() == ["STATUS", "CAPABILITIES", "STATUS", "LSLATEST"]
 
@@ -174,9 +220,9 @@ def test_whoever_answers_oddly_is_no_principal(monkeypatch: pytest.MonkeyPatch, 
     def sleep(_: float) -> None:
         raise Enough
 
-    monkeypatch.setattr("cdktr.tui.feed.feed.time.sleep", sleep)
+    monkeypatch.setattr("cdktr.tui.feed.poll.time.sleep", sleep)
     with pytest.raises(Enough):
-        polled.poll.run()
+        polled.front.run()
     [away] = polled.told
     assert isinstance(away, Away)
 
@@ -189,14 +235,12 @@ def test_what_cannot_be_read_is_told(odd: object) -> None:
         assert isinstance(event, Told)
         assert event.text.startswith("The principal's reply cannot be read")
     with pytest.raises(ProtocolError):
-        logs.Tail(fake.principal, Ear, lambda _: None)._next(1, p.ListLogs(), p.ListLogs())
-    told: list[Any] = []
-    pages = logs.Pages(fake.principal, told.append)
+        logs.Tail(fake.principal, Ear, lambda _: None)._next(FOLLOW, p.ListLogs(), p.ListLogs())
+    told: SimpleQueue[Any] = SimpleQueue()
+    pages = logs.Pages(fake.principal, told.put)
     pages.fetch(c.FetchLogs(3, QUERY, Place.TAIL))
     threading.Thread(target=pages.run, daemon=True).start()
-    while not told:
-        pass
-    assert isinstance(told[0], LogsFailed)
+    assert isinstance(told.get(timeout=PATIENCE_S), LogsFailed)
 
 
 def test_what_was_not_told_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,16 +253,87 @@ def test_what_was_not_told_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_question_that_takes_long_is_not_asked_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake(GETREGISTEREDAGENTS=[])
     polled = Polled(fake, monkeypatch)
-    monkeypatch.setattr(feed, "MODESTY", 1e9)
+    monkeypatch.setattr(poll, "MODESTY", 1e9)
     polled.look(w.TheAgents())
     polled.look(w.TheAgents())
     assert fake.verbs().count("GETREGISTEREDAGENTS") == 1
 
 
+def test_what_nobody_says_anything_of_is_asked_less_than_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poll, "MODESTY", 1e9)
+    for name, again in (("CHANGED_S", ["LSLATEST"]), ("UNKNOWN_S", ["GETREGISTEREDAGENTS"])):
+        with monkeypatch.context() as patch:
+            patch.setattr(poll, name, 0.0)
+            fake = Fake(LSLATEST=LATEST, GETREGISTEREDAGENTS=[])
+            polled = Polled(fake, monkeypatch)
+            patch.setattr(poll, "MODESTY", 1e9)
+            polled.look(w.TheLatest(), w.TheAgents())
+            fake.verbs()
+            fake.answers["STATUS"] = {**FACTS, "revisions": {"runs": 2, "workflows": 1}}
+            polled.look(w.TheLatest(), w.TheAgents())
+            assert [verb for verb in fake.verbs() if verb != "STATUS"] == again
+
+
+def test_a_slow_query_of_the_history_keeps_nothing_else_waiting() -> None:
+    """Neither how the principal is, nor a definition, nor the agents."""
+    free = threading.Event()
+
+    def slow(_: Request) -> Any:
+        assert free.wait(PATIENCE_S)
+        return [RUN]
+
+    catalog = {"revision": 1, "workflows": []}
+    fake = Fake(LSRUNS=slow, LSCATALOG=catalog, LSPROBLEMS=[], GETWORKFLOW=WHOLE, GETREGISTEREDAGENTS=[])
+    told: SimpleQueue[Any] = SimpleQueue()
+    ui = feed.Feed(fake.principal, cast(Any, None), 0.01, told.put)
+    ui.want((w.Facts(), w.TheRuns(), w.TheAgents(), w.TheDefinition("etl.daily")), frozenset())
+    ui.start()
+    names = [next_one(told) for _ in range(4)]
+    assert sorted(names) == ["Facts", "TheAgents", "TheDefinition", "Up"]
+    fake.answers["STATUS"] = {**FACTS, "queued": 1}
+    assert next_one(told) == "Facts"
+    free.set()
+    assert next_one(told) == "TheRuns"
+    # Ends the thread that would go on looking.
+    fake.answers["STATUS"] = LookupError("a bug")
+    assert next_one(told) == "LookupError"
+
+
+def next_one(told: SimpleQueue[Any]) -> str:
+    """What is told next, by its name."""
+    event = told.get(timeout=PATIENCE_S)
+    return type(event.want if isinstance(event, Arrived) else event).__name__
+
+
+def test_each_want_has_a_type_and_goes_where_what_it_needs_comes_from() -> None:
+    assert set(get_args(w.Want)) == set(KINDS)
+    definition = w.TheDefinition("a")
+    assert poll.lane_of(definition) is poll.lane_of(w.TheFolder()) is not poll.lane_of(w.TheRuns())
+
+
+def test_a_query_that_is_not_answered_does_not_mean_that_nobody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    polled = Polled(Fake(LSLATEST=SILENT), monkeypatch)
+    assert polled.look(w.TheLatest())[-1] == Failed(w.TheLatest(), str(SILENT))
+    assert not any(isinstance(event, Away) for event in polled.told)
+
+
+def test_what_is_wanted_no_more_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody goes down the list while the first of what was wanted is answered."""
+
+    def moving(_: Request) -> Any:
+        polled.board.want((w.TheDefinition("c"),), frozenset())
+        return WHOLE
+
+    fake = Fake(GETWORKFLOW=moving)
+    polled = Polled(fake, monkeypatch)
+    polled.look(w.TheDefinition("a"), w.TheDefinition("b"))
+    assert [each.workflow_id for each in fake.asked if isinstance(each, p.GetWorkflow)] == ["a"]
+
+
 def test_more_is_asked_while_something_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake(STATUS=each(FACTS, {**FACTS, "running": 1}, {**FACTS, "queued": 1}))
     polled = Polled(fake, monkeypatch)
-    assert [polled.poll._look() for _ in range(3)] == [1.0, 0.25, 0.25]
+    assert [polled.front.look() for _ in range(3)] == [1.0, 0.25, 0.25]
 
 
 class Enough(Exception):
@@ -234,10 +349,10 @@ def test_away_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
         if error := next(pauses):
             raise error
 
-    monkeypatch.setattr("cdktr.tui.feed.feed.time.sleep", sleep)
-    monkeypatch.setattr(polled.poll._wake, "wait", lambda _: True)
+    monkeypatch.setattr("cdktr.tui.feed.poll.time.sleep", sleep)
+    monkeypatch.setattr(polled.front._wake, "wait", lambda _: True)
     with pytest.raises(Enough):
-        polled.poll.run()
+        polled.front.run()
     assert [type(event) for event in polled.told] == [Away, Away, Up, Arrived, Away]
     assert polled.told[0] == Away(str(AWAY))
 
@@ -252,28 +367,54 @@ def test_one_that_is_held_up_is_not_taken_for_an_old_one() -> None:
 
 
 def test_what_it_can_do_is_asked_anew_with_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = Fake(CAPABILITIES=each(RefusedError("What?"), ABLE), PING=None, LSWORKFLOWS={}, LSPROBLEMS=[])
+    catalog = {"revision": 1, "workflows": []}
+    able = each(RefusedError("What?"), ABLE)
+    fake = Fake(CAPABILITIES=able, PING=None, LSWORKFLOWS={}, LSCATALOG=catalog, LSPROBLEMS=[])
     polled = Polled(fake, monkeypatch)
     assert polled.look(w.TheFolder())[0] == Up(ORIGINAL)
     fake.verbs()
-    polled.poll.hurry(everything=True)
+    polled.front.hurry(everything=True)
     [up, *_] = polled.look(w.TheFolder())
     assert isinstance(up, Up)
     assert up.abilities.has("TRIGGER")
-    assert fake.verbs() == ["CAPABILITIES", "STATUS", "LSWORKFLOWS", "LSPROBLEMS"]
+    assert fake.verbs() == ["CAPABILITIES", "STATUS", "LSCATALOG", "LSPROBLEMS"]
 
 
 def test_an_error_in_a_thread_is_told() -> None:
-    told: list[Event | BaseException] = []
+    told: SimpleQueue[Event | BaseException] = SimpleQueue()
     error = LookupError("a bug")
 
     def work() -> None:
         raise error
 
-    feed.spawn(work, told.append)
-    while not told:
-        pass
-    assert told == [error]
+    feed.spawn(work, told.put)
+    assert told.get(timeout=PATIENCE_S) is error
+
+
+ODD_TASK = replace(ETL.tasks["clean"], depends=cast(tuple[str, ...], (5,)))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "why"),
+    [
+        (Latest("r", "s", "soon"), Latest, "at_ms of a Latest is 'soon'"),  # type: ignore[arg-type]
+        ((Latest("r", "s", True),), tuple[Latest, ...], "at_ms of a Latest is True"),
+        ({"w": 2**63}, dict[str, int], "it holds {'w': 9223372036854775808}"),
+        ({1: "w"}, dict[str, Any], "it holds {1: 'w'}"),
+        ([1], tuple[int, ...], r"it holds \[1\]"),
+        ("1", int | float | None, "it holds '1'"),
+        (replace(ETL, tasks={"a": ODD_TASK}), Workflow, r"depends of a Task is \(5,\)"),
+    ],
+)
+def test_what_is_not_as_its_type_says(value: Any, kind: Any, why: str) -> None:
+    with pytest.raises(TypeError, match=f"^{why}$"):
+        checked(value, kind)
+
+
+def test_what_is_as_its_type_says() -> None:
+    right: list[tuple[Any, Any]] = [(ETL, Workflow), (None, Workflow | None), (3, float), ({}, dict[str, int])]
+    for value, kind in right:
+        assert checked(value, kind) is value
 
 
 # What is done.
@@ -365,7 +506,7 @@ def test_what_is_half_saved_goes_with_the_ui(tmp_path: Path) -> None:
     ui = feed.Feed(fake.principal, cast(Any, None), 1.0, ends.put)
     for _ in range(2):
         ui.do(c.SaveLogs(LogQuery(), str(path), replace=True))
-        end = ends.get(timeout=30)
+        end = ends.get(timeout=PATIENCE_S)
         assert isinstance(end, Told)
         assert end.bad
     assert found == [[".log", ".part"], [".log"]], "nothing is begun any more"
@@ -383,6 +524,7 @@ def test_a_path_that_is_none_is_told(path: str) -> None:
 # Log lines.
 
 QUERY = LogQuery(workflow_id="w", level="ERROR")
+FOLLOW = c.FollowLogs(3, QUERY, 9, 2)
 
 
 def answer(*numbers: int, full: bool = False, more: bool = True, trouble: str | None = None) -> dict[str, Any]:
@@ -449,7 +591,7 @@ def followed(monkeypatch: pytest.MonkeyPatch, *answers: Any, after: int | None =
     monkeypatch.setattr(logs, "LISTEN_S", 0.05)
     fake, told = Fake(LSLOGS=each(*answers), CAPABILITIES={"logs_publishing_port": 7}), list[Any]()
     tail = logs.Tail(fake.principal, Ear, told.append)
-    tail._followed = command = c.FollowLogs(3, QUERY, after)
+    tail._followed = command = c.FollowLogs(3, QUERY, after, 1)
     tail._follow(command)
     return told, fake.asked
 
@@ -509,19 +651,18 @@ def test_what_nobody_follows_any_more_is_not_told(monkeypatch: pytest.MonkeyPatc
 
     fake = Fake(LSLOGS=late)
     tail = logs.Tail(fake.principal, Ear, told.append)
-    tail._followed = command = c.FollowLogs(3, QUERY, 9)
+    tail._followed = command = FOLLOW
     tail._follow(command)
     assert (told, len(fake.asked)) == ([], 1)
 
 
 def test_of_selections_that_follow_each_other_at_once_only_the_last_is_asked_for() -> None:
     """Else a key that is held down would leave a connection, which rests, for each of them."""
-    fake, told = Fake(LSLOGS=answer(10, more=False)), list[Any]()
-    tail = logs.Tail(fake.principal, Ear, told.append)
+    fake, told = Fake(LSLOGS=answer(10, more=False)), SimpleQueue[Any]()
+    tail = logs.Tail(fake.principal, Ear, told.put)
     for number in range(20):
-        tail.follow(c.FollowLogs(number, QUERY, number))
-    while not told:
-        pass
+        tail.follow(c.FollowLogs(number, QUERY, number, 1))
+    told.get(timeout=PATIENCE_S)
     assert [request.after for request in fake.asked if isinstance(request, p.ListLogs)] == [19]
 
 

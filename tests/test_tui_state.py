@@ -18,6 +18,7 @@ from cdktr.tui.state.moves import edit, settle, wrapped
 from cdktr.tui.state.update import update
 from cdktr.tui.view.overlays import help_lines
 from cdktr.tui.view.render import render
+from cdktr.workflow import Outline
 from tests.world import AGENTS, ALL, LATEST, NOW_S, RUNS, WORKFLOWS, lines, new, pressed, told, with_logs
 
 ETL = ["g", "j", "j", "j"]
@@ -80,13 +81,65 @@ def test_the_page_has_every_key() -> None:
 def test_the_selection_stays_on_its_row_when_rows_come_and_go() -> None:
     state, _ = after(ETL)
     assert state.workflows.cursor.key == "etl.daily"
-    more = (replace(WORKFLOWS[0], id="aaa"), *WORKFLOWS)
+    outlines = tuple(map(Outline.of, WORKFLOWS))
+    more = (replace(outlines[0], id="aaa"), *outlines)
     state, _ = update(state, e.Arrived(w.TheFolder(), Folder(more)))
     assert state.workflows.cursor.key == "etl.daily"
-    state, _ = update(state, e.Arrived(w.TheFolder(), Folder((WORKFLOWS[0], WORKFLOWS[-1]))))
+    state, _ = update(state, e.Arrived(w.TheFolder(), Folder((outlines[0], outlines[-1]))))
     assert state.workflows.cursor.key == "reports.weekly"
     state, _ = update(state, e.Arrived(w.TheFolder(), Folder()))
     assert state.workflows.cursor.key == ""
+
+
+def undefined(keys: Sequence[str]) -> State:
+    """The state after keys, while no definition is known."""
+    state, _ = after(keys)
+    return replace(state, data=replace(state.data, definitions={}))
+
+
+def test_the_definitions_near_the_selection_are_wanted_and_a_change_of_the_folder_asks_for_them_anew() -> None:
+    state, _ = after(ETL)
+    names = ["etl.daily", "health", "backup", "hello"]
+    assert [want.workflow_id for want in w.wants(state) if isinstance(want, w.TheDefinition)] == names
+    kept = {each.id: each for each in WORKFLOWS}
+    state = replace(state, data=replace(state.data, definitions=kept))
+    folder = replace(state.data.folder or Folder(), revision=2)
+    state, _ = update(state, e.Arrived(w.TheFolder(), folder))
+    assert set(state.data.definitions) == set(names), "of what is on the screen the last one stays until the next comes"
+    changed = replace(WORKFLOWS[1], description="Another")
+    state, _ = update(state, e.Arrived(w.TheDefinition("etl.daily"), changed))
+    assert "Another" in render(state).text
+    assert w.TheDefinition("etl.daily") in w.wants(after(["2", "enter"], state)[0]), "that of an opened run"
+    form, _ = after([*ETL, "r"])
+    assert w.TheDefinition("etl.daily") in w.wants(replace(form, tab=Tab.ADMIN)), "that of a form"
+
+
+def test_what_needs_a_definition_waits_for_it_and_what_does_not_is_done() -> None:
+    for keys, key in ((ETL, "r"), (ETL, "enter"), (["2", "enter"], "enter")):
+        state, _ = update(undefined(keys), e.Key(key))
+        assert state.notice is not None
+        assert state.notice.text == "etl.daily is still being asked for; press it again"
+        assert not state.overlays
+    state = undefined(ETL)
+    state, _ = update(state, e.Failed(w.TheDefinition("etl.daily"), "It cannot be read"))
+    state, _ = update(state, e.Key("r"))
+    assert state.notice is not None
+    assert state.notice.text == "It cannot be read"
+    assert update(undefined(["g", "j", "j"]), e.Key("r"))[1] == (c.Trigger("backup", {}),)
+
+
+def test_why_something_is_not_told_stands_for_that_alone() -> None:
+    state, _ = after(["2", "enter"])
+    state = replace(state, data=replace(state.data, tasks={}))
+    assert state.run is not None
+    shown = w.TheTasks(state.run.run_id)
+    late = e.Failed(w.TheTasks(RUNS[5].id), "Of another run")
+    assert update(state, late)[0] == state
+    state, _ = update(state, e.Failed(shown, "Of this run"))
+    assert state.data.failed == {shown: "Of this run"}
+    for event in (e.Key("esc"), e.Key("4"), e.Arrived(w.TheLatest(), LATEST)):
+        state, _ = update(state, event)
+    assert state.data.failed == {}, "nobody wants it any more"
 
 
 def test_a_list_scrolls_no_further_than_it_must() -> None:
@@ -420,8 +473,8 @@ def test_a_log_is_opened_at_its_end_and_followed() -> None:
     state, commands = after([*ETL, "l"])
     assert commands == [c.StopLogs(), c.FetchLogs(1, LogQuery("etl.daily"), Place.TAIL)]
     state, followed = update(state, e.LogPage(1, Place.TAIL, lines(10, 40), full=True))
-    assert followed == (c.FollowLogs(1, LogQuery("etl.daily"), 39),)
-    state, _ = update(state, e.LogNews(1, lines(40, 45)))
+    assert followed == (c.FollowLogs(1, LogQuery("etl.daily"), 39, 1),)
+    state, _ = update(state, e.LogNews(1, lines(40, 45), turn=1))
     assert state.logs is not None
     assert [line.sequence for line in state.logs.lines] == list(range(10, 45))
 
@@ -455,21 +508,36 @@ def test_an_old_principal_is_not_asked_for_what_it_does_not_know() -> None:
 
 def test_a_flood_is_jumped_over_and_no_more_is_held_than_a_window() -> None:
     state, _ = logs()
-    state, _ = update(state, e.LogNews(1, lines(90_000, 92_000), jumped=True))
+    state, _ = update(state, e.LogNews(1, lines(90_000, 92_000), jumped=True, turn=1))
     assert state.logs is not None
     assert state.logs.lines[0].sequence == 90_000
     for first in range(92_000, 99_000, 1_000):
-        state, _ = update(state, e.LogNews(1, lines(first, first + 1_000)))
+        state, _ = update(state, e.LogNews(1, lines(first, first + 1_000), turn=1))
     assert state.logs is not None
     assert len(state.logs.lines) == WINDOW
     assert not state.logs.begins
+
+
+def test_late_news_of_an_end_that_was_left_change_nothing() -> None:
+    """They were told before somebody went elsewhere, and come when the end is held and followed again."""
+    state, _ = logs(["f"])
+    late = e.LogNews(1, lines(60, 70), turn=1)
+    state, _ = update(state, e.LogNews(1, lines(90_000, 92_000), jumped=True, turn=1))
+    state, asked = update(state, e.Key("down"))
+    assert asked == (c.FetchLogs(1, LogQuery("etl.daily"), Place.AFTER, 59),)
+    state, followed = update(state, e.LogPage(1, Place.AFTER, lines(60, 75), full=False, sequence=59))
+    assert followed == (c.FollowLogs(1, LogQuery("etl.daily"), 74, 2),)
+    assert update(state, late)[0] == state
+    state, _ = update(state, replace(late, lines=lines(75, 80), turn=2))
+    assert state.logs is not None
+    assert [line.sequence for line in state.logs.lines] == list(range(80))
 
 
 def test_who_reads_is_not_disturbed_by_a_flood() -> None:
     state, _ = logs(["f"])
     assert state.logs is not None
     top = state.logs.top
-    state, commands = update(state, e.LogNews(1, lines(90_000, 92_000), jumped=True))
+    state, commands = update(state, e.LogNews(1, lines(90_000, 92_000), jumped=True, turn=1))
     assert commands == (c.StopLogs(),)
     assert state.logs is not None
     assert (state.logs.top, len(state.logs.lines)) == (top, 60)
@@ -480,11 +548,11 @@ def test_who_reads_is_not_disturbed_by_a_flood() -> None:
 def test_what_is_heard_stands_below_until_it_is_stored() -> None:
     state, _ = logs()
     heard = tuple(replace(line, sequence=None) for line in lines(60, 62))
-    state, _ = update(state, e.LogNews(1, (), trouble="disk full", heard=heard))
+    state, _ = update(state, e.LogNews(1, (), trouble="disk full", heard=heard, turn=1))
     assert state.logs is not None
     assert state.logs.shown[-2:] == heard
     assert "not stored yet" in render(state).text
-    state, _ = update(state, e.LogNews(1, lines(60, 63)))
+    state, _ = update(state, e.LogNews(1, lines(60, 63), turn=1))
     assert state.logs is not None
     assert [line.sequence for line in state.logs.shown] == list(range(63))
 
@@ -547,7 +615,7 @@ def test_another_level_keeps_the_place() -> None:
     assert state.logs is not None
     assert state.logs.lines[state.logs.top].sequence == 20
     before = c.FetchLogs(2, LogQuery("etl.daily", level="ERROR"), Place.BEFORE, 20)
-    assert commands_ == (c.FollowLogs(2, LogQuery("etl.daily", level="ERROR"), 59), before)
+    assert commands_ == (c.FollowLogs(2, LogQuery("etl.daily", level="ERROR"), 59, 2), before)
     state, _ = update(state, e.LogPage(2, Place.BEFORE, lines(5, 8), full=False, sequence=20))
     assert state.logs is not None
     assert state.logs.lines[state.logs.top].sequence == 20
@@ -603,10 +671,10 @@ def test_what_is_held_goes_on_when_another_part_cannot_be_had() -> None:
     state, commands = update(state, e.Key("g"))
     assert commands == (c.StopLogs(), c.FetchLogs(2, LogQuery("etl.daily"), Place.HEAD))
     state, commands = update(state, e.LogsFailed(2, "No principal answers"))
-    assert commands == (c.FollowLogs(2, LogQuery("etl.daily"), 1_999),)
+    assert commands == (c.FollowLogs(2, LogQuery("etl.daily"), 1_999, 2),)
     assert update(state, e.Up(ALL))[1] == ()
     # The end was asked for, and is not held.
-    state, _ = update(state, e.LogNews(2, lines(2_000, 3_000), jumped=True))
+    state, _ = update(state, e.LogNews(2, lines(2_000, 3_000), jumped=True, turn=2))
     state, commands = update(state, e.Key("G"))
     assert commands == (c.StopLogs(), c.FetchLogs(3, LogQuery("etl.daily"), Place.TAIL))
     state, commands = update(state, e.LogsFailed(3, "No principal answers"))

@@ -9,6 +9,7 @@ import pytest
 
 from cdktr.text import width
 from cdktr.tui.state import events as e
+from cdktr.tui.state import wants as w
 from cdktr.tui.state.facts import Abilities, Run
 from cdktr.tui.state.layout import MOST_TASKS
 from cdktr.tui.state.model import Link, LinkStatus, Look, State
@@ -234,18 +235,34 @@ def test_a_long_line_is_wrapped_or_scrolled() -> None:
 
 
 def test_a_graph_of_too_many_tasks_is_a_list() -> None:
-    from cdktr.tui.state import wants as w
     from cdktr.tui.state.facts import Folder
-    from cdktr.workflow import Workflow
+    from cdktr.workflow import Outline, Workflow
 
     tasks = {"first": task("First"), **{f"t{n}": task(f"T{n}", "first") for n in range(MOST_TASKS)}}
-    state, _ = update(told(new()), e.Arrived(w.TheFolder(), Folder((Workflow("many", "Many", tasks),))))
+    many = Workflow("many", "Many", tasks)
+    state, _ = update(told(new()), e.Arrived(w.TheFolder(), Folder((Outline.of(many),))))
+    state, _ = update(state, e.Arrived(w.TheDefinition("many"), many))
     assert "├─►" in text_of(state)
     state, _ = update(state, e.Key("enter"))
     for _ in range(40):
         state, _ = update(state, e.Key("down"))
     assert state.workflows.task == "t39"
     assert ">· t39" in text_of(state)
+
+
+def test_details_that_are_on_their_way() -> None:
+    """What the list knows stands there, and where the graph will be, that it comes; or why it does not."""
+    state = screen(PICTURES["workflows"])
+    state = replace(state, data=replace(state.data, definitions={}))
+    right = "\n".join(row.partition("│")[2] for row in text_of(state).splitlines())
+    assert "daily at 02:00" in right
+    assert "jumping-monkey-93" in right
+    assert "..." in right
+    assert "extract_orders" not in right
+    state, _ = update(state, e.Failed(w.TheDefinition("etl.daily"), "It cannot be read"))
+    assert "It cannot be read" in text_of(state)
+    zoomed = replace(state, workflows=replace(state.workflows, in_graph=True, zoomed=True))
+    assert "It cannot be read" in text_of(zoomed)
 
 
 def test_an_agent_that_falls_silent_is_not_called_ready() -> None:

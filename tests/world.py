@@ -26,7 +26,7 @@ from cdktr.tui.state.facts import (
 from cdktr.tui.state.logquery import Place
 from cdktr.tui.state.model import State
 from cdktr.tui.state.update import update
-from cdktr.workflow import Retry, Subprocess, Task, UvPython, Workflow
+from cdktr.workflow import Outline, Retry, Subprocess, Task, UvPython, Workflow
 
 #: 2026-01-31 14:03:00 UTC.
 NOW_S = datetime(2026, 1, 31, 14, 3, tzinfo=UTC).timestamp()
@@ -176,7 +176,9 @@ def answer(want: w.Want) -> object:
         case w.Facts():
             return FACTS
         case w.TheFolder():
-            return Folder(WORKFLOWS, PROBLEMS)
+            return Folder(tuple(map(Outline.of, WORKFLOWS)), PROBLEMS)
+        case w.TheDefinition(workflow_id):
+            return next((each for each in WORKFLOWS if each.id == workflow_id), None)
         case w.TheLatest():
             return LATEST
         case w.TheAgents():

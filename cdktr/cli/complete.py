@@ -171,16 +171,16 @@ def _commands(action: Any, begun: str) -> Found:
 
 
 def _workflows(given: Mapping[str, str]) -> Found:
-    from cdktr.protocol import ListWorkflows
+    from cdktr.cli.names import outlines
 
-    found = _ask(given, ListWorkflows())
-    yield from ((name, found[name].get("name") or "") for name in sorted(found or ()))
+    yield from ((each.id, each.name or "") for each in _ask(given, outlines) or ())
 
 
 def _runs(given: Mapping[str, str]) -> Found:
     from cdktr.protocol import ListRuns
 
-    found = _ask(given, ListRuns(workflow_id=given.get("workflow"), limit=RUNS))
+    request = ListRuns(workflow_id=given.get("workflow"), limit=RUNS)
+    found = _ask(given, lambda principal: principal.ask(request))
     yield from ((run["workflow_instance_id"], f"{run['workflow_id']} {run['status']}") for run in found or ())
 
 
@@ -197,7 +197,7 @@ _ASKED: Mapping[str, Callable[[Mapping[str, str]], Found]] = {
 }
 
 
-def _ask(given: Mapping[str, str], request: Any) -> Any:
+def _ask(given: Mapping[str, str], question: Callable[[Any], Any]) -> Any:
     """What the principal of this command line answers, None when it does not."""
     from cdktr.client import Principal
     from cdktr.errors import CdktrError
@@ -207,6 +207,6 @@ def _ask(given: Mapping[str, str], request: Any) -> Any:
     try:
         settings = load({**flags, "default_zmq_timeout_ms": TIMEOUT_MS}).settings
         with Principal.of(settings) as principal:
-            return principal.ask(request)
+            return question(principal)
     except CdktrError:
         return None

@@ -10,7 +10,7 @@ from typing import Any
 from cdktr.cli import Exit
 from cdktr.cli.common import TroubleTeller, connect, is_terminal, say, show, show_json
 from cdktr.cli.logs import window
-from cdktr.cli.names import check_run, check_workflow, find_workflow, problem_line
+from cdktr.cli.names import check_run, check_workflow, definition, find_workflow, outlines, problem_line
 from cdktr.cli.show import history_table, run_lines, workflow_lines, workflows_table
 from cdktr.client import Principal
 from cdktr.codec import workflow_from_json
@@ -28,15 +28,19 @@ UNLIMITED = 100_000
 def list_workflows(arguments: Namespace) -> int:
     """List what is in force, and what is wrong in the folder."""
     with connect(arguments) as principal:
-        found = principal.ask(ListWorkflows())
+        # For a program, the tasks and parameters too.
+        whole = principal.ask(ListWorkflows()) if arguments.json else {}
+        workflows = [] if arguments.json else outlines(principal)
         latest = principal.ask(ListLatest())
         problems = principal.ask(ListProblems())
         state = _state(principal)
     scheduled, paused = _is_scheduled(state), paused_since(state)
     now = datetime.now(UTC)
-    workflows = [workflow_from_json(found[name]) for name in sorted(found)]
     if arguments.json:
-        facts = [_facts(w, latest.get(w.id), now, scheduled, paused.get(w.id)) for w in workflows]
+        facts = [
+            _facts(workflow_from_json(whole[name]), latest.get(name), now, scheduled, paused.get(name))
+            for name in sorted(whole)
+        ]
         show_json({"scheduler": scheduled, "workflows": facts, "problems": problems})
         return Exit.DONE
     if workflows:
@@ -120,7 +124,7 @@ def _show_run(principal: Principal, arguments: Namespace) -> int:
     if arguments.json:
         show_json({**summary, "tasks": tasks})
         return Exit.DONE
-    found = principal.ask(ListWorkflows()).get(owner)
+    found = definition(principal, owner) if owner else None
     show(run_lines(summary, tasks, workflow_from_json(found) if found else None, datetime.now(UTC), *_canvas()))
     return Exit.DONE
 

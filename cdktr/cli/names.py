@@ -3,9 +3,11 @@
 from typing import Any, NoReturn
 
 from cdktr.client import Principal
-from cdktr.errors import NotFoundError, SettingError
-from cdktr.protocol import AwaitRun, ListProblems, ListRuns, ListWorkflows
+from cdktr.codec import outline_from_json
+from cdktr.errors import NotFoundError, RefusedError, SettingError
+from cdktr.protocol import AwaitRun, GetWorkflow, ListCatalog, ListProblems, ListRuns, ListWorkflows
 from cdktr.text import near_ids
+from cdktr.workflow import Outline
 
 
 def check_run(principal: Principal, run_id: str) -> Any:
@@ -19,25 +21,41 @@ def check_run(principal: Principal, run_id: str) -> Any:
     return found
 
 
+def outlines(principal: Principal) -> list[Outline]:
+    """What a list tells of each workflow, by id. An older principal tells more."""
+    try:
+        found = principal.ask(ListCatalog())["workflows"]
+    except RefusedError:
+        told = principal.ask(ListWorkflows())
+        found = [told[name] for name in sorted(told)]
+    return [outline_from_json(each) for each in found]
+
+
+def definition(principal: Principal, workflow_id: str) -> Any:
+    """The definition in force, as JSON has it; None where there is no such workflow."""
+    try:
+        return principal.ask(GetWorkflow(workflow_id))
+    except NotFoundError:
+        return None
+    except RefusedError:
+        return principal.ask(ListWorkflows()).get(workflow_id)
+
+
 def check_workflow(principal: Principal, workflow_id: str) -> None:
     """Raises NotFoundError for a workflow that is not there and never ran."""
-    workflows = principal.ask(ListWorkflows())
-    if workflow_id not in workflows and not principal.ask(ListRuns(workflow_id=workflow_id, limit=1)):
-        refuse_workflow(principal, workflow_id, list(workflows))
+    if not definition(principal, workflow_id) and not principal.ask(ListRuns(workflow_id=workflow_id, limit=1)):
+        refuse_workflow(principal, workflow_id)
 
 
 def find_workflow(principal: Principal, workflow_id: str) -> Any:
     """The definition in force, as JSON has it. Raises NotFoundError."""
-    workflows = principal.ask(ListWorkflows())
-    if workflow_id not in workflows:
-        refuse_workflow(principal, workflow_id, list(workflows))
-    return workflows[workflow_id]
+    return definition(principal, workflow_id) or refuse_workflow(principal, workflow_id)
 
 
 def task_name(principal: Principal, workflow_id: str | None, given: str) -> str:
     """The name under which a task's lines are kept: a person may also give its id."""
-    workflows = principal.ask(ListWorkflows())
-    chosen = [workflows[workflow_id]] if workflow_id in workflows else workflows.values()
+    only = definition(principal, workflow_id) if workflow_id is not None else None
+    chosen = [only] if only else principal.ask(ListWorkflows()).values()
     tasks = [pair for workflow in chosen for pair in workflow["dag"]["task_map"].items()]
     if given in {task["name"] for _, task in tasks}:
         return given
@@ -47,13 +65,14 @@ def task_name(principal: Principal, workflow_id: str | None, given: str) -> str:
     return names.pop() if names else given
 
 
-def refuse_workflow(principal: Principal, workflow_id: str, known: list[str]) -> NoReturn:
+def refuse_workflow(principal: Principal, workflow_id: str) -> NoReturn:
     """Raise NotFoundError that says which was meant, or what is wrong with its file."""
     # A workflow's id is its path with dots.
     end = workflow_id.replace(".", "/")
     for problem in principal.ask(ListProblems()):
         if problem["path"].rpartition(".")[0].endswith(f"/{end}"):
             raise NotFoundError(f"Workflow {workflow_id} cannot be used: {problem_line(problem)}")
+    known = [each.id for each in outlines(principal)]
     raise NotFoundError(f"There is no workflow {workflow_id!r}; {hint(workflow_id, known)}")
 
 

@@ -10,12 +10,12 @@ from typing import Any
 from cdktr.cli import Exit
 from cdktr.cli.common import TroubleTeller, WaitTeller, connect, is_terminal, say, show_json
 from cdktr.cli.logs import PAGE, writer
-from cdktr.cli.names import refuse_workflow
+from cdktr.cli.names import definition, refuse_workflow
 from cdktr.cli.show import outcome
 from cdktr.client import REST_MS, Principal
 from cdktr.codec import workflow_from_json
 from cdktr.errors import DefinitionError, NotFoundError, RefusedError, SettingError, StoreError, UnreachableError
-from cdktr.protocol import ListLogs, ListTaskRuns, ListWorkflows, Trigger
+from cdktr.protocol import ListLogs, ListTaskRuns, Trigger
 from cdktr.workflow import bind_params
 
 
@@ -75,9 +75,9 @@ def _trigger(principal: Principal, workflow_id: str, params: dict[str, Any]) -> 
     try:
         answer = principal.ask(Trigger(workflow_id, params))
     except NotFoundError:
-        refuse_workflow(principal, workflow_id, list(principal.ask(ListWorkflows())))
+        refuse_workflow(principal, workflow_id)
     except RefusedError:
-        _blame_params(principal.ask(ListWorkflows()).get(workflow_id), params)
+        _blame_params(definition(principal, workflow_id), params)
         raise
     except UnreachableError as error:
         if not error.was_asked:

@@ -21,7 +21,7 @@ from cdktr.moments import (
     zone,
 )
 from cdktr.text import format_duration, printable, table, width
-from cdktr.workflow import CatchUp, Subprocess, Task, Workflow, scalar_text
+from cdktr.workflow import CatchUp, Scheduled, Subprocess, Task, Workflow, scalar_text
 
 #: A run or a task whose status is one of these needs a look.
 BAD = ("FAILED", "CRASHED", "CANCELLED")
@@ -59,7 +59,7 @@ def _fitted(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int) ->
 
 
 def workflows_table(
-    workflows: Sequence[Workflow],
+    workflows: Sequence[Scheduled],
     latest: Mapping[str, Any],
     now: datetime,
     columns: int | None = None,

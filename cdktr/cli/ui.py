@@ -24,6 +24,8 @@ def show(arguments: Namespace) -> int:
 
     interval_s = settings.tui_status_refresh_interval_ms / 1000
     signal = run(Principal.of(settings), listen, ", ".join(map(str, hosts)), __version__, interval_s)
+    # What is held is not looked through once more at the end: with thousands of workflows that takes seconds.
+    gc.freeze()
     if signal is None:
         return Exit.DONE
     say(f"cdktr: the terminal UI was ended by {signal.name}")

@@ -21,8 +21,19 @@ from typing import Any
 
 import zmq
 
+from cdktr.caller import Callers
 from cdktr.client import Principal
-from cdktr.protocol import ClusterStatus, ListLogs, ListRuns, ListTaskRuns, Ping, Trigger
+from cdktr.protocol import (
+    ClusterStatus,
+    ListCatalog,
+    ListLogs,
+    ListRuns,
+    ListTaskRuns,
+    ListWorkflows,
+    Ping,
+    Reload,
+    Trigger,
+)
 from tests.bench.cluster import Cluster
 from tests.bench.screen import Screen
 
@@ -31,6 +42,9 @@ RUNS = 7
 
 #: Starts of the program.
 STARTS = 21
+
+#: Workflow files of a large folder.
+MANY = 10_000
 
 #: Seconds over which idle processes are watched.
 IDLE_S = 10
@@ -243,6 +257,61 @@ def screen_rows(size: tuple[int, int]) -> list[Row]:
     return rows
 
 
+def large_folder_rows() -> list[Row]:
+    """The terminal UI and what it is told, with as many workflow files as a large installation has."""
+    tasks = "".join(f"  t{n}: {TRUE % (f', depends: [t{n - 1}]' if n else '')}\n" for n in range(10))
+    text = f"name: Many\ncron: 0 0 2 * * *\nparams: {{day: today}}\ntasks:\n{tasks}"
+    what = f"{MANY:,} workflows of 10 tasks"
+    with (
+        Cluster({f"w{n:05}": text for n in range(MANY)}) as cluster,
+        Principal(port=cluster.port, timeout_s=60) as client,
+    ):
+        cluster.stop_agent()
+        while client.ask(ClusterStatus())["workflows"] < MANY:
+            time.sleep(0.5)
+        callers = Callers("127.0.0.1", cluster.port)
+        sizes = {request: len(callers.call(request.encode(), 60)) / 1e6 for request in (ListWorkflows(), ListCatalog())}
+        callers.close()
+        firsts, ends = [], []
+        for _ in range(3):
+            began = time.perf_counter()
+            with Screen(cluster.port, 80, 24) as screen:
+                screen.wait_for("w00003")
+                firsts.append((time.perf_counter() - began) * 1000)
+                screen.settle()
+                used = memory_mb(screen.pid)
+                key_ms = changing_folder(cluster, client, screen)
+                ends.append(screen.end_ms())
+    return [
+        Row(f"{what}: all definitions, as they were listed before", "", "MB", [sizes[ListWorkflows()]], 0),
+        Row(f"{what}: what lists ask for", "≤ 2 MB", "MB", [sizes[ListCatalog()]], 0),
+        Row(f"{what}: ui, start → first rows", "≤ 1 s", "ms", firsts, 0),
+        Row(f"{what}: ui, memory", "≤ 100 MB", "MB", [used], 0),
+        Row(f"{what}: ui, key → screen, the folder changing", "≤ 50 ms", "ms", [key_ms], 0),
+        Row(f"{what}: ui, q → end", "≤ 200 ms", "ms", ends, 0),
+    ]
+
+
+def changing_folder(cluster: Cluster, client: Principal, screen: Screen) -> float:
+    """Milliseconds from a key to the screen, the 95th percentile, while files of the folder change."""
+    is_over = threading.Event()
+
+    def change() -> None:
+        number = 0
+        while not is_over.wait(1.0):
+            path = cluster.folder / "workflows" / f"w{number:05}.yml"
+            path.write_text(f"{path.read_text()}\n# Another version.\n")
+            client.ask(Reload(), 60)
+            number += 1
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    found = screen.key_ms("jjjkk" * 6)
+    is_over.set()
+    thread.join()
+    return found
+
+
 def start_ms(command: list[str], env: dict[str, str]) -> float:
     """Milliseconds until a command has ended well."""
     began = time.perf_counter()
@@ -281,7 +350,7 @@ def main() -> None:
         f"Python {platform.python_version()}"
     )
     print(f"bare loop: start `true` and wait for it: {spawn_ms(300):.3f} ms\n")
-    for row in chain.from_iterable(map(screen_rows, ((80, 24), (200, 60)))):
+    for row in chain(large_folder_rows(), *map(screen_rows, ((80, 24), (200, 60)))):
         print(row.line(), flush=True)
     with Cluster(WORKFLOWS) as cluster, Principal(port=cluster.port, timeout_s=30) as client:
         for row in idle({"principal": cluster.principal.pid, "agent": cluster.agent.pid}):

@@ -91,6 +91,13 @@ class Screen:
             self.read(lambda: False, left)
         return (self.count - before) / seconds
 
+    def end_ms(self) -> float:
+        """Milliseconds from the key that quits to the end of the terminal UI."""
+        began = time.perf_counter()
+        self.press("q")
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        return (time.perf_counter() - began) * 1000
+
     def key_ms(self, keys: str) -> float:
         """Milliseconds from a key to the first byte that it changes, over several keys: the slowest."""
         times = []

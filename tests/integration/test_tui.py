@@ -346,7 +346,7 @@ import sys
 sys.path.insert(0, {root!r})
 from cdktr.cli import main
 from cdktr.tui.screen import loop
-from cdktr.tui.feed import feed
+from cdktr.tui.feed import poll
 
 def wrong(*_):
     raise LookupError("there is a hole in it")
@@ -355,7 +355,7 @@ if sys.argv.pop() == "screen":
     render = loop.render
     loop.render = lambda state: wrong() if state.link.status == "Connected" else render(state)
 else:
-    feed.abilities = wrong
+    poll.abilities = wrong
 sys.exit(main(sys.argv[1:]))
 """
 

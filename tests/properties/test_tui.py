@@ -17,7 +17,7 @@ from cdktr.tui.state.logscreen import opened
 from cdktr.tui.state.model import Look, State
 from cdktr.tui.state.update import HANDLERS, update
 from cdktr.tui.view.render import render
-from cdktr.workflow import Subprocess, Task, Workflow
+from cdktr.workflow import Outline, Subprocess, Task, Workflow
 from tests.world import ALL, NOW_MS, NOW_S, answer, lines, new, pressed, told, with_logs
 
 #: Texts that break frames: wide, combining, without width, controls, no characters at all; and ordinary ones.
@@ -75,8 +75,12 @@ answers: dict[type[Any], st.SearchStrategy[Any]] = {
         st.one_of(st.none(), st.integers(0, 9), st.dictionaries(wild, times, max_size=3)),
     ),
     w.TheFolder: st.builds(
-        Folder, st.lists(workflows(), max_size=4).map(tuple), st.lists(problems, max_size=2).map(tuple)
+        Folder,
+        st.lists(workflows().map(Outline.of), max_size=4).map(tuple),
+        st.lists(problems, max_size=2).map(tuple),
+        st.integers(0, 3),
     ),
+    w.TheDefinition: st.one_of(st.none(), workflows()),
     w.TheLatest: st.dictionaries(wild, st.builds(Latest, wild, statuses, st.integers(0, NOW_MS)), max_size=3),
     w.TheAgents: st.lists(agents, max_size=4).map(tuple),
     w.TheRuns: st.lists(runs, max_size=6).map(tuple),
@@ -119,7 +123,8 @@ def events(draw: st.DrawFn, state: State) -> e.Event:
                 number, draw(st.sampled_from(Place)), some, draw(st.booleans()), draw(st.booleans()), "", found
             )
         case "LogNews":
-            return e.LogNews(number, draw(page), draw(st.booleans()), draw(st.booleans()), draw(wild))
+            turn = state.logs.turn if state.logs is not None and draw(st.booleans()) else draw(st.integers(0, 3))
+            return e.LogNews(number, draw(page), draw(st.booleans()), draw(st.booleans()), draw(wild), turn=turn)
         case "LogsFailed":
             return e.LogsFailed(number, draw(wild))
         case "Triggered":
@@ -221,7 +226,7 @@ class Server:
         jumped = len(some) > size
         some = some[-size:]
         self.followed = replace(self.followed, after=some[-1].sequence)
-        return e.LogNews(self.followed.number, tuple(some), jumped)
+        return e.LogNews(self.followed.number, tuple(some), jumped, turn=self.followed.turn)
 
 
 @given(st.data())
@@ -231,6 +236,7 @@ def test_what_is_held_of_a_log_has_no_gap_and_no_line_twice(data: st.DataObject)
     server = Server(data.draw(st.integers(0, 300)))
     state, commands = opened(replace(told(new()), now=NOW_S), "x", LogQuery("etl.daily"))
     asked: list[FetchLogs] = []
+    late: list[e.LogNews] = []
     size = data.draw(st.sampled_from([7, 50, 1000]))
     for _ in range(data.draw(st.integers(1, 40))):
         for command in commands:
@@ -240,7 +246,7 @@ def test_what_is_held_of_a_log_has_no_gap_and_no_line_twice(data: st.DataObject)
                 server.followed = command
             elif isinstance(command, StopLogs):
                 server.followed = None
-        step = data.draw(st.sampled_from(["key", "key", "answer", "answer", "grow", "news"]))
+        step = data.draw(st.sampled_from(["key", "key", "answer", "answer", "grow", "news", "told"]))
         commands = ()
         if step == "key":
             key = data.draw(st.sampled_from(["up", "down", "pgup", "pgdn", "g", "G", "f", "w", "pgup", "pgdn"]))
@@ -250,7 +256,10 @@ def test_what_is_held_of_a_log_has_no_gap_and_no_line_twice(data: st.DataObject)
         elif step == "grow":
             server.lines += lines(len(server.lines), len(server.lines) + data.draw(st.integers(1, 80)))
         elif step == "news" and (news := server.news(size)) is not None:
-            state, commands = update(state, news)
+            # The thread that tells it may be late, and another one follows by then; its own are in order.
+            late.append(news)
+        elif step == "told" and late:
+            state, commands = update(state, late.pop(0))
         assert state.logs is not None
         held = [line.sequence or 0 for line in state.logs.lines]
         assert not held or held == list(range(held[0], held[0] + len(held)))

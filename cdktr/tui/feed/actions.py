@@ -16,6 +16,7 @@ from cdktr.errors import CdktrError, RefusedError, UnreachableError
 from cdktr.records import LogRecord
 from cdktr.text import format_log, plural, printable
 from cdktr.tui.feed.ask import abilities, understood
+from cdktr.tui.feed.checked import checked
 from cdktr.tui.feed.logs import request_of
 from cdktr.tui.state.commands import ReloadFolder, SaveLogs, SetPaused, Trigger
 from cdktr.tui.state.events import Event, Exists, Told, Triggered
@@ -95,9 +96,9 @@ def _triggered(principal: Principal, command: Trigger) -> Event:
     while True:
         try:
             answer = principal.ask(request)
-            return Triggered(command.workflow_id, answer["workflow_instance_id"])
+            return Triggered(command.workflow_id, checked(answer["workflow_instance_id"], str))
         except UnreachableError as error:
-            is_sent |= not str(error).startswith("No principal answers")
+            is_sent |= error.was_asked
             if not is_sent:
                 raise
             if time.monotonic() >= deadline:

@@ -6,12 +6,15 @@ from typing import Any
 
 from cdktr import protocol as p
 from cdktr.client import QUERY_S
-from cdktr.codec import workflow_from_json
-from cdktr.errors import ProtocolError, RefusedError
+from cdktr.codec import outline_from_json, workflow_from_json
+from cdktr.dag import Dag
+from cdktr.errors import NotFoundError, ProtocolError, RefusedError
 from cdktr.messages import Request, Structured
+from cdktr.tui.feed.checked import checked, has_kind
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.facts import (
     Abilities,
+    Agent,
     Folder,
     Latest,
     OwnLine,
@@ -24,6 +27,7 @@ from cdktr.tui.state.facts import (
     run_of,
     task_of,
 )
+from cdktr.workflow import Outline, Workflow
 
 #: Asks the principal; the second argument is how many seconds beyond the usual time-out it may take.
 Ask = Callable[[Request, float], Any]
@@ -37,10 +41,39 @@ OWN_LINES = 2_000
 #: Which of the principal's revisions says whether the answer to a want may have changed; others are always asked.
 REVISION_OF: dict[type[w.Want], str] = {
     w.TheFolder: "workflows",
+    w.TheDefinition: "workflows",
     w.TheLatest: "runs",
     w.TheRuns: "runs",
     w.Recent: "runs",
     w.TheTasks: "runs",
+}
+
+
+#: What the answer to each want is.
+KINDS: dict[type[w.Want], Any] = {
+    w.Facts: dict[str, Any],
+    w.TheFolder: Folder,
+    w.TheDefinition: Workflow | None,
+    w.TheLatest: dict[str, Latest],
+    w.TheAgents: tuple[Agent, ...],
+    w.TheRuns: tuple[Run, ...],
+    w.Recent: tuple[Run, ...],
+    w.TheTasks: RunTasks,
+    w.OwnLog: tuple[OwnLine, ...],
+}
+
+
+#: What is known of what a principal tells of itself: whatever of it is not of this kind is taken as not told.
+FACTS: dict[str, Any] = {
+    **dict.fromkeys(("version", "host", "workflow_dir", "db_path", "data_directory"), str),
+    **dict.fromkeys(("database_trouble", "journal_trouble"), str | None),
+    **dict.fromkeys(("scheduler", "stopping"), bool),
+    **dict.fromkeys(("pid", "port", "workflows", "problems", "queued", "running", "ended_unstored", "agents"), int),
+    **dict.fromkeys(("free_slots", "unstored_rows", "unstored_bytes", "unstored_bytes_limit", "dropped_lines"), int),
+    **dict.fromkeys(("agents_spooled_bytes", "agents_dropped_lines"), int),
+    **dict.fromkeys(("database_set_aside", "database_losses"), list[str]),
+    "uptime_s": float,
+    "revisions": dict[str, int],
 }
 
 
@@ -75,11 +108,14 @@ class Questions:
         self._able = able
         self._own_log: tuple[OwnLine, ...] = ()
         self._after: int | None = None
+        #: All definitions, of a principal that tells no less, and how often they were others.
+        self._whole: dict[str, Any] | None = None
+        self._changes = 0
 
     def answer(self, want: w.Want) -> Any:
         """What the state keeps of it. Raises CdktrError, also for a reply that is not as expected."""
         with understood():
-            return self._answer(want)
+            return checked(self._answer(want), KINDS[type(want)])
 
     def _answer(self, want: w.Want) -> Any:
         match want:
@@ -87,6 +123,8 @@ class Questions:
                 return self._facts()
             case w.TheFolder():
                 return self._folder()
+            case w.TheDefinition(workflow_id):
+                return self._definition(workflow_id)
             case w.TheLatest():
                 return self._latest()
             case w.TheAgents():
@@ -102,21 +140,52 @@ class Questions:
 
     def _facts(self) -> dict[str, Any]:
         if self._able.has("STATUS"):
-            return dict(self._ask(p.ClusterStatus(), 0))
+            told = checked(self._ask(p.ClusterStatus(), 0), dict[str, Any])
+            return {name: value for name, value in told.items() if has_kind(value, FACTS.get(name, Any))}
         self._ask(p.Ping(), 0)
         return {}
 
     def _folder(self) -> Folder:
-        found = self._ask(p.ListWorkflows(), QUERY_S)
+        if self._able.has("LSCATALOG"):
+            told = self._ask(p.ListCatalog(), QUERY_S)
+            found, revision = told["workflows"], told["revision"]
+        else:
+            whole = self._all()
+            found, revision = [whole[name] for name in sorted(whole)], self._changes
         told = self._ask(p.ListProblems(), 0) if self._able.has("LSPROBLEMS") else []
         problems = list(map(problem_of, told))
         workflows = []
-        for name in sorted(found):
+        for each in found:
             try:
-                workflows.append(workflow_from_json(found[name]))
+                with understood():
+                    workflows.append(checked(outline_from_json(each), Outline))
             except ProtocolError as error:
-                problems.append(Problem(name, str(error)))
-        return Folder(tuple(workflows), tuple(problems))
+                name = each.get("id") if isinstance(each, dict) else each
+                problems.append(Problem(str(name), str(error)))
+        return Folder(tuple(workflows), tuple(problems), revision)
+
+    def _all(self) -> dict[str, Any]:
+        """The definitions, where a principal cannot tell less. They are kept, to tell one of them."""
+        whole = dict(self._ask(p.ListWorkflows(), QUERY_S))
+        if whole != self._whole:
+            self._whole = whole
+            self._changes += 1
+        return whole
+
+    def _definition(self, workflow_id: str) -> Workflow | None:
+        if self._able.has("GETWORKFLOW"):
+            try:
+                found = self._ask(p.GetWorkflow(workflow_id), 0)
+            except NotFoundError:
+                return None
+        else:
+            found = (self._all() if self._whole is None else self._whole).get(workflow_id)
+            if found is None:
+                return None
+        workflow = workflow_from_json(found)
+        # One that does not fit together cannot be drawn.
+        Dag({task_id: task.depends for task_id, task in workflow.tasks.items()})
+        return workflow
 
     def _latest(self) -> dict[str, Latest]:
         if self._able.has("LSLATEST"):

@@ -20,6 +20,7 @@ from cdktr.errors import CdktrError, ProtocolError, UnreachableError
 from cdktr.frames import decode_log
 from cdktr.messages import SEPARATOR
 from cdktr.tui.feed.ask import understood
+from cdktr.tui.feed.checked import checked
 from cdktr.tui.state.commands import FetchLogs, FollowLogs
 from cdktr.tui.state.events import Event, LogNews, LogPage, LogsFailed
 from cdktr.tui.state.facts import LogLine, log_line_of
@@ -57,7 +58,11 @@ def request_of(query: LogQuery) -> dict[str, Any]:
 
 
 def _lines(answer: dict[str, Any]) -> tuple[LogLine, ...]:
-    return tuple(map(log_line_of, answer["lines"]))
+    return checked(tuple(map(log_line_of, answer["lines"])), tuple[LogLine, ...])
+
+
+def _trouble(answer: dict[str, Any]) -> str:
+    return checked(answer.get("trouble") or "", str)
 
 
 def _heard(frame: bytes, query: LogQuery) -> LogLine | None:
@@ -91,16 +96,19 @@ class Pages:
     def run(self) -> None:
         """For ever."""
         while True:
-            with self._waiting:
-                while self._wanted is None:
-                    self._waiting.wait()
-                command, self._wanted = self._wanted, None
-            try:
-                with understood():
-                    page = self._page(command)
-                self._tell(page)
-            except CdktrError as error:
-                self._tell(LogsFailed(command.number, str(error)))
+            self._tell(self.one())
+
+    def one(self) -> LogPage | LogsFailed:
+        """The page that is wanted, or why it cannot be had; waits until one is."""
+        with self._waiting:
+            while self._wanted is None:
+                self._waiting.wait()
+            command, self._wanted = self._wanted, None
+        try:
+            with understood():
+                return self._page(command)
+        except CdktrError as error:
+            return LogsFailed(command.number, str(error))
 
     def _page(self, command: FetchLogs) -> LogPage:
         base = p.ListLogs(**request_of(command.query), limit=PAGE)
@@ -122,7 +130,7 @@ class Pages:
 
     def _told(self, command: FetchLogs, request: p.ListLogs) -> LogPage:
         answer = self._ask(request)
-        more, trouble = bool(answer["more"]), answer.get("trouble") or ""
+        more, trouble = bool(answer["more"]), _trouble(answer)
         lines = _lines(answer)
         return LogPage(
             command.number, command.place, lines, bool(answer["full"]), more, trouble, None, command.sequence
@@ -178,7 +186,7 @@ class Tail:
             ear: Subscriber | None = None
             while more and self._followed is command:
                 try:
-                    news, request = self._next(command.number, base, request)
+                    news, request = self._next(command, base, request)
                 except UnreachableError:
                     # That the principal is away is told by whoever asks how it is.
                     time.sleep(RETRY_S)
@@ -217,13 +225,13 @@ class Tail:
         while time.monotonic() < until and self._followed is command:
             lines = (_heard(frame, command.query) for frame in ear.receive(HEAR_S))
             if heard := tuple(line for line in lines if line is not None):
-                self._say(command, LogNews(command.number, (), trouble=trouble, heard=heard))
+                self._say(command, LogNews(command.number, (), trouble=trouble, heard=heard, turn=command.turn))
 
     def _say(self, command: FollowLogs, event: Event) -> None:
         if self._followed is command:
             self._tell(event)
 
-    def _next(self, number: int, base: p.ListLogs, request: p.ListLogs) -> tuple[LogNews, p.ListLogs]:
+    def _next(self, command: FollowLogs, base: p.ListLogs, request: p.ListLogs) -> tuple[LogNews, p.ListLogs]:
         """What is new, and what to ask for next. Raises CdktrError."""
         with understood():
             answer = self._principal.ask(request, REST_MS / 1000 + QUERY_S)
@@ -231,6 +239,7 @@ class Tail:
             if jumped:
                 # More than anybody reads: the newest are shown, and what is before them can be paged to.
                 answer = self._principal.ask(replace(base, tail=True), QUERY_S)
-            news = LogNews(number, _lines(answer), jumped, bool(answer["more"]), answer.get("trouble") or "")
+            told = _lines(answer), jumped, bool(answer["more"]), _trouble(answer)
+            news = LogNews(command.number, *told, turn=command.turn)
             # Also where there was no line: all up to there has been looked through.
             return news, replace(request, after=answer["next"])

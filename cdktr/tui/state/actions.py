@@ -6,7 +6,7 @@ from dataclasses import replace
 from cdktr.tui.state import logscreen
 from cdktr.tui.state.arrivals import noticed
 from cdktr.tui.state.commands import Command, Copy, Quit, Redraw, Refresh, ReloadFolder, SetMouse
-from cdktr.tui.state.graphmoves import next_task, selected_workflow
+from cdktr.tui.state.graphmoves import next_task, selected_workflow, why_unknown
 from cdktr.tui.state.logquery import LogQuery
 from cdktr.tui.state.model import (
     Ask,
@@ -27,7 +27,7 @@ from cdktr.tui.state.pauses import pause_asked
 from cdktr.tui.state.presence import shown_agents
 from cdktr.tui.state.room import list_rows, log_rows
 from cdktr.tui.state.starts import run_asked
-from cdktr.tui.state.wants import LOADED, STEP, selected_run
+from cdktr.tui.state.wants import LOADED, STEP, selected_id, selected_run
 from cdktr.workflow import Workflow
 
 Result = tuple[State, tuple[Command, ...]]
@@ -173,7 +173,7 @@ def _enter(state: State) -> Result:
     if not state.workflows.in_graph:
         workflow = selected_workflow(state)
         if workflow is None:
-            return state, ()
+            return (noticed(state, why) if (why := why_unknown(state)) else state), ()
         task = state.workflows.task or next(iter(workflow.tasks), "")
         return replace(state, workflows=replace(state.workflows, in_graph=True, task=task)), ()
     return _task_logs(state, state.workflows.task)
@@ -181,19 +181,10 @@ def _enter(state: State) -> Result:
 
 def _open_run(state: State) -> Result:
     run_id = selected_run(state)
-    workflow_id = _workflow_id(state)
+    workflow_id = selected_id(state)
     if not run_id or not workflow_id:
         return noticed(state, "There is no run yet"), ()
     return settled(replace(state, run=RunPage(run_id, workflow_id))), ()
-
-
-def _workflow_id(state: State) -> str:
-    if state.run is not None:
-        return state.run.workflow_id
-    if state.tab is Tab.RUNS:
-        return next((run.workflow_id for run in state.data.runs or () if run.id == state.runs.cursor.key), "")
-    workflow = selected_workflow(state)
-    return workflow.id if workflow else ""
 
 
 def _task_logs(state: State, task_id: str) -> Result:
@@ -202,13 +193,15 @@ def _task_logs(state: State, task_id: str) -> Result:
         return noticed(state, "There is no run yet"), ()
     if not state.can("LSLOGS"):
         return noticed(state, CANNOT, bad=True), ()
+    if workflow is None and (why := why_unknown(state)):
+        return noticed(state, why), ()
     # The log knows tasks by their names.
     name = workflow.tasks[task_id].name if workflow is not None and task_id in workflow.tasks else task_id
     return logscreen.opened(state, f"{run_id} {task_id}", LogQuery(None, run_id, name or None))
 
 
 def _logs(state: State) -> Result:
-    run_id, workflow_id = selected_run(state), _workflow_id(state)
+    run_id, workflow_id = selected_run(state), selected_id(state)
     if state.run is not None or state.tab is Tab.RUNS:
         return logscreen.opened(state, run_id, LogQuery(run_id=run_id)) if run_id else (state, ())
     return logscreen.opened(state, workflow_id, LogQuery(workflow_id)) if workflow_id else (state, ())
@@ -243,7 +236,7 @@ def runs_of(state: State, workflow_id: str, status: str) -> State:
 
 
 def _panel(state: State, by: int) -> Result:
-    if state.tab is Tab.WORKFLOWS and state.run is None and selected_workflow(state) is not None:
+    if state.tab is Tab.WORKFLOWS and state.run is None and selected_id(state):
         if not state.workflows.in_graph:
             return _enter(state)
         return replace(state, workflows=replace(state.workflows, in_graph=False, zoomed=False)), ()
@@ -259,7 +252,7 @@ def _zoom(state: State) -> Result:
 
 def _other_run(state: State, by: int) -> Result:
     """The run before or after in the recent ones of the workflow."""
-    if state.data.recent_of != _workflow_id(state):
+    if state.data.recent_of != selected_id(state):
         return state, ()
     ids = [run.id for run in state.data.recent]
     run_id = selected_run(state)

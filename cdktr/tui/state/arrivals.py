@@ -1,8 +1,8 @@
 """What the feed tells becomes part of the state, if it is still wanted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from cdktr.tui.state import logscreen
 from cdktr.tui.state.commands import Command
@@ -15,6 +15,7 @@ from cdktr.tui.state.wants import (
     OwnLog,
     Recent,
     TheAgents,
+    TheDefinition,
     TheFolder,
     TheLatest,
     TheRuns,
@@ -25,7 +26,9 @@ from cdktr.tui.state.wants import (
 
 Result = tuple[State, tuple[Command, ...]]
 
-#: Runs whose tasks are remembered, so that going back to one shows it at once.
+Value = TypeVar("Value")
+
+#: Runs whose tasks, and workflows whose definitions, are remembered, so that going back to one shows it at once.
 REMEMBERED = 20
 
 
@@ -49,14 +52,18 @@ def went_away(state: State, event: Away) -> Result:
 
 def arrived(state: State, event: Arrived) -> Result:
     """What was wanted."""
-    if event.want not in wants(state):
+    wanted = wants(state)
+    if event.want not in wanted:
         return state, ()
     data = STORE[type(event.want)](state.data, event.want, event.value)
-    failed = {name: why for name, why in data.failed.items() if name != type(event.want).__name__}
+    failed = {want: why for want, why in data.failed.items() if want in wanted and want != event.want}
     state = replace(state, data=replace(data, failed=failed))
     if isinstance(event.want, TheFolder):
         found = entries(state.data.folder, state.workflows.filter)
-        state = replace(state, workflows=replace(state.workflows, entries=found))
+        # Those that are wanted stay on the screen until they are told anew.
+        kept = {name: each for name, each in data.definitions.items() if TheDefinition(name) in wanted}
+        data = replace(state.data, definitions=kept)
+        state = replace(state, data=data, workflows=replace(state.workflows, entries=found))
         if not state.workflows.cursor.key:
             # Not on what is wrong, as long as nobody looks for that.
             first = next((n for n, entry in enumerate(found) if entry.workflow is not None), 0)
@@ -80,13 +87,23 @@ def _let_go(state: State) -> State:
 
 
 def _tasks(data: Data, want: Any, value: Any) -> Data:
-    kept = [(run_id, tasks) for run_id, tasks in data.tasks.items() if run_id != want.run_id][-REMEMBERED:]
-    return replace(data, tasks=dict([*kept, (want.run_id, value)]))
+    return replace(data, tasks=_remembered(data.tasks, want.run_id, value))
+
+
+def _definition(data: Data, want: Any, value: Any) -> Data:
+    return replace(data, definitions=_remembered(data.definitions, want.workflow_id, value))
+
+
+def _remembered(known: Mapping[str, Value], key: str, value: Value) -> Mapping[str, Value]:
+    """With one more, and without those that were told longest ago."""
+    kept = [(other, each) for other, each in known.items() if other != key][-REMEMBERED:]
+    return dict([*kept, (key, value)])
 
 
 STORE: dict[type[Want], Callable[[Data, Any, Any], Data]] = {
     Facts: lambda data, _, value: replace(data, facts=value),
     TheFolder: lambda data, _, value: replace(data, folder=value),
+    TheDefinition: _definition,
     TheLatest: lambda data, _, value: replace(data, latest=value),
     TheAgents: lambda data, _, value: replace(data, agents=value),
     TheRuns: lambda data, want, value: replace(data, runs=value, runs_offset=want.offset),
@@ -97,9 +114,12 @@ STORE: dict[type[Want], Callable[[Data, Any, Any], Data]] = {
 
 
 def failed(state: State, event: Failed) -> Result:
-    """What was wanted cannot be told."""
-    name = type(event.want).__name__
-    return replace(state, data=replace(state.data, failed={**state.data.failed, name: event.why})), ()
+    """What is wanted cannot be told."""
+    wanted = wants(state)
+    if event.want not in wanted:
+        return state, ()
+    known = {want: why for want, why in state.data.failed.items() if want in wanted}
+    return replace(state, data=replace(state.data, failed={**known, event.want: event.why})), ()
 
 
 def triggered(state: State, event: Triggered) -> Result:

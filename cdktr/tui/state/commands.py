@@ -74,6 +74,8 @@ class FollowLogs:
     number: int
     query: LogQuery
     after: int | None
+    #: What is told has it too: an earlier one may be late.
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)

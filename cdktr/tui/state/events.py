@@ -136,6 +136,8 @@ class LogNews:
     open: bool = True
     trouble: str = ""
     heard: tuple[LogLine, ...] = ()
+    #: As in `FollowLogs`.
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cdktr.workflow import Workflow
+from cdktr.workflow import Outline
 
 #: Statuses that end a run or a task, and those of them that need a look.
 OVER = frozenset({"COMPLETED", "FAILED", "CRASHED", "SKIPPED", "CANCELLED"})
@@ -111,8 +111,10 @@ class Problem:
 class Folder:
     """The workflow folder: what is in force, and what is wrong."""
 
-    workflows: tuple[Workflow, ...] = ()
+    workflows: tuple[Outline, ...] = ()
     problems: tuple[Problem, ...] = ()
+    #: Another one where a definition may have changed.
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)

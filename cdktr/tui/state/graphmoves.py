@@ -3,7 +3,8 @@
 from cdktr.dag import Dag
 from cdktr.text import cells, width
 from cdktr.tui.state.layout import Box, Depends, Layout, layout
-from cdktr.tui.state.model import State, Tab
+from cdktr.tui.state.model import State
+from cdktr.tui.state.wants import TheDefinition, selected_id
 from cdktr.workflow import Workflow
 
 #: Columns of a task's name in its box, at most.
@@ -11,23 +12,22 @@ LONGEST_NAME = 24
 
 
 def workflow_named(state: State, workflow_id: str) -> Workflow | None:
-    """The definition in force."""
-    folder = state.data.folder
-    return next((each for each in folder.workflows if each.id == workflow_id), None) if folder else None
+    """The definition in force, if it is known."""
+    return state.data.definitions.get(workflow_id)
 
 
 def selected_workflow(state: State) -> Workflow | None:
-    """The workflow that keys are about."""
-    if state.run is not None:
-        return workflow_named(state, state.run.workflow_id)
-    if state.tab is Tab.RUNS:
-        runs = [run for run in state.data.runs or () if run.id == state.runs.cursor.key]
-        return workflow_named(state, runs[0].workflow_id) if runs else None
-    if state.tab is not Tab.WORKFLOWS:
-        return None
-    cursor, entries = state.workflows.cursor, state.workflows.entries
-    entry = entries[cursor.index] if cursor.index < len(entries) else None
-    return entry.workflow if entry is not None and entry.key == cursor.key else None
+    """The definition of the workflow that keys are about, if it is known."""
+    return workflow_named(state, selected_id(state))
+
+
+def why_unknown(state: State) -> str:
+    """Why the definition of the selected workflow is not known; "" where it is, or there is none to be known."""
+    workflow_id = selected_id(state)
+    if not workflow_id or workflow_id in state.data.definitions:
+        return ""
+    failed = state.data.failed.get(TheDefinition(workflow_id))
+    return failed or f"{workflow_id} is still being asked for; press it again"
 
 
 def depends_of(workflow: Workflow) -> Depends:

@@ -112,9 +112,10 @@ def _followed(state: State) -> Result:
     logs = state.logs
     if logs is None or logs.live == (can_grow := logs.ends and logs.open and logs.query.end_ms is None):
         return state, ()
-    state = replace(state, logs=replace(logs, live=can_grow))
+    turn = logs.turn + can_grow
+    state = replace(state, logs=replace(logs, live=can_grow, turn=turn))
     last = logs.lines[-1].sequence if logs.lines else None
-    return state, (FollowLogs(logs.number, logs.query, last) if can_grow else StopLogs(),)
+    return state, (FollowLogs(logs.number, logs.query, last, turn) if can_grow else StopLogs(),)
 
 
 def _joined(logs: Logs, page: LogPage) -> Logs:
@@ -150,7 +151,7 @@ def _found(state: State, logs: Logs, page: LogPage) -> Result:
 def news_came(state: State, news: LogNews) -> Result:
     """Lines that came while they are followed."""
     logs = state.logs
-    if logs is None or logs.number != news.number or not logs.live:
+    if logs is None or logs.number != news.number or logs.turn != news.turn or not logs.live:
         return state, ()
     heard = () if news.lines or not news.trouble else (logs.heard + news.heard)[-WINDOW:]
     logs = replace(logs, open=news.open, trouble=news.trouble, heard=heard)

@@ -18,7 +18,7 @@ from cdktr.tui.state.facts import (
     RunTasks,
 )
 from cdktr.tui.state.logquery import LogQuery
-from cdktr.workflow import Workflow
+from cdktr.workflow import Outline, Workflow
 
 #: Columns and rows below which nothing is drawn but a sentence.
 LEAST = (60, 15)
@@ -74,7 +74,7 @@ class Entry:
     """A row of the list of workflows: a workflow, or a file that cannot be used."""
 
     key: str
-    workflow: Workflow | None = None
+    workflow: Outline | None = None
     problem: Problem | None = None
 
 
@@ -84,6 +84,8 @@ class Data:
 
     facts: Mapping[str, Any] | None = None
     folder: Folder | None = None
+    #: Of this state of the folder, as far as they were wanted; None for what is not there.
+    definitions: Mapping[str, Workflow | None] = field(default_factory=dict)
     latest: Mapping[str, Latest] = field(default_factory=dict)
     agents: tuple[Agent, ...] | None = None
     #: The loaded part of the history, and how many newer runs there are: `RunsTab.offset`, once that has come.
@@ -94,8 +96,8 @@ class Data:
     recent_of: str = ""
     tasks: Mapping[str, RunTasks] = field(default_factory=dict)
     own_log: tuple[OwnLine, ...] = ()
-    #: Why something that is wanted is not told, by the name of the want.
-    failed: Mapping[str, str] = field(default_factory=dict)
+    #: Why something that is wanted is not told, by the want.
+    failed: Mapping[Any, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +164,10 @@ class Logs:
     found: int | None = None
     #: A page is under way.
     busy: bool = False
-    #: What comes after the last line is told by itself.
+    #: What comes after the last line is told by itself, and how often that began: what is told of an earlier time may
+    #: be late, and does not go on where the lines end now.
     live: bool = False
+    turn: int = 0
     #: Lines may still come.
     open: bool = True
     #: Why there is nothing to see, or what is seen lags behind.

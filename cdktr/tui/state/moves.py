@@ -7,7 +7,7 @@ from typing import TypeVar
 from cdktr.text import width
 from cdktr.tui.state.facts import Folder, Problem
 from cdktr.tui.state.model import Cursor, Entry, Field, Prompt
-from cdktr.workflow import Workflow
+from cdktr.workflow import Scheduled
 
 Line = TypeVar("Line", Prompt, Field)
 
@@ -49,7 +49,7 @@ def entries(folder: Folder | None, words: str) -> tuple[Entry, ...]:
     return (*{entry.key: entry for entry in bad}.values(), *good)
 
 
-def problem_with(workflow: Workflow, problems: Sequence[Problem]) -> Problem | None:
+def problem_with(workflow: Scheduled, problems: Sequence[Problem]) -> Problem | None:
     """What is wrong in the file of a workflow of which the last good version is in force."""
     return next((problem for problem in problems if problem.path == workflow.path), None)
 

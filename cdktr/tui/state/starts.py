@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from cdktr.tui.state.arrivals import noticed
 from cdktr.tui.state.commands import Command, Trigger
-from cdktr.tui.state.graphmoves import selected_workflow
+from cdktr.tui.state.graphmoves import selected_workflow, why_unknown
 from cdktr.tui.state.model import Confirm, Field, Form, State
+from cdktr.tui.state.wants import selected_id
 from cdktr.workflow import scalar_text
 
 Result = tuple[State, tuple[Command, ...]]
@@ -16,15 +17,20 @@ JUST_NOW_S = 10.0
 
 def run_asked(state: State) -> Result:
     """Start a run of the selected workflow: its parameters are asked for, and whether one more is meant."""
+    workflow_id = selected_id(state)
+    listed = state.data.folder.workflows if state.data.folder else ()
+    outline = next((each for each in listed if each.id == workflow_id), None)
+    if outline is None:
+        return noticed(state, "There is no workflow to run here", bad=True), ()
+    if not outline.has_params:
+        command = Trigger(workflow_id, {})
+        if why := _why_ask(state, workflow_id):
+            question = Confirm(f"A run of {workflow_id} {why}. Start another?", command)
+            return replace(state, overlays=(*state.overlays, question)), ()
+        return noticed(state, f"Starting {workflow_id} …"), (command,)
     workflow = selected_workflow(state)
     if workflow is None:
-        return noticed(state, "There is no workflow to run here", bad=True), ()
-    if not workflow.params:
-        command = Trigger(workflow.id, {})
-        if why := _why_ask(state, workflow.id):
-            question = Confirm(f"A run of {workflow.id} {why}. Start another?", command)
-            return replace(state, overlays=(*state.overlays, question)), ()
-        return noticed(state, f"Starting {workflow.id} …"), (command,)
+        return noticed(state, why_unknown(state) or f"{workflow_id} is gone", bad=True), ()
     fields = tuple(
         Field(name, default="" if value is None else scalar_text(value), required=value is None)
         for name, value in workflow.params.items()

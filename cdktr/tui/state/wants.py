@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
-from cdktr.tui.state.model import Data, RunsTab, State, Tab
+from cdktr.tui.state.model import Data, Form, RunsTab, State, Tab
 
 #: Runs that are loaded at once, and by which steps that part moves.
 LOADED = 200
 STEP = 100
+
+#: Which rows of the list are near the selected one.
+NEAR = (1, -1, 2, -2)
 
 #: Runs of which the durations are drawn.
 RECENT = 30
@@ -19,7 +22,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class TheFolder:
-    """Workflows and problems."""
+    """Workflows, without their tasks, and problems."""
+
+
+@dataclass(frozen=True, slots=True)
+class TheDefinition:
+    """A workflow with its tasks."""
+
+    workflow_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ class OwnLog:
     """The principal's own log."""
 
 
-Want = Facts | TheFolder | TheLatest | TheAgents | TheRuns | Recent | TheTasks | OwnLog
+Want = Facts | TheFolder | TheDefinition | TheLatest | TheAgents | TheRuns | Recent | TheTasks | OwnLog
 
 
 def shown_run(state: State) -> str:
@@ -81,6 +91,31 @@ def selected_run(state: State) -> str:
     return shown_run(state) if state.tab is Tab.WORKFLOWS else ""
 
 
+def selected_id(state: State) -> str:
+    """The workflow that keys are about; "" for none."""
+    if state.run is not None:
+        return state.run.workflow_id
+    if state.tab is Tab.RUNS:
+        return next((run.workflow_id for run in state.data.runs or () if run.id == state.runs.cursor.key), "")
+    return _listed(state, state.workflows.cursor.index) if state.tab is Tab.WORKFLOWS else ""
+
+
+def _listed(state: State, index: int) -> str:
+    """The workflow of a row of the list."""
+    entries = state.workflows.entries
+    entry = entries[index] if 0 <= index < len(entries) else None
+    return entry.key if entry is not None and entry.workflow is not None else ""
+
+
+def _defined(state: State) -> list[str]:
+    """Workflows whose tasks are needed now, and those next to the selected one: who goes there has them at once."""
+    asked = [overlay.workflow_id for overlay in state.overlays if isinstance(overlay, Form)]
+    near: list[str] = []
+    if state.run is None and state.tab is Tab.WORKFLOWS:
+        near = [_listed(state, state.workflows.cursor.index + step) for step in NEAR]
+    return [name for name in dict.fromkeys([selected_id(state), *asked, *near]) if name]
+
+
 def runs_want(tab: RunsTab) -> TheRuns:
     """The part of the history that the list of runs is in."""
     return TheRuns(tab.workflow_id, tab.status, tab.offset)
@@ -88,14 +123,14 @@ def runs_want(tab: RunsTab) -> TheRuns:
 
 def wants(state: State) -> tuple[Want, ...]:
     """All of them, the most urgent first."""
-    found: list[Want] = [Facts(), TheFolder(), TheLatest()]
+    found: list[Want] = [Facts(), TheFolder(), *map(TheDefinition, _defined(state)), TheLatest()]
     run_id = selected_run(state)
     if run_id:
         found.append(TheTasks(run_id))
     if state.run is not None:
         found.append(Recent(state.run.workflow_id))
-    elif state.tab is Tab.WORKFLOWS and state.workflows.cursor.key and not state.workflows.cursor.key.startswith("!"):
-        found.append(Recent(state.workflows.cursor.key))
+    elif state.tab is Tab.WORKFLOWS and (workflow_id := selected_id(state)):
+        found.append(Recent(workflow_id))
     elif state.tab is Tab.RUNS:
         found.append(runs_want(state.runs))
     elif state.tab is Tab.AGENTS:
@@ -115,6 +150,8 @@ def stored(data: Data, want: Want) -> bool:
     """Whether something was told about it before."""
     if isinstance(want, TheTasks):
         return want.run_id in data.tasks
+    if isinstance(want, TheDefinition):
+        return want.workflow_id in data.definitions
     if isinstance(want, Recent):
         return data.recent_of == want.workflow_id
     told = {Facts: data.facts, TheFolder: data.folder, TheAgents: data.agents, TheRuns: data.runs}

@@ -7,6 +7,7 @@ from cdktr.tui.state.facts import Agent, OwnLine
 from cdktr.tui.state.loglines import MARKS, clock
 from cdktr.tui.state.model import LinkStatus, State
 from cdktr.tui.state.presence import LOST_S, SILENT_S, shown_agents
+from cdktr.tui.state.wants import Facts, OwnLog, TheAgents
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
 from cdktr.tui.view.parts import Cell, Column, broken, fact, fitted, note, rule, table_head, table_row
@@ -37,7 +38,7 @@ def agents_place(area: Area, state: State) -> None:
     rows = area.below(2)
     if not found:
         told = "No agent is registered; `cdktr start agent` starts one." if known is not None else "..."
-        note(rows, 0, state.data.failed.get("TheAgents", told))
+        note(rows, 0, state.data.failed.get(TheAgents(), told))
         return
     top = state.agents.top
     for y, agent in enumerate(found[top : top + rows.height - 1]):
@@ -91,7 +92,7 @@ def admin_place(area: Area, state: State) -> None:
     y = 1
     facts = state.data.facts
     if facts is None:
-        note(area, y, state.data.failed.get("Facts", "..."))
+        note(area, y, state.data.failed.get(Facts(), "..."))
         y += 1
     else:
         y = _facts(area, state)
@@ -130,7 +131,7 @@ def _own_log(area: Area, state: State) -> None:
         note(rows, 0, "This principal is too old to tell what it logs.", "off")
         return
     if not lines:
-        note(rows, 0, state.data.failed.get("OwnLog", "..."))
+        note(rows, 0, state.data.failed.get(OwnLog(), "..."))
     end = len(lines) - back
     for y, line in enumerate(lines[max(end - rows.height, 0) : end]):
         _own_line(rows, y, line)

@@ -5,6 +5,7 @@ from cdktr.tui.state.facts import Run, RunTasks
 from cdktr.tui.state.graphmoves import workflow_named
 from cdktr.tui.state.model import Cursor, State
 from cdktr.tui.state.room import runs
+from cdktr.tui.state.wants import TheTasks, runs_want
 from cdktr.tui.view.bars import bars
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import status
@@ -58,7 +59,7 @@ def _nothing(state: State) -> str:
     if not state.can("LSRUNS"):
         return "This principal is too old to tell of runs."
     if state.data.runs is None:
-        return state.data.failed.get("TheRuns", "...")
+        return state.data.failed.get(runs_want(state.runs), "...")
     return "No run matches." if state.runs.workflow_id or state.runs.status else "Nothing ran yet."
 
 
@@ -102,7 +103,8 @@ def run_page(area: Area, state: State, run_id: str, cursor: Cursor, *, graphed: 
     told = run.workflow_id if run else ""
     rule(area, 0, run_id, told)
     if run is None:
-        note(area, 2, state.data.failed.get("TheTasks", "..." if held is None else "The principal knows no such run."))
+        told = "..." if held is None else "The principal knows no such run."
+        note(area, 2, state.data.failed.get(TheTasks(run_id), told))
         return
     y = _facts(area.below(1), state, run) + 1
     body = area.below(y)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from cdktr.moments import ago_short, due_text, next_run, when, when_short
 from cdktr.text import format_duration
 from cdktr.tui.state.model import State
-from cdktr.workflow import Workflow
+from cdktr.workflow import Outline, Scheduled
 
 
 def now_of(state: State) -> datetime:
@@ -14,7 +14,7 @@ def now_of(state: State) -> datetime:
     return datetime.fromtimestamp(max(0.0, min(state.now, 2.0**33)), UTC)
 
 
-def due(workflow: Workflow, now: datetime) -> datetime | None:
+def due(workflow: Scheduled, now: datetime) -> datetime | None:
     """When its schedule fires next. Remembered for the minute: a list asks for many of them, again and again."""
     if workflow.cron is None:
         return None
@@ -24,14 +24,14 @@ def due(workflow: Workflow, now: datetime) -> datetime | None:
 
 @lru_cache(maxsize=4096)
 def _due(cron: str, timezone: str, start: datetime | None, minute: datetime) -> datetime | None:
-    return next_run(Workflow("", "", {}, cron=cron, timezone=timezone, start_time=start), minute)
+    return next_run(Outline("", "", cron=cron, timezone=timezone, start_time=start), minute)
 
 
 def _exactly(cron: str, timezone: str, now: datetime) -> datetime | None:
-    return next_run(Workflow("", "", {}, cron=cron, timezone=timezone), now)
+    return next_run(Outline("", "", cron=cron, timezone=timezone), now)
 
 
-def due_in(workflow: Workflow, now: datetime) -> str:
+def due_in(workflow: Scheduled, now: datetime) -> str:
     """`in 11h57m`; nothing without a schedule."""
     at = due(workflow, now)
     return in_minutes(at, now) if at else ""

@@ -13,7 +13,7 @@ from cdktr.tui.state.model import Cursor, Entry, LinkStatus, State
 from cdktr.tui.state.moves import problem_with
 from cdktr.tui.state.pauses import paused_ms
 from cdktr.tui.state.room import HEADED, workflows
-from cdktr.tui.state.wants import shown_run
+from cdktr.tui.state.wants import TheDefinition, TheFolder, shown_run
 from cdktr.tui.view.bars import bars
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign, status, wire
@@ -21,7 +21,7 @@ from cdktr.tui.view.graph import graph
 from cdktr.tui.view.parts import Cell, Column, broken, fact, fitted, note, rule, table_head, table_row
 from cdktr.tui.view.tasks import task_line, task_table
 from cdktr.tui.view.times import due, due_at, due_in, lasted, now_of, short, since
-from cdktr.workflow import Workflow, scalar_text
+from cdktr.workflow import Outline, Workflow, scalar_text
 
 COLUMNS = (
     Column("ID", 12, 0, 3, most=36),
@@ -68,7 +68,7 @@ def _list(area: Area, state: State) -> None:
 
 def _nothing(state: State) -> str:
     if state.data.folder is None:
-        return state.data.failed.get("TheFolder", "...")
+        return state.data.failed.get(TheFolder(), "...")
     return "No workflow matches." if state.workflows.filter else "The workflow folder is empty; `cdktr init` fills it."
 
 
@@ -118,11 +118,16 @@ def _side(area: Area, state: State) -> None:
     if entry.problem is not None:
         _problem(area, entry)
         return
-    workflow = selected_workflow(state)
-    if workflow is None:
+    if entry.workflow is None:
         return
-    top = 0 if tab.zoomed else _facts(area, state, workflow)
-    _graph(area.below(top), state, workflow)
+    workflow = selected_workflow(state)
+    top = 0 if tab.zoomed else _facts(area, state, entry.workflow, workflow)
+    below = area.below(top)
+    if workflow is None:
+        rule(below, 0, shown_run(state), right=entry.key if tab.zoomed else "")
+        note(below, 1, state.data.failed.get(TheDefinition(entry.key), "..."))
+        return
+    _graph(below, state, workflow)
 
 
 def _problem(area: Area, entry: Entry) -> None:
@@ -139,12 +144,12 @@ def _problem(area: Area, entry: Entry) -> None:
             y += 1
 
 
-def _facts(area: Area, state: State, workflow: Workflow) -> int:
+def _facts(area: Area, state: State, outline: Outline, workflow: Workflow | None) -> int:
     """What is to be known of it, as much as leaves the graph half of the room; the row after it."""
-    rule(area, 0, workflow.id, workflow.name if workflow.name != workflow.id else "")
-    found = _lines(state, workflow, area.width - 11)
+    rule(area, 0, outline.id, outline.name if outline.name != outline.id else "")
+    found = _lines(state, outline, workflow, area.width - 11)
     room = max(area.height // 2 - 1, 3)
-    charted = area.height >= 18 and state.data.recent_of == workflow.id and len(state.data.recent) > 1
+    charted = area.height >= 18 and state.data.recent_of == outline.id and len(state.data.recent) > 1
     chart = (5 if area.height >= 30 else 3) if charted else 0
     y = 1
     for name, value, style in found[: max(room - chart, 2)]:
@@ -157,18 +162,20 @@ def _facts(area: Area, state: State, workflow: Workflow) -> int:
     return y
 
 
-def _lines(state: State, workflow: Workflow, columns: int) -> list[tuple[str, str, str]]:
-    """Facts, the most important first."""
+def _lines(state: State, outline: Outline, workflow: Workflow | None, columns: int) -> list[tuple[str, str, str]]:
+    """Facts, the most important first; as many as are known without the definition."""
     now = now_of(state)
-    found = [("schedule", schedule_in_words(workflow) or "none", "plain")]
-    problem = problem_with(workflow, state.data.folder.problems if state.data.folder else ())
+    found = [("schedule", schedule_in_words(outline) or "none", "plain")]
+    problem = problem_with(outline, state.data.folder.problems if state.data.folder else ())
     if problem is not None:
         found.insert(0, ("invalid", f"{problem.line}:{problem.column} {problem.message}", "bad"))
-    at, paused = due(workflow, now), paused_ms(state, workflow.id)
+    at, paused = due(outline, now), paused_ms(state, outline.id)
     if paused is not None:
         found.append(("paused", f"since {short(paused, now)}, by hand it runs", "warn"))
     elif at is not None:
         found.append(("next run", _due(at, now, columns), "plain"))
+    if workflow is None:
+        return found
     params = "  ".join(
         f"{name} (needed)" if default is None else f"{name}={scalar_text(default)}"
         for name, default in workflow.params.items()
