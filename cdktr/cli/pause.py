@@ -10,7 +10,7 @@ from cdktr.cli.names import refuse_workflow
 from cdktr.client import Principal
 from cdktr.errors import NotFoundError, RefusedError, UnreachableError
 from cdktr.moments import when, zone
-from cdktr.protocol import ListWorkflows, Pause, Resume
+from cdktr.protocol import Pause, Resume
 
 
 def pause(arguments: Namespace) -> int:
@@ -62,7 +62,7 @@ def _ask(principal: Principal, request: Pause | Resume) -> Any:
     try:
         return principal.ask(request)
     except NotFoundError:
-        refuse_workflow(principal, request.workflow_id, list(principal.ask(ListWorkflows())))
+        refuse_workflow(principal, request.workflow_id)
     except RefusedError as error:
         # It wants nothing but an id.
         raise RefusedError(

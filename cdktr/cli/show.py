@@ -72,7 +72,7 @@ def workflows_table(
     """
     head = ("ID", "SCHEDULE", "NEXT RUN", "LAST RUN", "NAME")
 
-    def next_of(workflow: Workflow, short: bool) -> str:
+    def next_of(workflow: Workflow | Outline, short: bool) -> str:
         if workflow.id in paused:
             return PAUSED
         if workflow.cron and not scheduled:
