@@ -29,8 +29,9 @@ from cdktr.labels import in_words
 from cdktr.messages import Structured, load
 from cdktr.outbox import Outbox
 from cdktr.process import on_stop
-from cdktr.protocol import Heartbeat, LeaseWork, StartRuns, decode_reply
+from cdktr.protocol import Heartbeat, LeaseWork, StartRuns
 from cdktr.records import RunStatus, RunUpdate
+from cdktr.replies import decode_reply
 from cdktr.roster import Roster
 from cdktr.settings import Settings
 from cdktr.spool import Spool

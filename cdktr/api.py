@@ -18,7 +18,7 @@ from cdktr import protocol as p
 from cdktr.catalog import Catalog, Changes
 from cdktr.codec import workflow_to_json
 from cdktr.coordinator import Accepted, Coordinator
-from cdktr.errors import CdktrError, NotFoundError, ProtocolError, StoreError, UnprocessableError
+from cdktr.errors import CdktrError, ProtocolError, StoreError, UnprocessableError
 from cdktr.legacy import OldAgents
 from cdktr.listing import Listing
 from cdktr.logs import MAX_WAITING_BYTES, LogHub
@@ -26,8 +26,9 @@ from cdktr.messages import Request, milliseconds, name_of_event, named
 from cdktr.pages import page_size
 from cdktr.reading import Reading
 from cdktr.recent import Recent
+from cdktr.replies import OK, PONG, Reply, client_error, server_error, success
 from cdktr.store import Store
-from cdktr.text import format_log, near_ids
+from cdktr.text import format_log
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +44,14 @@ RECENT = 10
 #: Sets of labels that runs wait for of which STATUS tells, those for which most wait.
 MOST_WAITS = 100
 
-Send = Callable[[p.Reply], bool]
+Send = Callable[[Reply], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class HandedOut:
     """A reply that hands something out, which is taken back when its peer is gone."""
 
-    reply: p.Reply
+    reply: Reply
     take_back: Callable[[], None]
 
 
@@ -58,7 +59,7 @@ class HandedOut:
 class OnceDurable:
     """A reply that may leave once everything decided so far is durable; what must not be if it cannot."""
 
-    reply: p.Reply
+    reply: Reply
     accepted: Accepted
 
 
@@ -98,7 +99,7 @@ class Api:
             if isinstance(result, OnceDurable):
                 self._coordinator.when_durable(partial(self._told, result, send))
                 return
-            if not isinstance(result, p.Reply):
+            if not isinstance(result, Reply):
                 group.create_task(self._later(result, send))
                 return
         except Exception as error:
@@ -117,77 +118,77 @@ class Api:
         send(result.reply if error is None else _error_reply(error))
 
     @staticmethod
-    async def _later(result: Awaitable[p.Reply | HandedOut], send: Send) -> None:
+    async def _later(result: Awaitable[Reply | HandedOut], send: Send) -> None:
         try:
             reply = await result
         except Exception as error:
             reply = _error_reply(error)
-        if isinstance(reply, p.Reply):
+        if isinstance(reply, Reply):
             send(reply)
         elif not send(reply.reply):
             reply.take_back()
 
     # The original API.
 
-    def ping(self, _: p.Ping) -> p.Reply:
+    def ping(self, _: p.Ping) -> Reply:
         """Alive."""
-        return p.PONG
+        return PONG
 
-    async def list_workflows(self, _: p.ListWorkflows) -> p.Reply:
+    async def list_workflows(self, _: p.ListWorkflows) -> Reply:
         """All definitions in force."""
         return await self._listing.whole()
 
     def run_task(self, request: p.RunTask) -> OnceDurable:
         """Trigger a run with default parameters."""
-        return OnceDurable(p.OK, self._coordinator.accept(p.Trigger(request.workflow_id)))
+        return OnceDurable(OK, self._coordinator.accept(p.Trigger(request.workflow_id)))
 
-    def register_agent(self, request: p.RegisterAgent) -> p.Reply:
+    def register_agent(self, request: p.RegisterAgent) -> Reply:
         """Registration or heartbeat."""
         self._old.register(named(request.agent_id, "agent_id"))
-        return p.OK
+        return OK
 
-    async def fetch_workflow(self, request: p.FetchWorkflow) -> p.Reply | HandedOut:
+    async def fetch_workflow(self, request: p.FetchWorkflow) -> Reply | HandedOut:
         """Work for an old agent, or OK."""
         fetched = await self._old.fetch(named(request.agent_id, "agent_id"))
         if fetched is None:
-            return p.OK
+            return OK
         run_id, workflow = fetched
         take_back = partial(self._coordinator.undelivered, request.agent_id, [run_id])
-        return HandedOut(p.success(workflow_to_json(workflow)), take_back)
+        return HandedOut(success(workflow_to_json(workflow)), take_back)
 
-    async def agent_workflow_status(self, request: p.AgentWorkflowStatus) -> p.Reply:
+    async def agent_workflow_status(self, request: p.AgentWorkflowStatus) -> Reply:
         """An old agent reports on a run."""
         ids = (named(request.agent_id, "agent_id"), request.workflow_id)
         await self._old.run_status(*ids, named(request.workflow_instance_id, "workflow_instance_id"), request.status)
-        return p.OK
+        return OK
 
-    def agent_task_status(self, request: p.AgentTaskStatus) -> p.Reply:
+    def agent_task_status(self, request: p.AgentTaskStatus) -> Reply:
         """An old agent reports on a task."""
         ids = (request.agent_id, request.task_id, request.task_instance_id, request.workflow_instance_id)
         self._old.task_status(*ids, request.status)
-        return p.OK
+        return OK
 
-    async def query_logs(self, request: p.QueryLogs) -> p.Reply:
+    async def query_logs(self, request: p.QueryLogs) -> Reply:
         """Formatted lines of a window."""
         end = milliseconds(request.end_ms, "end_ms", int(time.time() * 1000))
         start = milliseconds(request.start_ms, "start_ms", end - DEFAULT_WINDOW_MS)
 
-        def query() -> p.Reply:
+        def query() -> Reply:
             filters = (request.workflow_id or None, request.workflow_instance_id or None)
             records = self._store.logs(start, end, *filters, MAX_LINES + 1)
             if len(records) > MAX_LINES:
                 raise UnprocessableError(f"More than {MAX_LINES} lines match; narrow the window or name a run")
-            return p.success([format_log(record, bool(request.verbose)) for record in records])
+            return success([format_log(record, bool(request.verbose)) for record in records])
 
         return await self._reading.fresh(query)
 
-    async def recent_statuses(self, _: p.GetRecentStatuses) -> p.Reply:
+    async def recent_statuses(self, _: p.GetRecentStatuses) -> Reply:
         """The latest status of the most recently active workflows."""
-        return await self._reading.fresh(lambda: p.success(self._store.recent(RECENT)))
+        return await self._reading.fresh(lambda: success(self._store.recent(RECENT)))
 
-    def registered_agents(self, _: p.GetRegisteredAgents) -> p.Reply:
+    def registered_agents(self, _: p.GetRegisteredAgents) -> Reply:
         """The agents; slots and version are ours."""
-        return p.success(
+        return success(
             [
                 {
                     "agent_id": agent.agent_id,
@@ -206,10 +207,10 @@ class Api:
 
     # What we add.
 
-    def capabilities(self, _: p.Capabilities) -> p.Reply:
+    def capabilities(self, _: p.Capabilities) -> Reply:
         """Version, verbs and their arguments, ports."""
         api, logs_in, logs_out = self._ports
-        return p.success(
+        return success(
             {
                 "version": __version__,
                 "protocol": p.PROTOCOL_VERSION,
@@ -227,55 +228,55 @@ class Api:
             name_of_event(request.key)
         accepted = self._coordinator.accept(request)
         answer = {"workflow_instance_id": accepted.run_id}
-        return OnceDurable(p.success(answer | {"repeated": True} if accepted.repeated else answer), accepted)
+        return OnceDurable(success(answer | {"repeated": True} if accepted.repeated else answer), accepted)
 
-    def heartbeat(self, request: p.Heartbeat) -> p.Reply:
+    def heartbeat(self, request: p.Heartbeat) -> Reply:
         """An agent is alive."""
-        return p.success({**self._coordinator.heartbeat(request), "principal": self._facts["id"]})
+        return success({**self._coordinator.heartbeat(request), "principal": self._facts["id"]})
 
-    async def lease(self, request: p.LeaseWork) -> p.Reply | HandedOut:
+    async def lease(self, request: p.LeaseWork) -> Reply | HandedOut:
         """Work for an agent; rests."""
         answer = await self._coordinator.lease(request)
         run_ids = [lease["workflow_instance_id"] for lease in answer["leases"]]
-        return HandedOut(p.success(answer), partial(self._coordinator.undelivered, request.agent_id, run_ids))
+        return HandedOut(success(answer), partial(self._coordinator.undelivered, request.agent_id, run_ids))
 
-    def start(self, request: p.StartRuns) -> p.Reply:
+    def start(self, request: p.StartRuns) -> Reply:
         """An agent is about to start runs."""
-        return p.success(self._coordinator.start(request))
+        return success(self._coordinator.start(request))
 
-    async def report(self, request: p.Report) -> p.Reply:
+    async def report(self, request: p.Report) -> Reply:
         """What an agent saw; answered when stored."""
-        return p.success(await self._coordinator.report(request))
+        return success(await self._coordinator.report(request))
 
-    async def await_run(self, request: p.AwaitRun) -> p.Reply:
+    async def await_run(self, request: p.AwaitRun) -> Reply:
         """The run's summary, once it has ended."""
-        return p.success(await self._reading.run_end(request))
+        return success(await self._reading.run_end(request))
 
-    async def list_runs(self, request: p.ListRuns) -> p.Reply:
+    async def list_runs(self, request: p.ListRuns) -> Reply:
         """The history of runs."""
         filters = (request.workflow_id, request.workflow_instance_id, request.status)
         page = (page_size(request.limit), max(request.offset, 0))
         window = (request.start_ms, request.end_ms)
-        return await self._reading.fresh(lambda: p.success(self._store.runs(*filters, *page, *window)))
+        return await self._reading.fresh(lambda: success(self._store.runs(*filters, *page, *window)))
 
-    async def list_latest(self, _: p.ListLatest) -> p.Reply:
+    async def list_latest(self, _: p.ListLatest) -> Reply:
         """The latest run of every workflow."""
         found = await self._reading.fresh(self._store.latest)
-        return p.success({each.pop("workflow_id"): each for each in found})
+        return success({each.pop("workflow_id"): each for each in found})
 
-    async def list_task_runs(self, request: p.ListTaskRuns) -> p.Reply:
+    async def list_task_runs(self, request: p.ListTaskRuns) -> Reply:
         """The tasks of a run."""
-        return await self._reading.fresh(lambda: p.success(self._store.tasks(request.workflow_instance_id)))
+        return await self._reading.fresh(lambda: success(self._store.tasks(request.workflow_instance_id)))
 
-    async def list_logs(self, request: p.ListLogs) -> p.Reply:
+    async def list_logs(self, request: p.ListLogs) -> Reply:
         """A page of log lines; rests until there is one, or the one run that is asked for has ended."""
-        return p.success(await self._reading.lines(request))
+        return success(await self._reading.lines(request))
 
-    def cluster_status(self, _: p.ClusterStatus) -> p.Reply:
+    def cluster_status(self, _: p.ClusterStatus) -> Reply:
         """How the principal is."""
         dispatch = self._coordinator.dispatch
-        unplaceable, crowded = self._coordinator.held_up()
-        return p.success(
+        unplaceable, crowded = self._coordinator.handout.held_up()
+        return success(
             {
                 "version": __version__,
                 "pid": os.getpid(),
@@ -306,45 +307,35 @@ class Api:
             }
         )
 
-    def list_own_log(self, request: p.ListOwnLog) -> p.Reply:
+    def list_own_log(self, request: p.ListOwnLog) -> Reply:
         """What the principal itself has to say."""
-        return p.success(self._recent.page(request.after, page_size(request.limit)))
+        return success(self._recent.page(request.after, page_size(request.limit)))
 
-    async def list_catalog(self, _: p.ListCatalog) -> p.Reply:
+    async def list_catalog(self, _: p.ListCatalog) -> Reply:
         """What a list tells of each workflow."""
         return await self._listing.outlines()
 
-    def get_workflow(self, request: p.GetWorkflow) -> p.Reply:
+    def get_workflow(self, request: p.GetWorkflow) -> Reply:
         """One definition in force."""
         return self._listing.one(request.workflow_id)
 
-    def list_problems(self, _: p.ListProblems) -> p.Reply:
+    def list_problems(self, _: p.ListProblems) -> Reply:
         """What is wrong in the workflow folder."""
-        return p.success([_problem(problem) for problem in self._catalog.problems])
+        return success(self._listing.problems())
 
-    async def reload(self, _: p.Reload) -> p.Reply:
+    async def reload(self, _: p.Reload) -> Reply:
         """Read the workflow folder now."""
         changes = await self._reload()
-        problems = [_problem(problem) for problem in self._catalog.problems]
         ids = {"added": changes.added, "changed": changes.changed, "removed": changes.removed}
-        return p.success({name: sorted(found) for name, found in ids.items()} | {"problems": problems})
+        return success({name: sorted(found) for name, found in ids.items()} | {"problems": self._listing.problems()})
 
-    async def pause(self, request: p.Pause) -> p.Reply:
+    async def pause(self, request: p.Pause) -> Reply:
         """Keep the clock from triggering a workflow."""
-        return await self._with_hint(request.workflow_id, self._coordinator.pause(request.workflow_id))
+        return success(await self._listing.or_near(request.workflow_id, self._coordinator.pause(request.workflow_id)))
 
-    async def resume(self, request: p.Resume) -> p.Reply:
+    async def resume(self, request: p.Resume) -> Reply:
         """Let the clock trigger a workflow again."""
-        return await self._with_hint(request.workflow_id, self._coordinator.resume(request.workflow_id))
-
-    async def _with_hint(self, workflow_id: str, answer: Awaitable[Any]) -> p.Reply:
-        """The answer. Raises NotFoundError that says which workflow may have been meant."""
-        try:
-            return p.success(await answer)
-        except NotFoundError as error:
-            # Of ten thousand ids it takes long to find those that are like one.
-            near = await self._reading.in_thread(lambda: near_ids(workflow_id, [*self._catalog.workflows]))
-            raise NotFoundError(f"{error}; did you mean {' or '.join(near)}?" if near else str(error)) from None
+        return success(await self._listing.or_near(request.workflow_id, self._coordinator.resume(request.workflow_id)))
 
     def close(self) -> None:
         """End the readers' threads."""
@@ -352,7 +343,7 @@ class Api:
 
 
 #: Every request's handler; a test holds it against `protocol.VERBS`.
-HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | OnceDurable | Awaitable[p.Reply | HandedOut]"]] = {
+HANDLERS: dict[type[Request], Callable[[Api, Any], "Reply | OnceDurable | Awaitable[Reply | HandedOut]"]] = {
     p.Ping: Api.ping,
     p.ListWorkflows: Api.list_workflows,
     p.RunTask: Api.run_task,
@@ -385,21 +376,16 @@ HANDLERS: dict[type[Request], Callable[[Api, Any], "p.Reply | OnceDurable | Awai
 }
 
 
-def _error_reply(error: Exception) -> p.Reply:
+def _error_reply(error: Exception) -> Reply:
     if isinstance(error, UnprocessableError):
-        return p.Reply("UNPROC", str(error))
+        return Reply("UNPROC", str(error))
     if isinstance(error, StoreError):
-        return p.server_error(error)
+        return server_error(error)
     if isinstance(error, CdktrError):
-        return p.client_error(error)
+        return client_error(error)
     log.error("A request could not be answered", exc_info=error)
-    return p.server_error(f"An error inside the principal: {error!r}; its log has the details")
+    return server_error(f"An error inside the principal: {error!r}; its log has the details")
 
 
 def _free_slots(agents: list[Any]) -> int:
     return sum(max(agent.slots - agent.running, 0) for agent in agents if agent.slots is not None)
-
-
-def _problem(problem: Any) -> dict[str, Any]:
-    names = ("path", "line", "column", "message", "hint")
-    return {name: getattr(problem, name) for name in names}

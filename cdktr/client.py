@@ -13,6 +13,7 @@ from cdktr import protocol as p
 from cdktr.caller import Callers
 from cdktr.errors import CdktrError, NotFoundError, RefusedError, SettingError, StoreError, UnreachableError
 from cdktr.messages import Request, load, unfit
+from cdktr.replies import decode_reply
 from cdktr.settings import HOSTS, PORT, Settings, addresses
 
 #: Milliseconds that one request rests at the principal at most; longer waits ask again.
@@ -181,7 +182,7 @@ class Principal:
 
         Raises UnreachableError, RefusedError (the request is at fault), NotFoundError, StoreError (the principal is).
         """
-        reply = p.decode_reply(self._callers.call(request.encode(), self._timeout_s + rest_s))
+        reply = decode_reply(self._callers.call(request.encode(), self._timeout_s + rest_s))
         if reply.kind == "SUCCESS":
             return load(reply.payload or "", f"the reply to {request.verb}")
         if reply.payload is None:

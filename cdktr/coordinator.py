@@ -2,50 +2,27 @@
 
 import asyncio
 import logging
-import math
 import reprlib
-import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cdktr.codec import assignment_to_json
 from cdktr.dispatch import AHEAD_MS, Dispatch
-from cdktr.errors import DefinitionError, NotFoundError, ProtocolError, RefusedError, StoreError
-from cdktr.health import lacking
+from cdktr.errors import NotFoundError, ProtocolError, RefusedError, StoreError
+from cdktr.handout import Handout
 from cdktr.journal import Journal, Then
 from cdktr.labels import MOST_LABELS, NO_LABELS, RULE, Labels, in_words, read_labels
-from cdktr.lanes import Takers, Waits, held_up
 from cdktr.ledger import JOURNAL, Ledger, now_ms
 from cdktr.logs import LogHub
 from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns, Trigger
-from cdktr.records import QueuedRun, RunStatus
 from cdktr.reports import Reports
 from cdktr.text import plural
-from cdktr.workflow import Assignment, Workflow, bind_params
+from cdktr.workflow import Workflow, bind_params
 
 log = logging.getLogger(__name__)
 
-#: Tasks in all that one answer hands out, at least one run: what is larger goes out in several answers.
-GRANT_TASKS = 1_000
-
 #: Seconds that a report rests at most: less than its agent waits, or reports that come again would pile up here.
 REPORT_REST_S = 45.0
-
-#: Seconds that runs wait for labels which no agent has before it is logged: after a restart of either side, an agent
-#: needs a moment to tell what it has.
-PATIENCE_S = 10.0
-
-
-@dataclass(slots=True)
-class _Waiter:
-    """An agent whose request for work rests here: how many runs it takes, and how many tasks one answer still holds."""
-
-    count: int
-    answer: asyncio.Future[list[dict[str, Any]]]
-    granted: list[dict[str, Any]] = field(default_factory=list)
-    room: int = GRANT_TASKS
 
 
 class Accepted(NamedTuple):
@@ -76,10 +53,7 @@ class Coordinator:
         # The database must not know a report whose effect on the queue a crash could still undo.
         hub.before_write = journal.sync
         self.reports = Reports(self.dispatch, hub, cursors)
-        self._waiters: dict[str, _Waiter] = {}
-        self._takers = Takers()
-        #: Labels that runs wait for and no agent has: since when (monotonic seconds), infinite once that was logged.
-        self._lacking: dict[Labels, float] = {}
+        self.handout = Handout(self.dispatch, find)
         #: Of each open run that somebody waits for.
         self._ends: dict[str, asyncio.Future[None]] = {}
         self.is_stopping = False
@@ -97,9 +71,8 @@ class Coordinator:
             self._offer()
 
     def _offer(self) -> None:
-        if self._waiters and self.dispatch.queued:
-            self._hand_out()
-            self.ledger.take_changes()
+        self.handout.offer()
+        self.ledger.take_changes()
 
     def redefined(self) -> None:
         """Definitions in force have changed, and what queued runs require with them."""
@@ -248,9 +221,7 @@ class Coordinator:
         agent.ended = frozenset(map(str, request.ended))
         lost = self.dispatch.reconcile(request.holding, now_ms())
         self.settle()
-        if told != labels and agent_id in self._waiters:
-            # After a restart of the principal, its request for work came before it told what it has.
-            self._takers.add(agent_id, told)
+        if told != labels and self.handout.relabel(agent_id):
             self._offer()
         return {"lost": lost}
 
@@ -266,77 +237,18 @@ class Coordinator:
         self.heard(request.agent_id)
         lost = self.dispatch.reconcile(request.holding, now_ms())
         self.dispatch.take_back(request.agent_id, request.holding, now_ms())
-        self._answer(request.agent_id)
+        self.handout.answer(request.agent_id)
         leases: list[dict[str, Any]] = []
         if request.count > 0 and not self.is_stopping:
             self.ledger.check()
-            leases = await self._wait_for_work(request)
+            self.ledger.take_changes()
+            leases = await self.handout.wait(request.agent_id, request.count, request.wait_ms / 1000)
         try:
             await self.durably()
         except StoreError:
             self.undelivered(request.agent_id, [lease["workflow_instance_id"] for lease in leases])
             raise
         return {"leases": leases, "lost": lost}
-
-    async def _wait_for_work(self, request: LeaseWork) -> list[dict[str, Any]]:
-        waiter = _Waiter(request.count, asyncio.get_running_loop().create_future())
-        self._waiters[request.agent_id] = waiter
-        self._takers.add(request.agent_id, self.dispatch.labels_of(request.agent_id))
-        self.ledger.take_changes()
-        if self.dispatch.queued:
-            self._hand_out()
-        await asyncio.wait([waiter.answer], timeout=request.wait_ms / 1000)
-        if self._waiters.get(request.agent_id) is waiter:
-            self._answer(request.agent_id)
-        return waiter.answer.result()
-
-    def _answer(self, agent_id: str) -> None:
-        """An agent that waits, if it does, waits no more: it gets what was granted to it."""
-        self._takers.remove(agent_id)
-        waiter = self._waiters.pop(agent_id, None)
-        if waiter is not None and not waiter.answer.done():
-            waiter.answer.set_result(waiter.granted)
-
-    def _hand_out(self) -> None:
-        """Give queued runs to the agents that wait, each its oldest, one after the other, longest waiting first."""
-        served: dict[str, None] = {}
-        while (agent_id := self._takers.next(self.dispatch.queued)) is not None:
-            served[agent_id] = None
-            waiter = self._waiters[agent_id]
-            self._grant(agent_id, waiter)
-            if len(waiter.granted) < waiter.count and waiter.room > 0:
-                self._takers.add(agent_id, self.dispatch.labels_of(agent_id))
-            else:
-                self._takers.remove(agent_id)
-        for agent_id in served:
-            if self._waiters[agent_id].granted:
-                self._answer(agent_id)
-
-    def _grant(self, agent_id: str, waiter: _Waiter) -> None:
-        found = self.next_run(agent_id)
-        if found is not None:
-            _, workflow, params = found
-            lease = self.dispatch.lease(agent_id, secrets.token_hex(8), len(workflow.tasks))
-            job = Assignment(workflow, lease.run.id, lease.token, lease.first_number, params)
-            waiter.granted.append(assignment_to_json(job))
-            waiter.room -= len(workflow.tasks)
-
-    def next_run(self, agent_id: str) -> tuple[QueuedRun, Workflow, dict[str, str]] | None:
-        """The oldest queued run that an agent may take and that can run; those whose definition is gone or changed too
-        much FAIL."""
-        while (run := self.dispatch.next_for(agent_id)) is not None:
-            workflow = self._find(run.workflow_id)
-            if workflow is not None and not self.dispatch.labels_of(agent_id).issuperset(workflow.requires):
-                # The folder was read by another thread just now: `redefined` comes next.
-                self.dispatch.queued.sort()
-                continue
-            try:
-                if workflow is None:
-                    raise DefinitionError(f"the definition of {run.workflow_id} was removed while the run was queued")
-                return run, workflow, bind_params(workflow, run.params)
-            except DefinitionError as error:
-                self.dispatch.finish(run.id, RunStatus.FAILED, now_ms(), str(error))
-        return None
 
     def undelivered(self, agent_id: str, run_ids: Iterable[str]) -> None:
         """What was handed out could not be sent to its agent: it waits again."""
@@ -384,29 +296,14 @@ class Coordinator:
         now = time.monotonic()
         for agent_id in self.dispatch.agents.expire(now, interval_s):
             self._lose(agent_id, f"agent {agent_id} was lost: no heartbeat for {self.dispatch.agents.timeout_s:g} s")
-        self._tell_lacking(now)
-
-    def held_up(self) -> tuple[list[Waits], list[Waits]]:
-        """See `lanes.held_up`."""
-        waits = self.dispatch.queued.waits()
-        return held_up(waits, self.dispatch.agent_infos()) if waits else ([], [])
-
-    def _tell_lacking(self, now: float) -> None:
-        """Log that runs wait for labels which no agent has, once each time that this begins."""
-        since = self._lacking
-        unplaceable, _ = self.held_up()
-        self._lacking = {each.labels: since.get(each.labels, now) for each in unplaceable}
-        for each in unplaceable:
-            if now - self._lacking[each.labels] >= min(PATIENCE_S, self.dispatch.agents.timeout_s):
-                self._lacking[each.labels] = math.inf
-                log.warning("%s", lacking(each.plain()))
+        self.handout.tell_lacking(now)
 
     def _lose(self, agent_id: str, why: str) -> None:
         leases = self.dispatch.leases_of(agent_id)
         held = f"; it held {plural(len(leases), 'run')}" if leases else ""
         log.log(logging.WARNING if leases else logging.INFO, "%s%s", why[:1].upper() + why[1:], held)
         self.dispatch.agents.pop(agent_id, None)
-        self._answer(agent_id)
+        self.handout.answer(agent_id)
         for lease in leases:
             self.dispatch.drop(lease, now_ms(), why)
         self.settle()
@@ -414,5 +311,4 @@ class Coordinator:
     def stop(self) -> None:
         """Accept and hand out nothing more; whoever waits for work gets an empty answer."""
         self.is_stopping = True
-        for agent_id in list(self._waiters):
-            self._answer(agent_id)
+        self.handout.stop()

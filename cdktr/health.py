@@ -1,7 +1,7 @@
 """How a principal is, in words: what STATUS told, and what somebody should know of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from cdktr.labels import in_words
 from cdktr.text import format_duration, plural
@@ -16,6 +16,14 @@ NAMED = 5
 TOLD = 10
 
 Summary = Mapping[str, Any]
+
+
+class Waiting(TypedDict):
+    """Runs that wait for the same labels, as STATUS has it: how many, and some of their workflows."""
+
+    labels: list[str]
+    runs: int
+    workflows: list[str]
 
 
 def megabytes(count: int) -> str:
@@ -115,15 +123,15 @@ def _paused(names: Sequence[str]) -> str:
     return f"{what}: no schedule starts {'it' if len(names) == 1 else 'them'} until `cdktr task resume`"
 
 
-def _held_up(state: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+def _held_up(state: Mapping[str, Any], name: str) -> Sequence[Waiting]:
     """Runs that wait for labels, as far as that is what they wait for."""
     if state["stopping"] or state.get("journal_trouble"):
         return ()
-    found: Sequence[Mapping[str, Any]] = state.get(name, ())
+    found: Sequence[Waiting] = state.get(name, ())
     return found
 
 
-def lacking(waits: Mapping[str, Any]) -> str:
+def lacking(waits: Waiting) -> str:
     """That no agent has the labels which runs require; `waits` is one of STATUS's `unplaceable`."""
     labels = waits["labels"]
     flags = "".join(f" --label {label}" for label in sorted(labels))
@@ -133,12 +141,12 @@ def lacking(waits: Mapping[str, Any]) -> str:
     )
 
 
-def crowding(waits: Mapping[str, Any]) -> str:
+def crowding(waits: Waiting) -> str:
     """That the agents with the labels which runs require have no free slot; `waits` is one of STATUS's `crowded`."""
     return f"{_run_wait(waits['runs'])} for a free slot of an agent with {in_words(waits['labels'])}{_of(waits)}"
 
 
-def _of(waits: Mapping[str, Any]) -> str:
+def _of(waits: Waiting) -> str:
     more = ", …" if len(waits["workflows"]) >= TOLD else ""
     return f" ({', '.join(waits['workflows'])}{more})"
 

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from cdktr.health import Waiting
 from cdktr.labels import Labels
 from cdktr.records import AgentInfo, QueuedRun
 
@@ -37,7 +38,7 @@ class Waits(NamedTuple):
     runs: int
     workflows: list[str]
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Waiting:
         """As STATUS has it."""
         return {"labels": sorted(self.labels), "runs": self.runs, "workflows": self.workflows}
 

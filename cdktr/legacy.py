@@ -31,7 +31,7 @@ class OldAgents:
         """A run and its definition, parameters filled in; None when there is none. Raises StoreError."""
         self._coordinator.heard(agent_id)
         self._coordinator.ledger.check()
-        if self._coordinator.is_stopping or (found := self._coordinator.next_run(agent_id)) is None:
+        if self._coordinator.is_stopping or (found := self._coordinator.handout.next_run(agent_id)) is None:
             self._coordinator.settle()
             return None
         run, workflow, params = found

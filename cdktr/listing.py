@@ -1,18 +1,25 @@
-"""The workflow folder as it is told: all definitions, what a list needs of each, one of them.
+"""The workflow folder as it is told: all definitions, what a list needs of each, one of them, and what is wrong.
 
 The long texts are made once for each state of the folder, beside the event loop, and only when somebody asks.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
 
 from cdktr.catalog import Catalog
 from cdktr.codec import outline_to_json, workflow_to_json
 from cdktr.errors import NotFoundError
-from cdktr.protocol import OK, Reply, success
+from cdktr.replies import OK, Reply, success
+from cdktr.text import near_ids
 
-#: Does something that would hold the event loop up in a thread.
-InThread = Callable[[Callable[[], Reply]], Awaitable[Reply]]
+Answer = TypeVar("Answer")
+
+
+class InThread(Protocol):
+    """Does in a thread what would hold the event loop up."""
+
+    def __call__(self, work: Callable[[], Answer], /) -> Awaitable[Answer]: ...
 
 
 class Listing:
@@ -20,6 +27,7 @@ class Listing:
 
     def __init__(self, catalog: Catalog, in_thread: InThread) -> None:
         self._catalog = catalog
+        self._in_thread = in_thread
         self._whole = _Text(catalog, _whole, in_thread)
         self._outlines = _Text(catalog, _outlines, in_thread)
 
@@ -37,6 +45,20 @@ class Listing:
         if workflow is None:
             raise NotFoundError(f"No workflow exists with id {workflow_id}")
         return success(workflow_to_json(workflow))
+
+    def problems(self) -> list[dict[str, Any]]:
+        """What is wrong in the folder, each problem as an object."""
+        names = ("path", "line", "column", "message", "hint")
+        return [{name: getattr(problem, name) for name in names} for problem in self._catalog.problems]
+
+    async def or_near(self, workflow_id: str, answer: Awaitable[Answer]) -> Answer:
+        """The answer. Raises NotFoundError that says which workflow may have been meant."""
+        try:
+            return await answer
+        except NotFoundError as error:
+            # Of ten thousand ids it takes long to find those that are like one.
+            near = await self._in_thread(lambda: near_ids(workflow_id, [*self._catalog.workflows]))
+            raise NotFoundError(f"{error}; did you mean {' or '.join(near)}?" if near else str(error)) from None
 
 
 class _Text:

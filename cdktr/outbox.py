@@ -14,8 +14,9 @@ from collections.abc import Callable
 from cdktr.errors import ProtocolError, UnreachableError
 from cdktr.frames import Reported, abridge, pack
 from cdktr.messages import load
-from cdktr.protocol import decode_reply, encode_report
+from cdktr.protocol import encode_report
 from cdktr.records import LogChunk
+from cdktr.replies import decode_reply
 from cdktr.spool import Parcel, Spool
 from cdktr.transport import Requester
 

@@ -25,9 +25,10 @@ from cdktr.lock import take_lock
 from cdktr.logs import LogHub
 from cdktr.pair import AgentProcess
 from cdktr.process import on_stop
-from cdktr.protocol import Reply, Trigger
+from cdktr.protocol import Trigger
 from cdktr.recent import Recent
 from cdktr.records import FINAL_STATUSES, RunStatus
+from cdktr.replies import Reply
 from cdktr.scheduler import Scheduler
 from cdktr.settings import ANY_ADDRESS, LOOPBACK, Address, Settings, addresses
 from cdktr.store import Store

@@ -1,4 +1,4 @@
-"""Every request and reply. The law: only this, `messages` and `frames` know how they look as bytes.
+"""Every request. The law: only this, `messages`, `replies` and `frames` know how what is on the wire looks as bytes.
 
 Each party builds a request as a value and `encode`s it; the principal `decode`s it; `VERBS` lists them all.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdktr.errors import ProtocolError
-from cdktr.messages import SEPARATOR, Positional, Structured, dump, field_names, read_text
+from cdktr.messages import SEPARATOR, Positional, Structured, field_names, read_text
 from cdktr.records import RunStatus
 
 #: The version of the added verbs; a peer asks for it by CAPABILITIES.
@@ -366,47 +366,3 @@ def decode(frame: bytes) -> Positional | Structured:
     if kind is None:
         raise ProtocolError(f"Unknown request {verb[:40]!r}; CAPABILITIES lists those there are")
     return kind.parse(words)
-
-
-# Replies.
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A reply: its kind, and the text after it (None where the kind stands alone)."""
-
-    kind: str
-    payload: str | None = None
-
-    def encode(self) -> bytes:
-        """The frame."""
-        text = self.kind if self.payload is None else self.kind + SEPARATOR + self.payload
-        return text.encode("utf-8", "backslashreplace")
-
-
-PONG = Reply("PONG")
-OK = Reply("OK")
-REPLY_KINDS = frozenset({"PONG", "OK", "SUCCESS", "CLIENTERROR", "SERVERERROR", "UNPROC"})
-
-
-def success(value: Any) -> Reply:
-    """SUCCESS with a value as JSON."""
-    return Reply("SUCCESS", dump(value))
-
-
-def client_error(message: object) -> Reply:
-    """The request is at fault."""
-    return Reply("CLIENTERROR", str(message))
-
-
-def server_error(message: object) -> Reply:
-    """The principal is at fault, or cannot do it now."""
-    return Reply("SERVERERROR", str(message))
-
-
-def decode_reply(frame: bytes) -> Reply:
-    """The reply of a frame. Raises ProtocolError."""
-    kind, separator, payload = read_text(frame).partition(SEPARATOR)
-    if kind not in REPLY_KINDS or (bool(separator) == (kind in ("PONG", "OK"))):
-        raise ProtocolError(f"{kind[:40]!r} is no reply")
-    return Reply(kind, payload if separator else None)

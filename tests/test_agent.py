@@ -18,6 +18,7 @@ from cdktr.errors import UnreachableError
 from cdktr.frames import Reported, numbered, unpack
 from cdktr.messages import Request
 from cdktr.records import RunStatus, RunUpdate
+from cdktr.replies import success
 from cdktr.settings import load
 from cdktr.transport import Endpoints, Peer
 from cdktr.workflow import Subprocess, Task, Workflow
@@ -56,11 +57,11 @@ class Script:
             else:
                 self._resting.append(peer)
         else:
-            self.endpoints.reply(peer, p.success(self._answer(request)).encode())
+            self.endpoints.reply(peer, success(self._answer(request)).encode())
 
     def _answer_lease(self, peer: Peer) -> None:
         leases, self.leases = self.leases, []
-        self.endpoints.reply(peer, p.success({"leases": leases, "lost": []}).encode())
+        self.endpoints.reply(peer, success({"leases": leases, "lost": []}).encode())
 
     def _answer(self, request: Request) -> Any:
         if isinstance(request, p.StartRuns):

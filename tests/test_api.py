@@ -18,6 +18,7 @@ from cdktr.legacy import OldAgents
 from cdktr.messages import Request, load
 from cdktr.recent import Recent
 from cdktr.records import LogChunk, RunStatus, RunUpdate
+from cdktr.replies import REPLY_KINDS, Reply, client_error
 from tests.test_coordinator import World, in_world
 
 WORKFLOW = "name: {name}\ntasks:\n  a: {{name: A, config: !Subprocess {{cmd: 'true'}}}}\n"
@@ -31,7 +32,7 @@ class Desk:
         self.catalog = Catalog(folder)
         self.recent = Recent()
         self.catalog.refresh()
-        world.coordinator._find = lambda workflow_id: self.catalog.workflows.get(workflow_id)
+        world.find = lambda workflow_id: self.catalog.workflows.get(workflow_id)
         old = OldAgents(world.coordinator, world.hub)
 
         async def reload() -> Any:
@@ -41,14 +42,14 @@ class Desk:
             world.coordinator, old, self.catalog, world.store, world.hub, reload, (1, 2, 3), {"id": "p-1"}, self.recent
         )
 
-    async def ask(self, *frames: bytes) -> p.Reply:
+    async def ask(self, *frames: bytes) -> Reply:
         answered = asyncio.Event()
-        replies: list[p.Reply] = []
+        replies: list[Reply] = []
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(self.world.hub.run())
             async with asyncio.TaskGroup() as answering:
 
-                def send(reply: p.Reply) -> bool:
+                def send(reply: Reply) -> bool:
                     replies.append(reply)
                     answered.set()
                     return True
@@ -90,7 +91,7 @@ def test_every_request_gets_exactly_one_reply(tmp_path: Path) -> None:
         for verb in p.VERBS:
             word = verb.encode()
             for frames in ([word], [word + b"\x01"], [word, b"more"], [word + b"\x01{}"]):
-                assert (await desk.ask(*frames)).kind in p.REPLY_KINDS
+                assert (await desk.ask(*frames)).kind in REPLY_KINDS
 
     at_desk(story, tmp_path)
 
@@ -98,10 +99,10 @@ def test_every_request_gets_exactly_one_reply(tmp_path: Path) -> None:
 def test_a_bug_is_answered_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_api: Api, _request: p.Ping) -> p.Reply:
+    def broken(_api: Api, _request: p.Ping) -> Reply:
         raise RuntimeError("a bug")
 
-    async def later(_api: Api, _request: p.ListWorkflows) -> p.Reply:
+    async def later(_api: Api, _request: p.ListWorkflows) -> Reply:
         raise RuntimeError("another")
 
     monkeypatch.setitem(HANDLERS, p.Ping, broken)
@@ -269,7 +270,7 @@ def test_workflows_in_outline_and_one_by_one(tmp_path: Path) -> None:
         [outline] = told["workflows"]
         assert (outline["id"], outline["tasks"], outline["params"]) == ("etl", 1, False)
         assert await desk.value(p.GetWorkflow("etl")) == (await desk.value(p.ListWorkflows()))["etl"]
-        assert await desk.ask(p.GetWorkflow("nope").encode()) == p.client_error("No workflow exists with id nope")
+        assert await desk.ask(p.GetWorkflow("nope").encode()) == client_error("No workflow exists with id nope")
 
     at_desk(story, tmp_path)
 

@@ -24,7 +24,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "1 pure core": (
         *("workflow", "dag", "cron", "text", "moments", "graph", "health", "parse", "run", "times", "keys"),
         *("presence", "dispatch", "history", "codec", "messages", "protocol", "frames", "pages", "batch", "crontab"),
-        *("arrivals", "rate", "signing", "systemd", "pauses", "lanes"),
+        *("arrivals", "rate", "signing", "systemd", "pauses", "lanes", "replies"),
     ),
     "2 edges": (
         *("catalog", "disk", "journal", "lock", "process", "recent", "datafile", "database", "store", "caller"),
@@ -32,8 +32,8 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "berth",
     ),
     "3 daemons": (
-        *("logs", "reports", "ledger", "coordinator", "legacy", "reading", "listing", "api", "listener", "scheduler"),
-        *("pair", "principal", "standby", "outbox", "driver", "heir", "agent"),
+        *("logs", "reports", "ledger", "handout", "coordinator", "legacy", "reading", "listing", "api", "listener"),
+        *("scheduler", "pair", "principal", "standby", "outbox", "driver", "heir", "agent"),
     ),
     "4 surfaces": ("listeners", "tui/state", "tui/view", "tui/feed", "tui/screen", "cli"),
 }
@@ -54,6 +54,8 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "dispatch": frozenset({"text", "times", "keys", "presence", "pauses", "lanes"}),
     "codec": frozenset({"workflow"}),
     "protocol": frozenset({"messages"}),
+    "replies": frozenset({"messages"}),
+    "lanes": frozenset({"health"}),
     "pages": frozenset({"protocol"}),
     "frames": frozenset({"messages"}),
     "journal": frozenset({"disk"}),
@@ -64,7 +66,8 @@ BESIDE: Mapping[str, frozenset[str]] = {
     "transport": frozenset({"caller"}),
     "reports": frozenset({"logs"}),
     "ledger": frozenset({"logs"}),
-    "coordinator": frozenset({"logs", "reports", "ledger"}),
+    "handout": frozenset({"ledger"}),
+    "coordinator": frozenset({"logs", "reports", "ledger", "handout"}),
     "legacy": frozenset({"logs", "ledger", "coordinator"}),
     "reading": frozenset({"logs", "coordinator"}),
     "api": frozenset({"logs", "coordinator", "legacy", "reading", "listing"}),

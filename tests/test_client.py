@@ -10,13 +10,14 @@ from cdktr import client, errors
 from cdktr import protocol as p
 from cdktr.client import Principal, Result
 from cdktr.messages import Positional, Structured
+from cdktr.replies import OK, PONG, Reply, client_error, server_error, success
 
 
 class Script:
     """Stands for the connection: gives one answer after the other, and keeps what was asked."""
 
     def __init__(self) -> None:
-        self.answers: list[p.Reply | Exception] = []
+        self.answers: list[Reply | Exception] = []
         self.asked: list[Positional | Structured] = []
         self.time_outs: list[float] = []
 
@@ -70,10 +71,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def page(*numbers: int, full: bool = True) -> p.Reply:
+def page(*numbers: int, full: bool = True) -> Reply:
     """A page of log lines with these sequences."""
     lines = [{"sequence": number} for number in numbers]
-    return p.success({"lines": lines, "next": numbers[-1] if numbers else None, "full": full, "more": True})
+    return success({"lines": lines, "next": numbers[-1] if numbers else None, "full": full, "more": True})
 
 
 def sequences(pages: Iterator[list[dict[str, Any]]]) -> list[list[int]]:
@@ -82,7 +83,7 @@ def sequences(pages: Iterator[list[dict[str, Any]]]) -> list[list[int]]:
 
 
 def test_a_reply_becomes_its_value(principal: Principal, script: Script) -> None:
-    script.answers = [p.success({"a": 1}), p.OK, p.PONG]
+    script.answers = [success({"a": 1}), OK, PONG]
     assert [principal.ask(p.Ping(), rest_s=2) for _ in range(3)] == [{"a": 1}, None, None]
     assert script.time_outs == [3.0] * 3
 
@@ -90,17 +91,17 @@ def test_a_reply_becomes_its_value(principal: Principal, script: Script) -> None
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        (p.client_error("No workflow exists with id x"), errors.NotFoundError),
-        (p.client_error("There is no run x"), errors.NotFoundError),
-        (p.client_error("No."), errors.RefusedError),
-        (p.Reply("UNPROC", "Too much."), errors.RefusedError),
-        (p.server_error("Full."), errors.StoreError),
-        (p.Reply("SUCCESS", "{"), errors.ProtocolError),
-        (p.Reply("WHAT"), errors.ProtocolError),
+        (client_error("No workflow exists with id x"), errors.NotFoundError),
+        (client_error("There is no run x"), errors.NotFoundError),
+        (client_error("No."), errors.RefusedError),
+        (Reply("UNPROC", "Too much."), errors.RefusedError),
+        (server_error("Full."), errors.StoreError),
+        (Reply("SUCCESS", "{"), errors.ProtocolError),
+        (Reply("WHAT"), errors.ProtocolError),
     ],
 )
 def test_a_refusal_is_raised_by_kind(
-    reply: p.Reply, error: type[Exception], principal: Principal, script: Script
+    reply: Reply, error: type[Exception], principal: Principal, script: Script
 ) -> None:
     script.answers = [reply]
     with pytest.raises(error):
@@ -108,13 +109,13 @@ def test_a_refusal_is_raised_by_kind(
 
 
 def test_the_original_methods_return_results(principal: Principal, script: Script) -> None:
-    script.answers = [p.PONG, p.success({}), p.success({"workflow_instance_id": "r"}), p.client_error("No.")]
+    script.answers = [PONG, success({}), success({"workflow_instance_id": "r"}), client_error("No.")]
     assert principal.ping() == Result(True)
     assert principal.list_workflows() == Result(True, payload={})
     assert principal.run_workflow("w", {"a": 1}) == Result(True, payload={"workflow_instance_id": "r"})
     assert principal.get_registered_agents() == Result(False, "No.")
     assert script.asked[2] == p.Trigger("w", {"a": 1}, "listener")
-    script.answers = [errors.UnreachableError("Away."), p.success([]), p.success(["line"])]
+    script.answers = [errors.UnreachableError("Away."), success([]), success(["line"])]
     assert principal.ping() == Result(False, "Away.")
     assert principal.get_recent_workflow_statuses() == Result(True, payload=[])
     assert principal.query_logs(end_ms=5, start_ms=0, workflow_id="w", verbose=True) == Result(True, payload=["line"])
@@ -123,7 +124,7 @@ def test_the_original_methods_return_results(principal: Principal, script: Scrip
 
 def test_a_workflow_is_paused_and_resumed(principal: Principal, script: Script) -> None:
     answer = {"paused_ms": 5, "changed": True}
-    script.answers = [p.success(answer), p.client_error("No workflow exists with id w")]
+    script.answers = [success(answer), client_error("No workflow exists with id w")]
     assert principal.pause_workflow("w") == Result(True, payload=answer)
     assert principal.resume_workflow("w") == Result(False, "No workflow exists with id w")
     assert script.asked == [p.Pause("w"), p.Resume("w")]
@@ -173,9 +174,9 @@ def test_pages_end_at_a_limit(principal: Principal, script: Script) -> None:
 @pytest.mark.usefixtures("clock")
 def test_following_ends_with_the_run_and_outlives_a_restart(principal: Principal, script: Script) -> None:
     away = errors.UnreachableError("Away.")
-    empty = p.success({"lines": [], "next": 2, "more": True})
-    last = p.success({"lines": [], "next": 3, "more": False})
-    script.answers = [page(1, 2), empty, away, away, p.PONG, away, p.PONG, page(3), last]
+    empty = success({"lines": [], "next": 2, "more": True})
+    last = success({"lines": [], "next": 3, "more": False})
+    script.answers = [page(1, 2), empty, away, away, PONG, away, PONG, page(3), last]
     assert sequences(principal.follow(p.ListLogs(workflow_instance_id="r", wait_ms=2000))) == [[1, 2], [3]]
     asked = [each for each in script.asked if not isinstance(each, p.Ping)]
     assert [json.loads(each.encode()[7:])["after"] for each in asked] == [None, 2, 2, 2, 2, 3]
@@ -187,7 +188,7 @@ def test_a_principal_that_goes_away_is_told_once(script: Script, monkeypatch: py
     monkeypatch.setattr(client, "Callers", lambda host, port: script)
     away, told = errors.UnreachableError("Away."), list[bool]()
     with Principal(on_away=told.append) as principal:
-        script.answers = [p.PONG, away, away, p.PONG, p.PONG, p.PONG]
+        script.answers = [PONG, away, away, PONG, PONG, PONG]
         assert [principal.ask_patiently(p.Ping()) for _ in range(3)] == [None] * 3
     assert told == [True, False]
 
@@ -201,21 +202,21 @@ def test_patience_ends(principal: Principal, script: Script, clock: Clock) -> No
 
 @pytest.mark.usefixtures("clock")
 def test_the_end_of_a_run_is_awaited_through_a_restart(principal: Principal, script: Script) -> None:
-    running, ended = p.success({"ended_ms": None}), p.success({"ended_ms": 7})
-    script.answers = [running, errors.UnreachableError("Away."), p.PONG, running, ended]
+    running, ended = success({"ended_ms": None}), success({"ended_ms": 7})
+    script.answers = [running, errors.UnreachableError("Away."), PONG, running, ended]
     assert principal.await_run("r") == {"ended_ms": 7}
     rests = [request.wait_ms for request in script.asked if isinstance(request, p.AwaitRun)]
     assert rests == [client.LOOK_MS, *[client.REST_MS] * 3]
 
 
 def test_a_run_is_looked_at_more_often_while_it_is_queued(principal: Principal, script: Script) -> None:
-    open_, ended = p.success({"ended_ms": None}), p.success({"ended_ms": 7})
+    open_, ended = success({"ended_ms": None}), success({"ended_ms": 7})
     script.answers = [open_, open_, open_, ended]
     queued = iter([True, False])
     principal.await_run("r", is_queued=lambda: next(queued))
     page: dict[str, Any] = {"lines": [], "next": None, "more": True}
-    last = p.success({**page, "more": False})
-    script.answers = [p.success(page), p.success({**page, "lines": [{"sequence": 1}]}), p.success(page), last]
+    last = success({**page, "more": False})
+    script.answers = [success(page), success({**page, "lines": [{"sequence": 1}]}), success(page), last]
     list(principal.follow(p.ListLogs(wait_ms=client.REST_MS), is_queued=lambda: True))
     rests = [request.wait_ms for request in script.asked if isinstance(request, p.AwaitRun | p.ListLogs)]
     look, rest = client.LOOK_MS, client.REST_MS
@@ -225,9 +226,9 @@ def test_a_run_is_looked_at_more_often_while_it_is_queued(principal: Principal, 
 @pytest.mark.usefixtures("clock")
 def test_the_trouble_of_the_database_is_handed_on(principal: Principal, script: Script) -> None:
     told: list[str | None] = []
-    script.answers = [p.success({"ended_ms": None, "trouble": "full"}), p.success({"ended_ms": 7, "trouble": None})]
+    script.answers = [success({"ended_ms": None, "trouble": "full"}), success({"ended_ms": 7, "trouble": None})]
     assert principal.await_run("r", told.append) == {"ended_ms": 7}
     lines = {"lines": [], "next": 2, "more": True}
-    script.answers = [p.success(lines | {"trouble": "full"}), p.success(lines | {"more": False})]
+    script.answers = [success(lines | {"trouble": "full"}), success(lines | {"more": False})]
     assert list(principal.follow(p.ListLogs(), told.append)) == []
     assert told == ["full", None, "full", None]

@@ -76,7 +76,11 @@ def test_why_the_runs_of_one_workflow_wait() -> None:
 
 
 def test_of_many_workflows_that_wait_for_the_same_not_all_are_named() -> None:
-    many = UNPLACEABLE | {"runs": 40, "workflows": [f"w{n}" for n in range(health.TOLD)]}
+    many: health.Waiting = {
+        "labels": ["gpu", "zone=eu"],
+        "runs": 40,
+        "workflows": [f"w{n}" for n in range(health.TOLD)],
+    }
     assert "(w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, …)" in health.lacking(many)
     found = health.why_waiting(STATE | {"queued": 40, "unplaceable": [many]}, "w11")
     assert found == "perhaps no agent has what it requires: see `cdktr task show w11` and `cdktr agent list`"

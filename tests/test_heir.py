@@ -15,8 +15,9 @@ from cdktr.berth import Berth, take_berth
 from cdktr.frames import Reported, numbered, pack, unpack
 from cdktr.heir import Heir, marker
 from cdktr.proc import boot_id, members
-from cdktr.protocol import Report, decode, success
+from cdktr.protocol import Report, decode
 from cdktr.records import LogChunk, RunStatus, RunUpdate
+from cdktr.replies import success
 from cdktr.roster import Roster
 from cdktr.spool import Spool
 from cdktr.transport import Requester

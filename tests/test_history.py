@@ -34,7 +34,7 @@ def test_an_adopted_run_names_its_agent() -> None:
 
 
 def test_every_event_is_known() -> None:
-    assert set(EVENTS) == {*STATUS, "queued", "adopted", "leased", "kept", "bound"}
+    assert set(EVENTS) == {*STATUS, "queued", "adopted", "leased", "kept", "bound", "paused", "resumed"}
 
 
 UPDATES = [

@@ -10,6 +10,7 @@ import pytest
 import cdktr
 from cdktr import EventListener, Principal, Result, client, errors, listener, settings
 from cdktr import protocol as p
+from cdktr.replies import success
 
 
 class Calls:
@@ -27,7 +28,7 @@ class Calls:
         Calls.asked.append(p.decode(message))
         if Calls.failure is not None:
             raise Calls.failure
-        return p.success({"workflow_instance_id": "r"}).encode()
+        return success({"workflow_instance_id": "r"}).encode()
 
     def close(self) -> None:
         """Nothing to close."""

@@ -14,8 +14,9 @@ from cdktr import outbox, spool
 from cdktr.errors import UnreachableError
 from cdktr.frames import Reported, numbered, unpack
 from cdktr.outbox import Outbox, Record
-from cdktr.protocol import Report, client_error, decode, success
+from cdktr.protocol import Report, decode
 from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
+from cdktr.replies import client_error, success
 from cdktr.spool import Spool
 from cdktr.transport import Requester
 

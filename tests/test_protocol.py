@@ -160,34 +160,6 @@ def test_half_a_surrogate_pair_is_no_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "frame"),
-    [
-        (p.PONG, b"PONG"),
-        (p.OK, b"OK"),
-        (p.success({"a": [1, "\x01ü"]}), b'SUCCESS\x01{"a":[1,"\\u0001\\u00fc"]}'),
-        (p.client_error("No\x01way"), b"CLIENTERROR\x01No\x01way"),
-        (p.server_error(ValueError("ü")), "SERVERERROR\x01ü".encode()),
-        (p.Reply("UNPROC", ""), b"UNPROC\x01"),
-    ],
-)
-def test_replies_as_bytes(reply: p.Reply, frame: bytes) -> None:
-    assert reply.encode() == frame
-    assert p.decode_reply(frame) == reply
-
-
-def test_a_reply_can_always_be_encoded() -> None:
-    assert p.client_error("\ud800").encode() == b"CLIENTERROR\x01\\ud800"
-
-
-@pytest.mark.parametrize(
-    "frame", [b"", b"pong", b"PONG\x01", b"OK\x01x", b"SUCCESS", b"CLIENTERROR", b"\xff", b"WHAT\x01x"]
-)
-def test_what_is_no_reply(frame: bytes) -> None:
-    with pytest.raises(ProtocolError):
-        p.decode_reply(frame)
-
-
-@pytest.mark.parametrize(
     "value",
     [
         *("", "x", "\ud800", True, None, [1], {}),

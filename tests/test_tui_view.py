@@ -30,7 +30,6 @@ PICTURES: dict[str, Sequence[str]] = {
     "paused": ["g", "j", "j", "j", "j", "j", "j"],
     "pause": ["g", "j", "j", "j", "p"],
     "params": ["g", "j", "j", "j", "r", "tab", "7"],
-    "requires": ["G"],
     "runs": ["2", "j"],
     "status": ["2", "s", "j", "j"],
     "run": ["2", "enter", "j"],

@@ -21,7 +21,7 @@ from cdktr.moments import (
     zone,
 )
 from cdktr.text import format_duration, printable, table, width
-from cdktr.workflow import CatchUp, Scheduled, Subprocess, Task, Workflow, scalar_text
+from cdktr.workflow import CatchUp, Outline, Scheduled, Subprocess, Task, Workflow, scalar_text
 
 #: A run or a task whose status is one of these needs a look.
 BAD = ("FAILED", "CRASHED", "CANCELLED")

@@ -13,6 +13,7 @@ from cdktr.errors import ProtocolError
 from cdktr.frames import SEPARATOR_SHOWN, Reported, decode_log, encode_chunk, encode_log, numbered, pack, unpack
 from cdktr.messages import SEPARATOR, Positional, Request, Structured, dump, load
 from cdktr.records import LogChunk, LogRecord, RunStatus, RunUpdate, TaskUpdate
+from cdktr.replies import REPLY_KINDS, Reply, decode_reply, success
 from cdktr.workflow import Retry, RunIf, Subprocess, Task, UvPython, Workflow
 
 #: Enough for each of the many properties here; a slow machine is no failure.
@@ -131,16 +132,16 @@ def test_one_argument_of_another_type(request: Request, data: st.DataObject) -> 
 
 
 @FEW
-@given(st.sampled_from(sorted(p.REPLY_KINDS)), any_text)
+@given(st.sampled_from(sorted(REPLY_KINDS)), any_text)
 def test_replies_come_back(kind: str, payload: str) -> None:
-    reply = p.Reply(kind, None if kind in ("PONG", "OK") else payload)
-    assert p.decode_reply(reply.encode()) == reply
+    reply = Reply(kind, None if kind in ("PONG", "OK") else payload)
+    assert decode_reply(reply.encode()) == reply
 
 
 @FEW
 @given(any_json)
 def test_values_come_back(value: Any) -> None:
-    reply = p.decode_reply(p.success(value).encode())
+    reply = decode_reply(success(value).encode())
     assert reply.kind == "SUCCESS"
     assert load(reply.payload or "", "it") == value
 
@@ -149,7 +150,7 @@ def test_values_come_back(value: Any) -> None:
 @given(st.binary() | any_text.map(lambda text: b"SUCCESS\x01" + text.encode()[1:]))
 def test_arbitrary_replies(noise: bytes) -> None:
     try:
-        assert p.decode_reply(noise).encode() == noise
+        assert decode_reply(noise).encode() == noise
     except ProtocolError:
         pass
 

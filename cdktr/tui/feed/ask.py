@@ -9,6 +9,7 @@ from cdktr.client import QUERY_S
 from cdktr.codec import outline_from_json, workflow_from_json
 from cdktr.dag import Dag
 from cdktr.errors import NotFoundError, ProtocolError, RefusedError
+from cdktr.health import Waiting
 from cdktr.messages import Request, Structured
 from cdktr.tui.feed.checked import checked, has_kind
 from cdktr.tui.state import wants as w
@@ -74,6 +75,8 @@ FACTS: dict[str, Any] = {
     **dict.fromkeys(("database_set_aside", "database_losses"), list[str]),
     "uptime_s": float,
     "revisions": dict[str, int],
+    "paused": dict[str, int],
+    **dict.fromkeys(("unplaceable", "crowded"), list[Waiting]),
 }
 
 

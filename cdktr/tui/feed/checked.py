@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ def has_kind(value: object, kind: Any) -> bool:
 @cache
 def _test_of(kind: Any) -> _Test:
     """Kinds as the facts of a principal and workflows have them: unions, tuples, lists and mappings of one kind,
-    dataclasses, plain ones."""
+    objects whose keys are known, dataclasses, plain ones."""
     made, inner = get_origin(kind), get_args(kind)
     if isinstance(kind, UnionType):
         tests = [_test_of(each) for each in inner]
@@ -42,6 +42,11 @@ def _test_of(kind: Any) -> _Test:
         key_test, value_test = map(_test_of, inner)
         return lambda value: (
             isinstance(value, Mapping) and all(map(key_test, value)) and all(map(value_test, value.values()))
+        )
+    if is_typeddict(kind):
+        named = {name: _test_of(each) for name, each in get_type_hints(kind).items()}
+        return lambda value: (
+            isinstance(value, dict) and all(name in value and test(value[name]) for name, test in named.items())
         )
     if is_dataclass(kind):
         return _test_of_fields(kind)
