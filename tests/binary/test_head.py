@@ -260,6 +260,11 @@ def test_root_with_the_home_of_another(place: Place, file: Path) -> None:
     assert [path.parent.name for path in rooms(home / ".cdktr")] == [f"program-{USER}"]
     assert place.ok("--version") == VERSION
     assert len(rooms(home / ".cdktr")) == 1
+    # As a principal of root's would leave it.
+    (home / ".cdktr" / "principal.lock").touch(0o600)
+    refused = user.run("start", "principal")
+    assert refused.returncode == 5
+    assert f"The data folder {home}/.cdktr cannot be used: principal.lock in it belongs to another" in refused.stderr
 
 
 @needs_root
@@ -294,6 +299,13 @@ def test_no_room_anywhere(place: Place, file: Path) -> None:
         assert re.fullmatch(rf"  {folder}: there is no room for it; it needs \d+ MB", line)
     assert lines[4].startswith("Set CDKTR_APP_DATA_DIRECTORY to a folder with room for ")
     assert set(used.stdout.split()) <= {*map(str, (home, home / ".cdktr", beside, beside / "cdktr")), "/var/tmp"}
+
+
+def test_a_limit_of_the_size_of_files(place: Place) -> None:
+    place.before = "ulimit -f 2000"
+    done = place.run("--version")
+    assert done.returncode == 5
+    assert done.stderr.count(": its files are larger than this user may write (ulimit -f)\n") == 3
 
 
 @needs_root
