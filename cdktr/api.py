@@ -22,7 +22,7 @@ from cdktr.errors import CdktrError, ProtocolError, StoreError, UnprocessableErr
 from cdktr.legacy import OldAgents
 from cdktr.logs import MAX_WAITING_BYTES, LogHub
 from cdktr.messages import Request, milliseconds, name_of_event, named
-from cdktr.pages import page_size
+from cdktr.pages import page_size, run_filters
 from cdktr.reading import Reading
 from cdktr.recent import Recent
 from cdktr.store import Store
@@ -253,10 +253,9 @@ class Api:
 
     async def list_runs(self, request: p.ListRuns) -> p.Reply:
         """The history of runs."""
-        filters = (request.workflow_id, request.workflow_instance_id, request.status)
-        page = (page_size(request.limit), max(request.offset, 0))
-        window = (request.start_ms, request.end_ms)
-        return await self._reading.fresh(lambda: p.success(self._store.runs(*filters, *page, *window)))
+        page = (run_filters(request), page_size(request.limit), max(request.offset, 0))
+        found, total = await self._reading.fresh(lambda: self._store.run_page(*page, oldest=request.oldest))
+        return p.success({"runs": found, "total": total} if request.counted else found)
 
     async def list_latest(self, _: p.ListLatest) -> p.Reply:
         """The latest run of every workflow."""

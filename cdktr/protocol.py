@@ -210,7 +210,10 @@ class AwaitRun(Structured):
 class ListRuns(Structured):
     """The history of runs, newest first: one object a run.
 
-    `start_ms` and `end_ms` ask for those that were queued or under way at some time of start <= t < end.
+    `start_ms` and `end_ms` ask for those that were queued or under way at some time of start <= t < end, `contains` for
+    those with a text in their id or their workflow's, in capitals or not. With `oldest` the `offset` is counted from
+    the oldest run, so that a page stays the same when runs are added. With `counted` answered by {"runs": [...],
+    "total": how many there are on all pages}.
     """
 
     verb = "LSRUNS"
@@ -221,6 +224,9 @@ class ListRuns(Structured):
     offset: int = 0
     start_ms: int | None = None
     end_ms: int | None = None
+    contains: str | None = None
+    oldest: bool = False
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
