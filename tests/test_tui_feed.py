@@ -32,8 +32,10 @@ from cdktr.tui.state.events import (
     Triggered,
     Up,
 )
-from cdktr.tui.state.facts import Latest
+from cdktr.tui.state.facts import Abilities, Latest, RunsPage, run_of
+from cdktr.tui.state.history import LOADED
 from cdktr.tui.state.logquery import PAGE, LogQuery, Place
+from cdktr.tui.state.model import Part
 
 FACTS = {"pid": 7, "host": "h", "uptime_s": 1.0, "running": 0, "queued": 0, "revisions": {"runs": 1, "workflows": 1}}
 ABLE = {"version": "9", "verbs": sorted(p.VERBS), "arguments": {"LSLOGS": ["before"]}}
@@ -100,6 +102,21 @@ def test_an_original_principal_is_asked_what_it_knows() -> None:
     assert questions.answer(w.TheLatest()) == {"w": Latest("run-1", "COMPLETED", 5)}
     assert questions.answer(w.TheFolder()).problems == ()
     assert fake.verbs() == ["CAPABILITIES", "PING", "GETRECENTSTATUSES", "LSWORKFLOWS"]
+
+
+def test_a_part_of_the_history_is_asked_for_as_the_principal_can() -> None:
+    able = Abilities("9", frozenset(p.VERBS), {"LSRUNS": frozenset({"counted", "oldest", "contains"})})
+    fake = Fake(LSRUNS={"runs": [RUN, RUN], "total": 700})
+    answer = Questions(fake.ask, able).answer
+    found = (run_of(RUN), run_of(RUN))
+    assert answer(w.TheRuns("w", "FAILED", "key", Part(300, oldest=True))) == RunsPage(found, 398, 700)
+    asked = p.ListRuns("w", None, "FAILED", LOADED, 300, contains="key", oldest=True, counted=True)
+    assert fake.asked == [asked]
+    assert answer(w.TheRuns(part=Part(5))) == RunsPage(found, 5, 700)
+    # An older one has a list alone.
+    old = Fake(LSRUNS=[RUN])
+    assert Questions(old.ask, Abilities("8", frozenset(p.VERBS))).answer(w.TheRuns()) == RunsPage(found[:1])
+    assert old.asked == [p.ListRuns(limit=LOADED)]
 
 
 def test_the_own_log_grows_from_page_to_page() -> None:

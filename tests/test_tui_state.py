@@ -1,24 +1,28 @@
 """What keys and answers do to the state of the terminal UI."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cdktr.protocol import VERBS
 from cdktr.tui.state import commands as c
 from cdktr.tui.state import events as e
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.actions import ACTIONS, STATUSES
-from cdktr.tui.state.facts import Folder, Latest, Run
+from cdktr.tui.state.facts import Abilities, Folder, Latest, Run
+from cdktr.tui.state.history import LOADED, STEP
 from cdktr.tui.state.keys import FULL, KEYS, PLACES, Where, binding_of
 from cdktr.tui.state.logquery import WINDOW, LogQuery, Place
-from cdktr.tui.state.model import Ask, Calendar, Confirm, Form, Prompt, State, Tab
+from cdktr.tui.state.model import NEWEST, Ask, Calendar, Confirm, Form, Part, Prompt, State, Tab
 from cdktr.tui.state.moves import edit, settle, wrapped
 from cdktr.tui.state.update import update
+from cdktr.tui.state.wants import runs_want
 from cdktr.tui.view.overlays import help_lines
 from cdktr.tui.view.render import render
-from tests.world import AGENTS, ALL, LATEST, NOW_S, RUNS, WORKFLOWS, lines, new, pressed, told, with_logs
+from tests.world import AGENTS, ALL, LATEST, NOW_S, RUNS, WORKFLOWS, lines, new, page_of, pressed, told, with_logs
 
 ETL = ["g", "j", "j", "j"]
 
@@ -106,56 +110,99 @@ def test_the_filter_is_live_and_goes_back() -> None:
     assert after(["esc"], state)[0].workflows.filter == ""
 
 
-def test_the_loaded_part_of_the_history_moves_along() -> None:
-    many = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(w.LOADED))
+MANY = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(10 * STEP))
+
+
+def in_history(runs: Sequence[Run] = MANY, counted: bool = True) -> State:
+    """The list of runs of a principal that has these, newest first."""
     state, _ = update(told(new()), e.Key("2"))
-    state, _ = update(state, e.Arrived(w.TheRuns(), many))
-    state, _ = update(state, e.Key("G"))
-    assert w.TheRuns(offset=w.STEP) in w.wants(state)
-    later = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(w.STEP, w.STEP + w.LOADED))
-    state, _ = update(state, e.Arrived(w.TheRuns(offset=w.STEP), later))
-    assert state.runs.cursor.key == f"r{w.LOADED - 1}"
+    if not counted:
+        state, _ = update(state, e.Up(Abilities("0.1.0", frozenset(VERBS))))
+    return fed(replace(state, data=replace(state.data, runs=None)), runs, counted)
+
+
+def fed(state: State, runs: Sequence[Run] = MANY, counted: bool = True) -> State:
+    """The state after it was told of the part of the history that it wants."""
+    want = runs_want(state.runs)
+    return update(state, e.Arrived(want, page_of(runs, want, counted)))[0]
+
+
+def rows(state: State) -> list[str]:
+    """The runs on the screen."""
+    return re.findall(r"\b(?:r|new)\d\S*", render(state).text)
+
+
+def test_the_history_is_paged_without_a_gap() -> None:
+    state = in_history()
+    assert "1 of 1,000" in render(state).text
+    for number in range(1, len(MANY)):
+        state, _ = update(state, e.Key("j"))
+        assert state.runs.cursor.key == f"r{number}", "the next part is there before it is needed"
+        before = rows(state)
+        state = fed(state)
+        assert rows(state) == before, "another part moves no row"
+    assert "1,000 of 1,000" in render(state).text
+    assert update(state, e.Key("j"))[0] == state
+    for number in range(len(MANY) - 2, -1, -1):
+        state = fed(update(state, e.Key("k"))[0])
+        assert state.runs.cursor.key == f"r{number}"
+    assert state.runs.part == NEWEST
+
+
+def test_both_ends_of_the_history_are_a_key_away() -> None:
+    state, _ = update(in_history(), e.Key("G"))
+    assert w.TheRuns(part=Part(oldest=True)) in w.wants(state)
+    state = fed(state)
+    assert state.runs.cursor.key == "r999"
+    assert "1,000 of 1,000" in render(state).text
+    assert update(state, e.Key("G"))[0] == state, "it is there"
+    assert update(state, e.Key("k"))[0].runs.cursor.key == "r998"
     state, _ = update(state, e.Key("g"))
-    assert w.TheRuns(offset=0) in w.wants(state)
+    assert w.TheRuns() in w.wants(state)
+    assert fed(state).runs.cursor.key == "r0"
+    # Who thinks better of it.
+    there_and_back, _ = update(update(in_history(), e.Key("G"))[0], e.Key("g"))
+    assert fed(there_and_back).runs.cursor.key == "r0"
+    # A short one needs no question.
+    short = MANY[:30]
+    assert update(in_history(short), e.Key("G"))[0].runs.cursor.key == "r29"
 
 
-def test_no_run_is_passed_over_while_a_part_of_the_history_is_under_way() -> None:
-    many = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(5 * w.STEP))
-    state, _ = update(told(new()), e.Key("2"))
-    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
-    for key in ("G", "j", "j", "pgdn", "G"):
+def test_the_selection_stays_on_its_run_however_many_are_added() -> None:
+    state, runs = in_history(), MANY
+    for _ in range(5):
+        state, _ = update(state, e.Key("j"))
+    for added in (1, 30, 100, 500):
+        runs = (*(Run(f"new{added}-{n}", "w", "RUNNING", 1) for n in range(added)), *runs)
+        state = fed(state, runs)
+        part = state.runs.part
+        # Whoever moves on while its part is under way changes nothing in that.
+        for key in ("pgdn", "pgdn", "pgup", "pgup"):
+            state, _ = update(state, e.Key(key))
+        assert added < 500 or state.runs.part == part
+        state = fed(state, runs)
+        assert state.runs.cursor.key == "r5"
+        at = [run.id for run in runs].index("r5")
+        assert f"{at + 1:,} of {len(runs):,}" in render(state).text
+    # In the middle the rows do not move, whatever is added on top.
+    before, part = rows(state), state.runs.part
+    runs = (*(Run(f"last-{n}", "w", "RUNNING", 1) for n in range(150)), *runs)
+    state = fed(state, runs)
+    assert (rows(state), state.runs.part) == (before, part)
+
+
+def test_an_older_principal_does_not_count_its_runs() -> None:
+    state, _ = update(in_history(counted=False), e.Key("G"))
+    assert state.runs.cursor.key == f"r{LOADED - 1}"
+    assert w.TheRuns(part=Part(STEP)) in w.wants(state)
+    assert " of " not in render(state).text.splitlines()[2]
+    for key in ("j", "pgdn", "G"):
         state, _ = update(state, e.Key(key))
-    assert w.TheRuns(offset=w.STEP) in w.wants(state)
-    state, _ = update(state, e.Arrived(w.TheRuns(offset=w.STEP), many[w.STEP : w.STEP + w.LOADED]))
-    assert state.runs.cursor.key == f"r{w.LOADED - 1}"
-    state, _ = update(state, e.Key("j"))
-    assert state.runs.cursor.key == f"r{w.LOADED}"
-    # To the top is to the newest of all.
-    state, _ = update(state, e.Key("G"))
-    state, _ = update(state, e.Arrived(w.TheRuns(offset=2 * w.STEP), many[2 * w.STEP : 2 * w.STEP + w.LOADED]))
-    state, _ = update(state, e.Key("g"))
-    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
-    assert state.runs.cursor.key == "r0"
-
-
-def test_the_top_of_the_history_is_its_newest_run() -> None:
-    many = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(5 * w.STEP))
-    state, _ = update(told(new()), e.Key("2"))
-    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
-    state, _ = update(state, e.Key("G"))
-    # The next part is under way, and the newest rows are still there.
-    state, _ = update(state, e.Key("g"))
-    assert (state.runs.offset, state.runs.cursor.key) == (0, "r0")
-    state, _ = update(state, e.Key("G"))
-    assert "newer rows above" not in render(state).text
-    state, _ = update(state, e.Arrived(w.TheRuns(offset=w.STEP), many[w.STEP : w.STEP + w.LOADED]))
+    state = fed(state, counted=False)
     assert "newer rows above" in render(state).text
-    state, _ = update(state, e.Key("G"))
-    assert state.runs.cursor.key == f"r{w.STEP + w.LOADED - 1}"
+    assert state.runs.cursor.key == f"r{LOADED - 1}", "no run is passed over while a part is under way"
     state, _ = update(state, e.Key("g"))
-    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
-    assert (state.runs.offset, state.runs.cursor.key) == (0, "r0")
-    assert "newer rows above" not in render(state).text
+    assert fed(state, counted=False).runs.cursor.key == "r0"
 
 
 def test_the_help_is_scrolled_as_far_as_it_goes() -> None:
@@ -165,12 +212,29 @@ def test_the_help_is_scrolled_as_far_as_it_goes() -> None:
 
 
 def test_runs_are_filtered_by_workflow_and_status() -> None:
-    state, _ = after(["2", "/", "e", "t", "enter"])
-    assert state.runs.workflow_id == "etl.daily"
+    state, _ = after(["2", "/", *"etl", "tab", "enter"])
+    assert w.TheRuns("etl.daily") in w.wants(state)
     state, _ = after(["s", *["j"] * STATUSES.index("FAILED"), "enter"], state)
     assert w.TheRuns("etl.daily", "FAILED") in w.wants(state)
     assert {run.status for run in state.data.runs or ()} == {"FAILED"}
     assert after(["esc"], state)[0].runs == after(["2"])[0].runs
+
+
+def test_runs_are_found_by_a_part_of_an_id() -> None:
+    state, _ = after(["2", "/", *"key-9", "enter"])
+    assert w.TheRuns(text="key-9") in w.wants(state)
+    assert [run.id for run in state.data.runs or ()] == [f"jumping-monkey-{n}" for n in (93, 92, 91, 90)]
+    assert '"key-9" in an id' in render(state).text
+    assert "1 of 4" in render(state).text
+    state, _ = after(["s", *["j"] * STATUSES.index("FAILED"), "enter"], state)
+    assert w.TheRuns("", "FAILED", "key-9") in w.wants(state)
+    assert after(["esc"], state)[0].runs == after(["2"])[0].runs
+    # An older principal knows whole ids of workflows alone: the prompt says so.
+    old, _ = update(state, e.Up(Abilities("0.1.0", frozenset(VERBS))))
+    for key in ("esc", "/", *"et"):
+        old, _ = update(old, e.Key(key))
+    assert " workflow: et" in render(old).text
+    assert update(old, e.Key("enter"))[0].runs.workflow_id == "etl.daily"
 
 
 # Runs.

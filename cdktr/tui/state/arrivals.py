@@ -7,6 +7,7 @@ from typing import Any
 from cdktr.tui.state import logscreen
 from cdktr.tui.state.commands import Command
 from cdktr.tui.state.events import Arrived, Away, Failed, Told, Triggered, Up
+from cdktr.tui.state.history import came
 from cdktr.tui.state.logscreen import REMARK_S
 from cdktr.tui.state.model import Cursor, Data, Link, LinkStatus, Notice, State
 from cdktr.tui.state.moves import entries
@@ -51,9 +52,11 @@ def arrived(state: State, event: Arrived) -> Result:
     """What was wanted."""
     if event.want not in wants(state):
         return state, ()
-    data = STORE[type(event.want)](state.data, event.want, event.value)
-    failed = {name: why for name, why in data.failed.items() if name != type(event.want).__name__}
-    state = replace(state, data=replace(data, failed=failed))
+    failed = {name: why for name, why in state.data.failed.items() if name != type(event.want).__name__}
+    state = replace(state, data=replace(state.data, failed=failed))
+    if isinstance(event.want, TheRuns):
+        return came(state, event.want.part, event.value), ()
+    state = replace(state, data=STORE[type(event.want)](state.data, event.want, event.value))
     if isinstance(event.want, TheFolder):
         found = entries(state.data.folder, state.workflows.filter)
         state = replace(state, workflows=replace(state.workflows, entries=found))
@@ -89,7 +92,6 @@ STORE: dict[type[Want], Callable[[Data, Any, Any], Data]] = {
     TheFolder: lambda data, _, value: replace(data, folder=value),
     TheLatest: lambda data, _, value: replace(data, latest=value),
     TheAgents: lambda data, _, value: replace(data, agents=value),
-    TheRuns: lambda data, want, value: replace(data, runs=value, runs_offset=want.offset),
     Recent: lambda data, want, value: replace(data, recent=value, recent_of=want.workflow_id),
     TheTasks: _tasks,
     OwnLog: lambda data, _, value: replace(data, own_log=value),

@@ -67,7 +67,7 @@ KEYS: tuple[Binding, ...] = (
     _key("v", "verbose", W.LOGS, "ids", "name workflow, run and task in each line"),
     _key("s", "save", W.LOGS, "save", "save all these lines to a file"),
     _key("/", "filter", W.WORKFLOWS, "filter", "show what has these words in its id or name"),
-    _key("/", "of_workflow", W.RUNS, "workflow", "show the runs of one workflow"),
+    _key("/", "of_runs", W.RUNS, "find", "show the runs of a workflow, or with this in an id"),
     _key("s", "status", W.RUNS, "status", "show the runs of one status"),
     _key("v", "other_view", W.RUN, "graph", "graph or timeline"),
     _key("[", "older", frozenset({W.WORKFLOWS, W.GRAPH, W.RUN}), "older", "the run before", "LSRUNS"),

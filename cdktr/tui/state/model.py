@@ -79,6 +79,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the history: how many runs are passed over, of the newest, or of the oldest."""
+
+    offset: int = 0
+    oldest: bool = False
+
+
+NEWEST = Part()
+
+
+@dataclass(frozen=True, slots=True)
 class Data:
     """What the principal told last; None is not known yet."""
 
@@ -86,9 +97,12 @@ class Data:
     folder: Folder | None = None
     latest: Mapping[str, Latest] = field(default_factory=dict)
     agents: tuple[Agent, ...] | None = None
-    #: The loaded part of the history, and how many newer runs there are: `RunsTab.offset`, once that has come.
+    #: The loaded part of the history, which one it is, how many newer runs there are, and how many in all, if that is
+    #: told.
     runs: tuple[Run, ...] | None = None
-    runs_offset: int = 0
+    runs_part: Part = NEWEST
+    runs_newer: int = 0
+    runs_total: int | None = None
     #: The last runs of the selected workflow, newest first.
     recent: tuple[Run, ...] = ()
     recent_of: str = ""
@@ -118,12 +132,15 @@ class WorkflowsTab:
 
 @dataclass(frozen=True, slots=True)
 class RunsTab:
-    """The history of runs: a part of it is loaded."""
+    """The history of runs: of one workflow, of one status, with a text in an id. `part` of it is wanted."""
 
     workflow_id: str = ""
     status: str = ""
-    offset: int = 0
+    text: str = ""
+    part: Part = NEWEST
     cursor: Cursor = Cursor()
+    #: The selection goes to the last row of that part when it comes.
+    at_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +207,7 @@ class Ask(StrEnum):
 
     FILTER = "filter"
     OF_WORKFLOW = "workflow"
+    OF_RUNS = "part of a run's or workflow's id"
     SEARCH = "search"
     SAVE = "save as"
     COMMAND = ":"

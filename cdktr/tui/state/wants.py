@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
-from cdktr.tui.state.model import Data, RunsTab, State, Tab
-
-#: Runs that are loaded at once, and by which steps that part moves.
-LOADED = 200
-STEP = 100
+from cdktr.tui.state.history import LOADED
+from cdktr.tui.state.model import NEWEST, Data, Part, RunsTab, State, Tab
 
 #: Runs of which the durations are drawn.
 RECENT = 30
@@ -38,7 +35,8 @@ class TheRuns:
 
     workflow_id: str = ""
     status: str = ""
-    offset: int = 0
+    text: str = ""
+    part: Part = NEWEST
     limit: int = LOADED
 
 
@@ -83,7 +81,7 @@ def selected_run(state: State) -> str:
 
 def runs_want(tab: RunsTab) -> TheRuns:
     """The part of the history that the list of runs is in."""
-    return TheRuns(tab.workflow_id, tab.status, tab.offset)
+    return TheRuns(tab.workflow_id, tab.status, tab.text, tab.part)
 
 
 def wants(state: State) -> tuple[Want, ...]:
