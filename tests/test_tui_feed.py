@@ -343,7 +343,8 @@ def test_the_folder_is_read() -> None:
 
 def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     path = tmp_path / "some.log"
-    assert done(Fake(), c.SaveLogs(LogQuery(), str(path))) == Told(f"3 lines saved in {path}")
+    command = c.SaveLogs(LogQuery(), str(path))
+    assert done(Fake(), command) == Told(f"3 lines saved in {path}", done=command)
     assert [text.rpartition(" ")[2] for text in path.read_text().splitlines()] == ["1", "2", "3"]
     path.write_text("mine")
     save = c.SaveLogs(LogQuery(), str(path))
@@ -352,8 +353,8 @@ def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> N
     assert isinstance(done(Fake(), c.SaveLogs(LogQuery(), str(path), replace=True)), Told)
     assert len(path.read_text().splitlines()) == 3
     nowhere = tmp_path / "none" / "some.log"
-    told = Told(f"{nowhere} cannot be written: No such file or directory", bad=True)
-    assert done(Fake(), c.SaveLogs(LogQuery(), str(nowhere))) == told
+    command = c.SaveLogs(LogQuery(), str(nowhere))
+    assert done(Fake(), command) == Told(f"{nowhere} cannot be written: No such file or directory", True, command)
     assert [found.name for found in tmp_path.iterdir()] == ["some.log"], "nothing half written is left"
 
 
@@ -490,13 +491,9 @@ def test_of_more_than_anybody_reads_the_newest_is_told(monkeypatch: pytest.Monke
 
 def test_trouble_is_told_when_it_comes_and_when_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     full = answer(trouble="full")
-    told, _ = followed(monkeypatch, full, full, answer(), StoreError("It is lost"), answer(more=False))
-    assert [event.why if isinstance(event, LogsFailed) else event.trouble for event in told] == [
-        "full",
-        "",
-        "It is lost",
-        "",
-    ]
+    told, _ = followed(monkeypatch, full, full, answer(), StoreError("It is lost"), answer(), answer(more=False))
+    troubles = [event.why if isinstance(event, LogsFailed) else event.trouble for event in told]
+    assert troubles == ["full", "", "It is lost", "", ""]
     assert all(isinstance(event, LogNews | LogsFailed) for event in told)
 
 

@@ -578,6 +578,45 @@ def test_search_goes_round_at_the_principal_and_once() -> None:
     assert "'nowhere' is not found" in render(state).text
 
 
+def test_an_old_principal_leaves_what_is_loaded_to_search() -> None:
+    state, _ = logs()
+    old, _ = update(state, e.Up(Abilities("0.1.0", frozenset(VERBS))))
+    for key in ("/", *"row 31", "enter"):
+        old, commands = update(old, e.Key(key))
+        assert commands == ()
+    assert old.logs is not None
+    assert old.logs.found == 31
+    old = replace(old, logs=replace(old.logs, begins=False))
+    assert "/row 31 in what is loaded" in render(old).text
+    for key in ("/", *"nowhere", "enter", "n", "N"):
+        old, commands = update(old, e.Key(key))
+        assert commands == ()
+    assert "'nowhere' is not found in what is loaded here" in render(old).text
+
+
+def test_saved_lines_are_told_until_somebody_sees_it_and_not_lost_unasked() -> None:
+    state, commands = logs(["s", "enter"])
+    save = commands[-1]
+    assert isinstance(save, c.SaveLogs)
+    for way in (["q"], ["ctrl-c"], ["/", "ctrl-c"]):
+        asked, commands = after(way, state)
+        assert commands == []
+        assert f"still being saved in {save.path}" in render(asked).text
+        assert after(["n"], asked)[0].overlays == asked.overlays[:-1]
+        assert after(["y"], asked)[1] == after(["ctrl-c"], asked)[1] == [c.Quit()]
+    # A file that is there already has to be asked about; then it goes on.
+    state, _ = update(state, e.Exists(save))
+    assert after(["n", "q"], state)[1] == [c.Quit()]
+    state, commands = after(["y"], state)
+    assert commands == [replace(save, replace=True)]
+    assert after(["q"], state)[1] == []
+    state, _ = update(state, e.Told("60 lines saved in x", done=replace(save, replace=True)))
+    state, _ = update(state, e.Tick(NOW_S + 3600))
+    assert "60 lines saved in x" in render(state).text
+    assert "60 lines saved in x" not in render(after(["k"], state)[0]).text
+    assert after(["q"], state)[1] == [c.Quit()]
+
+
 def test_another_level_keeps_the_place() -> None:
     state, commands = logs(["g", *["j"] * 10, "L"])
     assert commands[-1] == c.FetchLogs(2, LogQuery("etl.daily", level="ERROR"), Place.AFTER, 9)
@@ -626,12 +665,67 @@ def test_a_day_is_picked_from_the_calendar() -> None:
     assert state.overlay.fields[0].text == "2026-01-23"
 
 
-def test_a_log_that_could_not_be_had_is_asked_for_again_when_the_principal_is_back() -> None:
+def test_a_log_that_could_not_be_had_is_asked_for_again_by_itself() -> None:
     state, _ = after([*ETL, "l"])
-    state, _ = update(state, e.LogsFailed(1, "No principal answers"))
-    state, _ = update(state, e.Away("No principal answers"))
-    _, commands = update(state, e.Up(ALL))
-    assert commands == (c.StopLogs(), c.FetchLogs(2, LogQuery("etl.daily"), Place.TAIL))
+    asked = c.FetchLogs(1, LogQuery("etl.daily"), Place.TAIL)
+    state, _ = update(state, e.LogsFailed(1, "The database cannot be read"))
+    assert "The database cannot be read" in render(state).text
+    assert update(state, e.Tick(NOW_S + 1))[1] == ()
+    state, commands = update(state, e.Tick(NOW_S + 3))
+    assert commands == (asked,)
+    assert update(state, e.Tick(NOW_S + 9))[1] == (), "it is under way"
+    state, _ = update(state, e.LogsFailed(1, "The principal does not answer"))
+    away, _ = update(state, e.Away("The principal does not answer"))
+    assert update(away, e.Tick(NOW_S + 99))[1] == (), "nobody is there to ask"
+    state, commands = update(away, e.Up(ALL))
+    assert commands == (asked,)
+    state, _ = update(state, e.LogPage(1, Place.TAIL, lines(0, 9), full=False))
+    assert state.logs is not None
+    assert (state.logs.trouble, len(state.logs.lines)) == ("", 9)
+    assert update(state, e.Tick(NOW_S + 999))[1] == ()
+
+
+def test_whoever_moves_on_is_not_carried_away_by_what_comes_later() -> None:
+    state, _ = after([*ETL, "l"])
+    state, _ = update(state, e.LogPage(1, Place.TAIL, lines(1_000, 2_000), full=True))
+    for key in ("/", "x", "y", "z", "enter"):
+        state, commands = update(state, e.Key(key))
+    assert [command.contains for command in commands if isinstance(command, c.FetchLogs)] == ["xyz"]
+    state, _ = update(state, e.LogsFailed(2, "The database cannot be read"))
+    state, _ = update(state, e.Key("k"))
+    assert update(state, e.Tick(NOW_S + 99))[1] == ()
+
+
+def page_before_or_after(asked: c.FetchLogs) -> e.LogPage:
+    """The page of a log of 4,300 lines, of which 300 come at a time."""
+    at = asked.sequence or 0
+    before = asked.place is Place.BEFORE
+    some = lines(max(at - 300, 0), at) if before else lines(at + 1, min(at + 301, 4_300))
+    full = bool(some) and some[0 if before else -1].sequence != (0 if before else 4_299)
+    return e.LogPage(asked.number, asked.place, some, full, sequence=asked.sequence)
+
+
+def reached(keys: Sequence[str], late: int) -> int | None:
+    """The line at the top of the screen after keys, when each page comes so many keys after it was asked for."""
+    state, _ = after([*ETL, "l"])
+    state, commands = update(state, e.LogPage(1, Place.TAIL, lines(4_000, 4_300), full=True))
+    due: dict[int, c.FetchLogs] = {}
+    for number, key in enumerate([*keys, *[""] * (10 * late + 10)]):
+        state, commands = update(state, e.Key(key))
+        while commands or number in due:
+            due.update((number + late, each) for each in commands if isinstance(each, c.FetchLogs))
+            state, commands = update(state, page_before_or_after(due.pop(number))) if number in due else (state, ())
+    assert state.logs is not None
+    assert not state.logs.busy
+    return state.logs.lines[state.logs.top].sequence
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [["pgup"] * 40, ["k"] * 130 + ["pgup"] * 70 + ["j"] * 7, ["pgup"] * 99 + ["pgdn"] * 20, ["pgup"] * 230],
+)
+def test_every_key_counts_however_late_the_lines_come(keys: Sequence[str]) -> None:
+    assert reached(keys, 0) == reached(keys, 3) == reached(keys, 50)
 
 
 def test_what_is_held_goes_on_when_another_part_cannot_be_had() -> None:
@@ -642,14 +736,15 @@ def test_what_is_held_goes_on_when_another_part_cannot_be_had() -> None:
     assert commands == (c.StopLogs(), c.FetchLogs(2, LogQuery("etl.daily"), Place.HEAD))
     state, commands = update(state, e.LogsFailed(2, "No principal answers"))
     assert commands == (c.FollowLogs(2, LogQuery("etl.daily"), 1_999),)
-    assert update(state, e.Up(ALL))[1] == ()
+    # That is asked for again, when somebody is there who may know.
+    assert update(state, e.Up(ALL))[1] == (c.FetchLogs(2, LogQuery("etl.daily"), Place.HEAD),)
     # The end was asked for, and is not held.
     state, _ = update(state, e.LogNews(2, lines(2_000, 3_000), jumped=True))
     state, commands = update(state, e.Key("G"))
     assert commands == (c.StopLogs(), c.FetchLogs(3, LogQuery("etl.daily"), Place.TAIL))
     state, commands = update(state, e.LogsFailed(3, "No principal answers"))
     assert commands == ()
-    assert update(state, e.Up(ALL))[1] == (c.StopLogs(), c.FetchLogs(4, LogQuery("etl.daily"), Place.TAIL))
+    assert update(state, e.Up(ALL))[1] == (c.FetchLogs(3, LogQuery("etl.daily"), Place.TAIL),)
 
 
 def test_a_page_before_a_line_does_not_end_a_log() -> None:

@@ -11,6 +11,7 @@ from cdktr.tui.state.history import along, runs_of, to_newest, to_oldest
 from cdktr.tui.state.logquery import LogQuery
 from cdktr.tui.state.model import (
     Ask,
+    Confirm,
     Cursor,
     Field,
     Form,
@@ -335,6 +336,15 @@ def _search(state: State, logs: Logs) -> Result:
     return replace(state, overlays=(*state.overlays, Prompt(Ask.SEARCH, before=logs.search))), ()
 
 
+def _quit(state: State) -> Result:
+    """End; what would be lost by it is asked about."""
+    if not state.saving:
+        return state, (Quit(),)
+    paths = ", ".join(command.path for command in state.saving)
+    question = Confirm(f"Lines are still being saved in {paths}. Quit all the same?", Quit())
+    return replace(state, overlays=(*state.overlays, question)), ()
+
+
 ACTIONS: Mapping[str, Action] = {
     "enter": _enter,
     "run": run_asked,
@@ -378,5 +388,5 @@ ACTIONS: Mapping[str, Action] = {
     "command": lambda state: _ask(state, Ask.COMMAND),
     "back": _back,
     "help": lambda state: (replace(state, overlays=(*state.overlays, Help())), ()),
-    "quit": lambda state: (state, (Quit(),)),
+    "quit": _quit,
 }

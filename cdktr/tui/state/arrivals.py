@@ -1,11 +1,12 @@
 """What the feed tells becomes part of the state, if it is still wanted."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from cdktr.tui.state import logscreen
-from cdktr.tui.state.commands import Command
+from cdktr.tui.state.commands import Command, SaveLogs
 from cdktr.tui.state.events import Arrived, Away, Failed, Told, Triggered, Up
 from cdktr.tui.state.history import came
 from cdktr.tui.state.logscreen import REMARK_S
@@ -115,7 +116,16 @@ def triggered(state: State, event: Triggered) -> Result:
 
 def told(state: State, event: Told) -> Result:
     """Something that was asked for is done, or not."""
-    return noticed(state, event.text, event.bad), ()
+    state = noticed(state, event.text, event.bad)
+    if event.done is not None and state.notice is not None:
+        # It took longer than somebody looks on: it stands until a key is pressed.
+        state = replace(saved(state, event.done), notice=replace(state.notice, until=math.inf))
+    return state, ()
+
+
+def saved(state: State, command: SaveLogs) -> State:
+    """The state after log lines were saved, or not."""
+    return replace(state, saving=tuple(each for each in state.saving if each != command))
 
 
 def noticed(state: State, text: str, bad: bool = False) -> State:

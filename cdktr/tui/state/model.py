@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from cdktr.tui.state.commands import Command
+from cdktr.tui.state.commands import Command, FetchLogs, SaveLogs
 from cdktr.tui.state.facts import (
     Abilities,
     Agent,
@@ -177,8 +177,12 @@ class Logs:
     search: str = ""
     #: The sequence of the line that was found.
     found: int | None = None
-    #: A page is under way.
+    #: A page is under way: `fetch`, which is asked for again at `again`, in seconds since the epoch, when it failed.
     busy: bool = False
+    fetch: FetchLogs | None = None
+    again: float = 0.0
+    #: Rows to scroll once the lines there have come.
+    owed: int = 0
     #: What comes after the last line is told by itself.
     live: bool = False
     #: Lines may still come.
@@ -277,7 +281,7 @@ Overlay = Help | Prompt | Form | Calendar | Menu | Confirm
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A remark that goes by itself, `until` seconds since the epoch."""
+    """A remark that goes by itself, `until` seconds since the epoch, or with the next key."""
 
     text: str
     until: float
@@ -313,6 +317,8 @@ class State:
     asked: int = 0
     overlays: tuple[Overlay, ...] = ()
     notice: Notice | None = None
+    #: Saving of log lines that is under way.
+    saving: tuple[SaveLogs, ...] = ()
     #: When this UI last started a run of a workflow, in seconds since the epoch.
     started: Mapping[str, float] = field(default_factory=dict)
 

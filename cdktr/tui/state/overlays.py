@@ -38,7 +38,8 @@ def key_pressed(state: State, action: str | None, key: str) -> Result:
     """A key while something lies on top: `action` is what the table says, if it says something."""
     overlay = state.overlay
     if action == "quit":
-        return state, (Quit(),)
+        # Whoever is asked whether to quit has said so.
+        return (state, (Quit(),)) if isinstance(overlay, Confirm) else ACTIONS["quit"](state)
     if action == "close":
         return without(state), ()
     match overlay:
