@@ -338,6 +338,53 @@ def test_each_terminal(
     assert terminal.is_restored()
 
 
+@pytest.mark.parametrize("term", ["xterm-256color", "screen", "linux", "vt100"])
+def test_rows_that_move_are_moved_by_the_terminal(
+    folder: Cluster, new_terminal: NewTerminal, tmp_path: Path, term: str
+) -> None:
+    folder.cli("task", "run", "lines", "--wait")
+    terminal = new_terminal(folder, 100, 30)
+    sent = tmp_path / "sent"
+    terminal.tmux("pipe-pane", f"cat > {sent}")
+    terminal.run("ui", TERM=term)
+    terminal.shows("Connected")
+    select(terminal, "lines")
+    terminal.press("l")
+
+    def ends_with(number: int) -> None:
+        terminal.shows(rf"line {number} of many\s*\n[^\n]*quit")
+
+    def moves_after(keys: str, number: int) -> int:
+        """How often rows were moved by these keys, all in one direction, up to the line at the end."""
+        before = sent.stat().st_size
+        for key in keys:
+            terminal.press(key)
+        ends_with(number)
+        painted = terminal.painted
+        # Painted anew, all of it, it is the same.
+        terminal.press("C-l", "F1")
+        terminal.shows("Everywhere")
+        terminal.press("Escape")
+        terminal.loses("Everywhere")
+        assert terminal.painted == painted
+        return len(re.findall(rb"\x1b\[\d+;\d+r\x1b\[\d+", sent.read_bytes()[before:]))
+
+    ends_with(20_000)
+    assert moves_after("kkkkk", 19_995) > 0
+    assert moves_after("jjj", 19_998) > 0
+    terminal.resize(80, 24)
+    terminal.press("G")
+    ends_with(20_000)
+    terminal.press("/")
+    terminal.type("1998")
+    terminal.press("Enter")
+    terminal.shows("/1998")
+    terminal.press("G")
+    ends_with(20_000)
+    # With what is searched for marked in it.
+    assert moves_after("kkkk", 19_996) > 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_gives_the_terminal_back(folder: Cluster, new_terminal: NewTerminal, number: signal.Signals) -> None:
     terminal = new_terminal(folder)
