@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -252,6 +252,7 @@ def _pass_edges(wall: datetime, zone: tzinfo) -> tuple[datetime, ...]:
     return _wall(change, zone), _wall(change - SECOND, zone) + SECOND
 
 
+@lru_cache(maxsize=1024)
 def _parse(expression: str) -> Fields:
     if len(expression) > MAX_LENGTH:
         raise DefinitionError(

@@ -166,7 +166,7 @@ class Terminal:
         termios.tcsetattr(self.input, termios.TCSANOW, modes)
 
     def _mend(self, screen: Any) -> None:
-        """asciimatics writes each cell by itself, its colours before it, and cannot do without colours."""
+        """asciimatics writes colours before each piece of text, and cannot do without colours."""
         screen._safe_write = self._parts.append
         if not self._has_colours:
             screen._fg_color = screen._bg_color = b""
@@ -219,7 +219,7 @@ class Terminal:
         for y, row in enumerate(frame.rows):
             if y >= len(before) or before[y] != row:
                 self._paint_row(y, row)
-        self._screen.refresh()
+                self._send_row(y)
         # In one piece, so that nobody sees half a frame.
         text = "".join(self._parts)
         self._parts.clear()
@@ -258,6 +258,24 @@ class Terminal:
             self._screen._unicode_aware = columns != len(span.text)
             self._screen.print_at(span.text, x, y, *look_of(self._looks, span))
             x += columns
+
+    def _send_row(self, y: int) -> None:
+        """What differs in a row from what the terminal shows: cells of one look that follow each other in one piece."""
+        screen, buffer = self._screen, self._screen._buffer
+        old, new = buffer._screen_buffer[y], buffer._double_buffer[y]
+        x = 0
+        while x < len(new):
+            if new[x] == old[x] or not new[x][4]:
+                x += 1
+                continue
+            start, look, text = x, new[x][1:4], []
+            # The second half of a wide character has no width, and comes with the first.
+            while x < len(new) and new[x][1:4] == look and (new[x] != old[x] or not new[x][4]):
+                text.append(new[x][0] if new[x][4] else "")
+                x += 1
+            screen._change_colours(*look)
+            screen._print_at("".join(text), start, y, x - start)
+        buffer._screen_buffer[y] = new[:]
 
     def set_mouse(self, on: bool) -> None:
         """Have the mouse reported, or not."""
