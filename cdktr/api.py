@@ -284,6 +284,7 @@ class Api:
                 "running": sum(not dispatch.is_over(lease) for lease in dispatch.leases.values()),
                 "ended_unstored": sum(map(dispatch.is_over, dispatch.leases.values())),
                 "agents": len(dispatch.agents),
+                "agents_left": dispatch.agents.left(int(time.time() * 1000)),
                 "free_slots": _free_slots(dispatch.agent_infos()),
                 "unstored_rows": self._hub.unstored,
                 "unstored_bytes": self._hub.unstored_bytes,

@@ -165,6 +165,7 @@ class Coordinator:
     def heartbeat(self, request: Heartbeat) -> dict[str, Any]:
         """An agent is alive; tells it which of its runs are its no more."""
         if request.leaving:
+            self.dispatch.agents.leave(request.agent_id, now_ms())
             self._lose(request.agent_id, f"agent {request.agent_id} stopped")
             return {"lost": []}
         self.heard(request.agent_id, request.slots, request.version)

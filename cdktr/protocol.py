@@ -286,7 +286,8 @@ class ListOwnLog(Structured):
 class ClusterStatus(Structured):
     """The principal's own state: version, uptime, queue, leases, agents, problems.
 
-    `revisions` are numbers that differ when something changed since: a status of a run or task, the workflow folder.
+    `agents_left` are the agents that stopped of late. `revisions` are numbers that differ when something changed since:
+    a status of a run or task, the workflow folder.
     """
 
     verb = "STATUS"

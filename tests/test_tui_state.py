@@ -22,7 +22,21 @@ from cdktr.tui.state.update import update
 from cdktr.tui.state.wants import runs_want
 from cdktr.tui.view.overlays import help_lines
 from cdktr.tui.view.render import render
-from tests.world import AGENTS, ALL, LATEST, NOW_S, RUNS, WORKFLOWS, lines, new, page_of, pressed, told, with_logs
+from tests.world import (
+    AGENTS,
+    ALL,
+    FACTS,
+    LATEST,
+    NOW_S,
+    RUNS,
+    WORKFLOWS,
+    lines,
+    new,
+    page_of,
+    pressed,
+    told,
+    with_logs,
+)
 
 ETL = ["g", "j", "j", "j"]
 
@@ -427,6 +441,24 @@ def test_an_agent_that_vanished_is_kept_for_a_while() -> None:
     state, _ = update(state, e.Tick(NOW_S + 590))
     assert "LOST, last heard 9m51s ago" in render(replace(state, width=120)).text
     assert update(state, e.Tick(NOW_S + 600))[0].lost == ()
+
+
+def test_an_agent_that_was_stopped_is_not_called_lost() -> None:
+    state, _ = after(["3"])
+    state, _ = update(state, e.Arrived(w.TheAgents(), AGENTS[1:]))
+    # The principal has let go of it and has not said why.
+    assert re.search(r"web1-4f2a +leaving", render(state).text)
+    state, _ = update(state, e.Arrived(w.Facts(), {**FACTS, "agents_left": ["web1-4f2a", "web2-91cc"]}))
+    text = render(state).text
+    assert re.search(r"\. web1-4f2a +STOPPED|· web1-4f2a +STOPPED", text)
+    assert re.search(r"web2-91cc +LOST", text), "this one is registered, and silent"
+    # Another that vanished is lost; an older principal does not tell the difference.
+    state, _ = update(state, e.Arrived(w.TheAgents(), AGENTS[2:]))
+    gone, _ = update(state, e.Arrived(w.Facts(), {**FACTS, "agents_left": ["web1-4f2a"]}))
+    assert re.search(r"web2-91cc +LOST", render(gone).text)
+    old = {name: value for name, value in FACTS.items() if name != "agents_left"}
+    state, _ = update(state, e.Arrived(w.Facts(), old))
+    assert re.search(r"web1-4f2a +LOST", render(state).text)
 
 
 def test_agents_that_have_not_come_back_to_a_principal_are_not_called_lost() -> None:

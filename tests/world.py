@@ -117,6 +117,7 @@ FACTS = {
     "queued": 0,
     "running": 1,
     "agents": 3,
+    "agents_left": [],
     "free_slots": 9,
     "unstored_rows": 0,
     "unstored_bytes": 0,

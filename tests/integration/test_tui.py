@@ -259,6 +259,25 @@ def test_lines_are_seen_while_the_database_cannot_be_written(
     terminal.shows("ended 0")
 
 
+def test_an_agent_that_is_stopped_and_one_that_is_killed(new_cluster: NewCluster, new_terminal: NewTerminal) -> None:
+    cluster = new_cluster(CDKTR_AGENT_HEARTBEAT_TIMEOUT_MS="3000")
+    cluster.start_principal()
+    agents = [cluster.start_agent() for _ in "ab"]
+    calm, rash = (re.search(r"Agent (\S+) ready", agent.text)[1] for agent in agents)  # type: ignore[index]
+    terminal = new_terminal(cluster)
+    terminal.run("ui")
+    terminal.press("3")
+    for name in (calm, rash):
+        terminal.shows(rf"{name} +READY")
+    agents[0].stop()
+    agents[1].process.kill()
+    text = terminal.shows(rf"{calm} +STOPPED")
+    assert not re.search(rf"{calm} +LOST", text)
+    terminal.shows(rf"{rash} +LOST")
+    terminal.press("q")
+    terminal.shows("ended 0")
+
+
 def test_pasted_text_starts_nothing(folder: Cluster, new_terminal: NewTerminal) -> None:
     terminal = new_terminal(folder)
     terminal.run("ui")
