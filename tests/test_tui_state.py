@@ -182,6 +182,22 @@ def test_both_ends_of_the_history_are_a_key_away() -> None:
     assert update(in_history(short), e.Key("G"))[0].runs.cursor.key == "r29"
 
 
+@pytest.mark.parametrize(
+    "keys", ["G" + "U" * 20 + "k", "Gkk", "D" * 30 + "U" * 3, "D" * 30 + "gjj", "D" * 12 + "k" * 150 + "D" * 9]
+)
+def test_every_key_counts_however_late_the_runs_come(keys: str) -> None:
+    def reached(late: int) -> str:
+        state = in_history()
+        for number, key in enumerate(keys):
+            state, _ = update(state, e.Key({"U": "pgup", "D": "pgdn"}.get(key, key)))
+            state = fed(state) if number % late == late - 1 else state
+        for _ in range(20):
+            state = fed(state)
+        return state.runs.cursor.key
+
+    assert reached(1) == reached(7) == reached(1000)
+
+
 def test_the_selection_stays_on_its_run_however_many_are_added() -> None:
     state, runs = in_history(), MANY
     for _ in range(5):

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cdktr.batch import Batch
+from cdktr.records import RunStatus, RunUpdate
+from cdktr.store import Store
 from tests.integration.cluster import Cluster
 from tests.integration.conftest import NewCluster
 from tests.integration.terminal import HAS_TMUX, Terminal
@@ -57,6 +60,7 @@ tasks:
     config: !Subprocess {cmd: echo, args: [hello]}
 """
 BROKEN = "name: Broken\nkron: x\n"
+
 
 NewTerminal = Callable[..., Terminal]
 
@@ -255,6 +259,39 @@ def test_lines_are_seen_while_the_database_cannot_be_written(
     ticks = [int(number) for number in re.findall(r"tick (\d+)\.", text)]
     assert ticks == list(range(1, len(ticks) + 1))
     assert text.count("first begins") == 1
+    terminal.press("q")
+    terminal.shows("ended 0")
+
+
+def test_a_long_history_from_end_to_end(new_cluster: NewCluster, new_terminal: NewTerminal, tmp_path: Path) -> None:
+    batch = Batch()
+    for number in range(3_000):
+        run = RunUpdate("old", f"brave-heron-{number}", RunStatus.COMPLETED, 1_700_000_000_000 + number * 60_000)
+        batch.add_run(run, number)
+    store = Store(str(tmp_path / "app.db"))
+    store.write(batch)
+    store.close()
+    cluster = new_cluster(CDKTR_DB_PATH=str(tmp_path / "app.db"))
+    cluster.write("hello", HELLO)
+    cluster.start_principal()
+    terminal = new_terminal(cluster)
+    terminal.run("ui")
+    terminal.shows("Connected(.|\\n)*hello")
+    terminal.press("2")
+    terminal.shows(r" 1 of 3,000 (.|\n)*> . brave-heron-2999\b")
+    # All at once: no key is lost while a part of the history is under way.
+    terminal.press("G", "k", "k", *["PageUp"] * 20)
+    text = terminal.shows(r" 2,638 of 3,000 (.|\n)*> . brave-heron-362\b")
+    for _ in range(3):
+        cluster.cli("task", "run", "hello")
+    terminal.shows(" of 3,003 ")
+    assert terminal.text.splitlines()[3:] == text.splitlines()[3:]
+    terminal.press("g")
+    terminal.shows(r" 1 of 3,003 (.|\n)*PENDING")
+    terminal.press("/")
+    terminal.type("HERON-777")
+    terminal.press("Enter")
+    terminal.shows(r'"HERON-777" in an id.* 1 of 1 (.|\n)*> . brave-heron-777\b')
     terminal.press("q")
     terminal.shows("ended 0")
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from cdktr.tui.state import logscreen
+from cdktr.tui.state import history, logscreen
 from cdktr.tui.state.arrivals import noticed
 from cdktr.tui.state.commands import Command, Copy, Quit, Redraw, Refresh, ReloadFolder, SetMouse
 from cdktr.tui.state.graphmoves import next_task, selected_workflow
-from cdktr.tui.state.history import along, runs_of, to_newest, to_oldest
+from cdktr.tui.state.history import runs_of, to_newest, to_oldest
 from cdktr.tui.state.logquery import LogQuery
 from cdktr.tui.state.model import (
     Ask,
@@ -103,8 +103,9 @@ def moved(state: State, by: int) -> Result:
         return replace(state, admin_back=max(0, min(state.admin_back - by, most))), ()
     if state.run is None and state.tab is Tab.WORKFLOWS and state.workflows.in_graph:
         return _graph_moved(state, "down" if by > 0 else "up")
-    state = with_cursor(state, move(cursor_of(state), keys_of(state), by, list_rows(state)))
-    return (along(state) if _is_history(state) else state), ()
+    if _is_history(state):
+        return history.moved(state, by), ()
+    return with_cursor(state, move(cursor_of(state), keys_of(state), by, list_rows(state))), ()
 
 
 def _is_history(state: State) -> bool:
@@ -132,9 +133,7 @@ def _top(state: State) -> Result:
 def _bottom(state: State) -> Result:
     if state.logs is not None:
         return logscreen.to_end(state, state.logs)
-    if _is_history(state) and state.can("LSRUNS", "counted"):
-        return to_oldest(state), ()
-    return moved(state, FAR)
+    return (to_oldest(state), ()) if _is_history(state) else moved(state, FAR)
 
 
 def _sideways(state: State, direction: str) -> Result:

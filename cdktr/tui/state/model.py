@@ -139,8 +139,9 @@ class RunsTab:
     text: str = ""
     part: Part = NEWEST
     cursor: Cursor = Cursor()
-    #: The selection goes to the last row of that part when it comes.
+    #: The selection goes to the last row of that part when it comes, and so many rows on.
     at_end: bool = False
+    owed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
