@@ -221,6 +221,18 @@ def test_the_selection_stays_on_its_run_however_many_are_added() -> None:
     assert (rows(state), state.runs.part) == (before, part)
 
 
+def test_a_history_that_is_shorter_than_it_was_is_shown_all_the_same() -> None:
+    state = in_history()
+    for _ in range(20):
+        state = fed(update(state, e.Key("pgdn"))[0])
+    assert state.runs.part.oldest
+    for left in (MANY[:150], ()):
+        state = fed(fed(state, left), left)
+        assert rows(state) == [run.id for run in left[: len(rows(state))]]
+        assert ("1 of 150" in render(state).text) == bool(left)
+    assert "Nothing ran yet." in render(state).text
+
+
 def test_an_older_principal_does_not_count_its_runs() -> None:
     state, _ = update(in_history(counted=False), e.Key("G"))
     assert state.runs.cursor.key == f"r{LOADED - 1}"

@@ -88,6 +88,9 @@ def _jumped(state: State, tab: RunsTab) -> State:
 def came(state: State, part: Part, page: RunsPage) -> State:
     """The state with a part of the history, the selection on the run on which it was, and that where it was."""
     tab, data = state.runs, state.data
+    if not page.runs and part != NEWEST:
+        # There are fewer than there were: of the one status, or in the database of another.
+        return _jumped(state, replace(tab, part=NEWEST, at_end=False))
     fresh = replace(data, runs=page.runs, runs_newer=page.newer, runs_total=page.total, runs_part=part)
     if data.runs is None:
         cursor = Cursor(index=max(len(page.runs) - 1, 0)) if tab.at_end else tab.cursor
