@@ -273,6 +273,7 @@ def test_runs_are_found_by_a_part_of_an_id() -> None:
     assert after(["esc"], state)[0].runs == after(["2"])[0].runs
     # An older principal knows whole ids of workflows alone: the prompt says so.
     old, _ = update(state, e.Up(Abilities("0.1.0", frozenset(VERBS))))
+    assert w.TheRuns("", "FAILED") in w.wants(old)
     for key in ("esc", "/", *"et"):
         old, _ = update(old, e.Key(key))
     assert " workflow: et" in render(old).text

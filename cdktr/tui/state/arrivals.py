@@ -8,7 +8,7 @@ from typing import Any
 from cdktr.tui.state import logscreen
 from cdktr.tui.state.commands import Command, SaveLogs
 from cdktr.tui.state.events import Arrived, Away, Failed, Told, Triggered, Up
-from cdktr.tui.state.history import came
+from cdktr.tui.state.history import came, runs_of
 from cdktr.tui.state.logscreen import REMARK_S
 from cdktr.tui.state.model import Cursor, Data, Link, LinkStatus, Notice, State
 from cdktr.tui.state.moves import entries
@@ -37,6 +37,10 @@ def came_up(state: State, event: Up) -> Result:
     state = replace(state, abilities=event.abilities, link=Link(LinkStatus.UP, state.now))
     if was_away:
         state = noticed(state, "The principal is back")
+    tab = state.runs
+    if (tab.text or tab.part.oldest) and not state.can("LSRUNS", "counted"):
+        # Another one, which is too old for what was shown of the last.
+        state = runs_of(state, tab.workflow_id, tab.status)
     logs = state.logs
     if logs is None or not (was_away or logs.trouble):
         return state, ()
