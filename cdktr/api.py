@@ -23,7 +23,7 @@ from cdktr.legacy import OldAgents
 from cdktr.listing import Listing
 from cdktr.logs import MAX_WAITING_BYTES, LogHub
 from cdktr.messages import Request, milliseconds, name_of_event, named
-from cdktr.pages import page_size
+from cdktr.pages import page_size, run_filters
 from cdktr.reading import Reading
 from cdktr.recent import Recent
 from cdktr.replies import OK, PONG, Reply, client_error, server_error, success
@@ -254,10 +254,9 @@ class Api:
 
     async def list_runs(self, request: p.ListRuns) -> Reply:
         """The history of runs."""
-        filters = (request.workflow_id, request.workflow_instance_id, request.status)
-        page = (page_size(request.limit), max(request.offset, 0))
-        window = (request.start_ms, request.end_ms)
-        return await self._reading.fresh(lambda: success(self._store.runs(*filters, *page, *window)))
+        page = (run_filters(request), page_size(request.limit), max(request.offset, 0))
+        found, total = await self._reading.fresh(lambda: self._store.run_page(*page, oldest=request.oldest))
+        return success({"runs": found, "total": total} if request.counted else found)
 
     async def list_latest(self, _: p.ListLatest) -> Reply:
         """The latest run of every workflow."""
@@ -287,6 +286,7 @@ class Api:
                 "running": sum(not dispatch.is_over(lease) for lease in dispatch.leases.values()),
                 "ended_unstored": sum(map(dispatch.is_over, dispatch.leases.values())),
                 "agents": len(dispatch.agents),
+                "agents_left": dispatch.agents.left(int(time.time() * 1000)),
                 "free_slots": _free_slots(dispatch.agent_infos()),
                 "unplaceable": [waits.plain() for waits in unplaceable[:MOST_WAITS]],
                 "crowded": [waits.plain() for waits in crowded[:MOST_WAITS]],

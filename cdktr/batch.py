@@ -1,7 +1,7 @@
 """What one transaction adds to the history: rows by table, and the columns that the tables have."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any
@@ -147,3 +147,20 @@ _RUN, _TASK = (attrgetter(*(f.name for f in fields(kind))) for kind in (RunUpdat
 
 def _size(row: tuple[Any, ...]) -> int:
     return ROW_BYTES + sum(sys.getsizeof(value) for value in row if isinstance(value, str) and len(value) > SHORT)
+
+
+def clean(table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The row with nothing in it that no database takes: texts that are valid Unicode, numbers of 64 bits."""
+    kinds = CHUNK.values() if table == "chunk" else SCHEMA[table].values()
+    return tuple(_CLEAN[kind](value) for kind, value in zip(kinds, row, strict=True))
+
+
+def _clean_text(value: Any) -> str | None:
+    return None if value is None else str(value).encode("utf-8", "replace").decode()
+
+
+def _clean_number(value: Any) -> int | None:
+    return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
+
+
+_CLEAN: Mapping[str, Callable[[Any], str | int | None]] = {"TEXT": _clean_text, "BIGINT": _clean_number}

@@ -258,6 +258,7 @@ def _pass_edges(wall: datetime, zone: tzinfo) -> tuple[datetime, ...]:
     return _wall(change, zone), _wall(change - SECOND, zone) + SECOND
 
 
+@lru_cache(maxsize=1024)
 def _parse(expression: str) -> Fields:
     if len(expression) > MAX_LENGTH:
         raise DefinitionError(

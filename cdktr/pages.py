@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cdktr.protocol import ListLogs
+from cdktr.protocol import ListLogs, ListRuns
 
 #: Rows that one page of the added queries holds at most.
 MAX_PAGE = 10_000
@@ -25,6 +25,18 @@ def cut(lines: list[dict[str, Any]], newest: bool) -> list[dict[str, Any]]:
         if size > MAX_PAGE_CHARS and count:
             return lines[-count:] if newest else lines[:count]
     return lines
+
+
+def run_filters(request: ListRuns) -> dict[str, Any]:
+    """What a request for runs asks for, by the names of the store."""
+    return {
+        "workflow": request.workflow_id,
+        "run": request.workflow_instance_id,
+        "status": request.status,
+        "start": request.start_ms,
+        "end": request.end_ms,
+        "contains": request.contains,
+    }
 
 
 def log_filters(request: ListLogs) -> dict[str, Any]:

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from cdktr.labels import NO_LABELS, Labels
 from cdktr.records import AgentInfo
 
+#: Agents that stopped are remembered for so many milliseconds, and so many of them.
+LEFT_MS = 600_000
+MOST_LEFT = 20
+
 
 @dataclass(slots=True)
 class Agent:
@@ -35,6 +39,8 @@ class Agents(dict[str, Agent]):
     def __init__(self, timeout_s: float) -> None:
         super().__init__()
         self.timeout_s = timeout_s
+        #: Those that said that they stop, and when.
+        self._left: dict[str, int] = {}
         self._last_check: float | None = None
 
     def heard(
@@ -49,6 +55,7 @@ class Agents(dict[str, Agent]):
         """An agent gave a sign of life; True when it is new. None: it did not say."""
         agent = self.get(agent_id)
         if agent is None:
+            self._left.pop(agent_id, None)
             self[agent_id] = Agent(now, now_ms * 1000, slots, version, labels=labels or NO_LABELS)
             return True
         agent.seen, agent.seen_us = now, now_ms * 1000
@@ -67,6 +74,16 @@ class Agents(dict[str, Agent]):
             )
             for agent_id, a in self.items()
         ]
+
+    def leave(self, agent_id: str, now_ms: int) -> None:
+        """An agent said that it stops."""
+        self.pop(agent_id, None)
+        self._left.pop(agent_id, None)
+        self._left = dict([*self._left.items(), (agent_id, now_ms)][-MOST_LEFT:])
+
+    def left(self, now_ms: int) -> list[str]:
+        """Those that stopped of late, so that nobody takes them for lost."""
+        return [agent_id for agent_id, at_ms in self._left.items() if now_ms - at_ms < LEFT_MS]
 
     def expire(self, now: float, interval_s: float) -> list[str]:
         """The agents lost by `now`. To be called every `interval_s`: a gap means that the principal itself stood

@@ -214,7 +214,10 @@ class AwaitRun(Structured):
 class ListRuns(Structured):
     """The history of runs, newest first: one object a run.
 
-    `start_ms` and `end_ms` ask for those that were queued or under way at some time of start <= t < end.
+    `start_ms` and `end_ms` ask for those that were queued or under way at some time of start <= t < end, `contains` for
+    those with a text in their id or their workflow's, in capitals or not. With `oldest` the `offset` is counted from
+    the oldest run, so that a page stays the same when runs are added. With `counted` answered by {"runs": [...],
+    "total": how many there are on all pages}.
     """
 
     verb = "LSRUNS"
@@ -225,6 +228,9 @@ class ListRuns(Structured):
     offset: int = 0
     start_ms: int | None = None
     end_ms: int | None = None
+    contains: str | None = None
+    oldest: bool = False
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +290,8 @@ class ListOwnLog(Structured):
 class ClusterStatus(Structured):
     """The principal's own state: version, uptime, queue, leases, agents, problems.
 
-    `revisions` are numbers that differ when something changed since: a status of a run or task, the workflow folder.
+    `agents_left` are the agents that stopped of late. `revisions` are numbers that differ when something changed since:
+    a status of a run or task, the workflow folder.
     """
 
     verb = "STATUS"

@@ -6,10 +6,10 @@ What the original implementation wrote is carried on with: see `_adopt`.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cdktr.batch import CHUNK, SCHEMA, Batch
+from cdktr.batch import CHUNK, SCHEMA, Batch, clean
 from cdktr.database import MEMORY as MEMORY
 from cdktr.database import BadValueError, Connection, Database, append, refusal
 from cdktr.errors import StoreError, UnprocessableError
@@ -19,18 +19,34 @@ ORDERED = tuple(table for table, columns in SCHEMA.items() if "sequence" in colu
 
 _FINAL = ", ".join(f"'{status}'" for status in sorted(FINAL_STATUSES))
 
+# First which runs, then all of them: what a page does not show is not put together.
 _RUNS = f"""
+WITH page AS (
+    SELECT workflow_id, workflow_instance_id, min(sequence) AS place, count(*) OVER () AS total
+    FROM workflow_run_status {{where}} GROUP BY workflow_id, workflow_instance_id {{having}}
+    ORDER BY place {{order}} LIMIT $limit OFFSET $offset
+)
 SELECT workflow_id, workflow_instance_id, arg_max(status, sequence) AS status, min(timestamp_ms) AS queued_ms,
        min(timestamp_ms) FILTER (status = 'RUNNING') AS started_ms,
        max(timestamp_ms) FILTER (status IN ({_FINAL})) AS ended_ms,
        arg_max_null(agent_id, sequence) AS agent_id, arg_max(detail, sequence) FILTER (status IN ({_FINAL})) AS detail,
-       max(trigger) AS trigger, max(params) AS params
-FROM workflow_run_status
-WHERE ($workflow IS NULL OR workflow_id = $workflow) AND ($run IS NULL OR workflow_instance_id = $run)
-GROUP BY ALL HAVING ($status IS NULL OR arg_max(status, sequence) = $status)
-    AND ($start IS NULL OR coalesce(ended_ms >= $start, true)) AND ($end IS NULL OR queued_ms < $end)
-ORDER BY min(sequence) DESC LIMIT $limit OFFSET $offset
+       max(trigger) AS trigger, max(params) AS params, any_value(total) AS total
+FROM workflow_run_status JOIN page USING (workflow_id, workflow_instance_id) {{where}}
+GROUP BY workflow_id, workflow_instance_id ORDER BY min(place) DESC
 """
+
+#: What a run can be asked for: name -> condition on each of its rows, or on all of them.
+_ROW_CONDITIONS = {
+    "workflow": "workflow_id = $workflow",
+    "run": "workflow_instance_id = $run",
+    "contains": """(contains(lower(workflow_id), lower($contains))
+                    OR contains(lower(workflow_instance_id), lower($contains)))""",
+}
+_RUN_CONDITIONS = {
+    "status": "arg_max(status, sequence) = $status",
+    "start": f"coalesce(max(timestamp_ms) FILTER (status IN ({_FINAL})) >= $start, true)",
+    "end": "min(timestamp_ms) < $end",
+}
 
 # Whoever reported on the tasks of a CRASHED run is gone: what it left open ended with the run, and for its reason.
 _TASKS = f"""
@@ -118,7 +134,13 @@ _KINDS = {"TEXT": "VARCHAR", "BIGINT": "BIGINT"}
 def _where(asked: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The WHERE of the log conditions that are asked for, and their values."""
     values = {name: value for name, value in asked.items() if value is not None}
-    return "WHERE " + " AND ".join(_LOG_CONDITIONS[name] for name in values), values
+    return _clause("WHERE", _LOG_CONDITIONS, values), values
+
+
+def _clause(word: str, conditions: Mapping[str, str], asked: Iterable[str]) -> str:
+    """The conditions that are asked for; nothing where none is."""
+    found = [conditions[name] for name in asked if name in conditions]
+    return f"{word} {' AND '.join(found)}" if found else ""
 
 
 def _definition(columns: Mapping[str, str]) -> str:
@@ -218,7 +240,7 @@ class Store:
             self._database.transact(lambda connection: _write(connection, batch.rows), is_stored)
         except BadValueError:
             # A text that is not valid Unicode, a number that is none: one such row must not hold up all others.
-            rows = {table: [_clean(table, row) for row in rows] for table, rows in batch.rows.items()}
+            rows = {table: [clean(table, row) for row in rows] for table, rows in batch.rows.items()}
             self._database.transact(lambda connection: _write(connection, rows), is_stored)
         for source, report in batch.cursors:
             self.cursors[source] = max(report, self.cursors.get(source, -1))
@@ -228,7 +250,7 @@ class Store:
         for table, rows in batch.rows.items():
             if rows and table != "report_cursor":
                 columns = tuple(CHUNK if table == "chunk" else SCHEMA[table])
-                facts = dict(zip(columns, _clean(table, rows[0]), strict=True))
+                facts = dict(zip(columns, clean(table, rows[0]), strict=True))
                 values = {"run": facts["workflow_instance_id"], "number": facts["sequence"]}
                 sql = "SELECT 1 FROM {} WHERE sequence = $number AND workflow_instance_id IS NOT DISTINCT FROM $run"
                 return bool(self._rows(sql.format("logstore" if table == "chunk" else table), values))
@@ -247,8 +269,25 @@ class Store:
         end_ms: int | None = None,
     ) -> list[dict[str, Any]]:
         """Runs, newest first, with their latest status and times; those that were queued or under way in the window."""
-        names = {"workflow": workflow_id, "run": run_id, "status": status, "limit": limit, "offset": offset}
-        return self._objects(_RUNS, names | {"start": start_ms, "end": end_ms})
+        filters = {"workflow": workflow_id, "run": run_id, "status": status, "start": start_ms, "end": end_ms}
+        return self.run_page(filters, limit, offset)[0]
+
+    def run_page(
+        self, filters: Mapping[str, Any], limit: int, offset: int, *, oldest: bool = False
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Runs, newest first, and how many there are on all pages; 0 beside a page without any.
+
+        `filters` has the conditions; None matches all. `offset` runs are passed over: the newest, or the `oldest`.
+        """
+        values = {name: value for name, value in filters.items() if value is not None}
+        sql = _RUNS.format(
+            where=_clause("WHERE", _ROW_CONDITIONS, values),
+            having=_clause("HAVING", _RUN_CONDITIONS, values),
+            order="ASC" if oldest else "DESC",
+        )
+        found = self._objects(sql, values | {"limit": limit, "offset": offset})
+        total = [run.pop("total") for run in found]
+        return found, total[0] if total else 0
 
     def tasks(self, run_id: str) -> list[dict[str, Any]]:
         """The tasks of a run with their latest status, in the order in which they were first heard of."""
@@ -344,22 +383,6 @@ _ID_COLUMNS = (
     ("task_run_status", "task_instance_id"),
     ("logstore", "task_instance_id"),
 )
-
-
-def _clean(table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
-    kinds = CHUNK.values() if table == "chunk" else SCHEMA[table].values()
-    return tuple(_CLEAN[kind](value) for kind, value in zip(kinds, row, strict=True))
-
-
-def _clean_text(value: Any) -> str | None:
-    return None if value is None else str(value).encode("utf-8", "replace").decode()
-
-
-def _clean_number(value: Any) -> int | None:
-    return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
-
-
-_CLEAN: Mapping[str, Callable[[Any], str | int | None]] = {"TEXT": _clean_text, "BIGINT": _clean_number}
 
 
 def _all(connection: Connection, sql: str) -> list[tuple[Any, ...]]:

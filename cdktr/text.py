@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from unicodedata import category, east_asian_width
 
 from cdktr.errors import SettingError
@@ -23,6 +23,9 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) i
 
 #: Categories of characters without a column of their own: marks, and formats such as the zero-width joiner.
 _INVISIBLE = ("Mn", "Me", "Cf")
+
+#: Characters of a text of which is remembered how it is shown: a screen shows the same ones again and again.
+REMEMBERED = 200
 
 #: Characters that terminals disagree about, in whether they take one column, two or none.
 _DOUBTFUL = re.compile(
@@ -111,6 +114,11 @@ def width(text: str) -> int:
     """Columns of a terminal that `text` takes: wide characters count two, combining and invisible ones none."""
     if text.isascii():
         return len(text)
+    return _wide(text) if len(text) <= REMEMBERED else sum(map(_columns, text))
+
+
+@lru_cache(maxsize=4096)
+def _wide(text: str) -> int:
     return sum(map(_columns, text))
 
 
@@ -128,6 +136,15 @@ def cells(text: str, unicode: bool = True) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
+    return _shown(text, unicode) if len(text) <= REMEMBERED else _made(text, unicode)
+
+
+@lru_cache(maxsize=4096)
+def _shown(text: str, unicode: bool) -> str:
+    return _made(text, unicode)
+
+
+def _made(text: str, unicode: bool) -> str:
     text = printable(text.expandtabs(8))
     if not text.isascii():
         text = "".join(_cell(char) for char in _DOUBTFUL.sub("\ufffd", text))

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -383,6 +384,7 @@ def test_an_agent_that_leaves_is_not_waited_for(tmp_path: Path) -> None:
         run_id = await world.trigger()
         await world.lease()
         world.coordinator.heartbeat(Heartbeat("a1", 5, "1", {}, leaving=True))
+        assert world.coordinator.dispatch.agents.left(round(time.time() * 1000)) == ["a1"]
         assert list(world.coordinator.dispatch.queued) == [run_id]
         assert world.coordinator.dispatch.agents == {}
 

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from cdktr.pages import MAX_PAGE, MAX_PAGE_CHARS, cut, log_filters, page_size
-from cdktr.protocol import ListLogs
+from cdktr.pages import MAX_PAGE, MAX_PAGE_CHARS, cut, log_filters, page_size, run_filters
+from cdktr.protocol import ListLogs, ListRuns
 
 
 @pytest.mark.parametrize(("asked", "given"), [(-1, 1), (0, 1), (7, 7), (MAX_PAGE, MAX_PAGE), (MAX_PAGE + 1, MAX_PAGE)])
@@ -33,3 +33,6 @@ def test_every_field_that_narrows_is_handed_on() -> None:
     request = ListLogs("w", "r", "t", "s", "l", 1, 2, 3, before=4, contains="c")
     names = ("workflow", "run", "task", "status", "level", "start", "end", "after", "before", "contains")
     assert log_filters(request) == dict(zip(names, ("w", "r", "t", "s", "l", 1, 2, 3, 4, "c"), strict=True))
+    runs = ListRuns("w", "r", "s", start_ms=1, end_ms=2, contains="c")
+    found = {"workflow": "w", "run": "r", "status": "s", "start": 1, "end": 2, "contains": "c"}
+    assert run_filters(runs) == found

@@ -1,6 +1,6 @@
 """Heartbeats and silence, at times of our own making."""
 
-from cdktr.presence import Agents
+from cdktr.presence import LEFT_MS, MOST_LEFT, Agents
 
 TIMEOUT_S = 30.0
 INTERVAL_S = 1.0
@@ -15,6 +15,18 @@ def test_an_agent_is_lost_after_its_timeout() -> None:
     assert {now for now, gone in lost.items() if gone} == {41}
     assert lost[41] == ["a"]
     assert agents.heard("a", 42.0, 0), "it comes back as a new one"
+
+
+def test_an_agent_that_stopped_is_not_lost() -> None:
+    agents = Agents(TIMEOUT_S)
+    agents.heard("a", 0.0, 0)
+    agents.leave("a", 5_000)
+    assert (list(agents), agents.left(6_000), agents.left(5_000 + LEFT_MS)) == ([], ["a"], [])
+    agents.heard("a", 7.0, 7_000)
+    assert agents.left(7_000) == []
+    for number in range(MOST_LEFT + 5):
+        agents.leave(f"b{number}", 8_000 + number)
+    assert agents.left(9_000) == [f"b{number}" for number in range(5, MOST_LEFT + 5)]
 
 
 def test_what_an_agent_does_not_say_again_still_holds() -> None:

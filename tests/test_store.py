@@ -432,6 +432,35 @@ def test_which_runs(store: Store, filters: dict[str, Any], found: list[int]) -> 
     assert [r["workflow_instance_id"] for r in store.runs(**filters)] == [f"run-{n}" for n in found]
 
 
+@pytest.mark.parametrize(
+    ("filters", "asked", "found", "total"),
+    [
+        ({}, {"limit": 2}, [5, 4], 6),
+        ({}, {"limit": 2, "offset": 3}, [2, 1], 6),
+        ({}, {"limit": 2, "oldest": True}, [1, 0], 6),
+        ({}, {"limit": 2, "offset": 3, "oldest": True}, [4, 3], 6),
+        ({}, {"limit": 4, "offset": 5, "oldest": True}, [5], 6),
+        ({}, {"limit": 2, "offset": 6}, [], 0),
+        ({"workflow": "even"}, {"limit": 2, "oldest": True}, [2, 0], 3),
+        ({"status": "COMPLETED"}, {"limit": 1}, [3], 2),
+        ({"status": "PENDING", "workflow": "even"}, {"limit": 9}, [4, 2], 2),
+        ({"contains": "VEN"}, {"limit": 1}, [4], 3),
+        ({"contains": "n-3"}, {"limit": 9}, [3], 1),
+        ({"contains": "run-", "status": "COMPLETED"}, {"limit": 9}, [3, 0], 2),
+        ({"contains": "%"}, {"limit": 9}, [], 0),
+    ],
+)
+def test_pages_of_runs(
+    store: Store, filters: dict[str, Any], asked: dict[str, Any], found: list[int], total: int
+) -> None:
+    write(store, *(run(P, n, f"run-{n}", "odd" if n % 2 else "even") for n in range(6)))
+    write(store, *(run(C, 10 + n, f"run-{n}", "odd" if n % 2 else "even") for n in (0, 3)))
+    runs, count = store.run_page(filters, **{"offset": 0} | asked)
+    assert [each["workflow_instance_id"] for each in runs] == [f"run-{n}" for n in found]
+    assert count == total
+    assert all("total" not in each for each in runs)
+
+
 def test_tasks_in_the_order_in_which_they_were_heard_of(store: Store) -> None:
     write(
         store,
@@ -555,6 +584,7 @@ def test_a_line_of_a_page_names_everything(store: Store) -> None:
 def test_a_filter_is_a_value_and_never_sql(store: Store, text: str) -> None:
     write(store, log("a"), run(C, 1), task(C, 1))
     assert store.runs(workflow_id=text) == store.runs(run_id=text) == store.runs(status=text) == []
+    assert store.run_page({"contains": text}, 5, 0) == ([], 0)
     assert store.tasks(text) == []
     assert store.logs(0, 100, text, None, 5) == store.logs(0, 100, None, text, 5) == []
     for name in ("workflow", "run", "task", "level", "status"):

@@ -36,8 +36,10 @@ from cdktr.tui.state.events import (
     Triggered,
     Up,
 )
-from cdktr.tui.state.facts import Abilities, Folder, Latest
+from cdktr.tui.state.facts import Abilities, Folder, Latest, RunsPage, run_of
+from cdktr.tui.state.history import LOADED
 from cdktr.tui.state.logquery import PAGE, LogQuery, Place
+from cdktr.tui.state.model import Part
 from cdktr.workflow import Outline, Workflow
 from tests import world
 from tests.world import ETL
@@ -142,6 +144,21 @@ def test_a_fact_of_another_kind_is_taken_as_not_told() -> None:
 def test_of_each_fact_it_is_known_what_it_is() -> None:
     for name, value in {**world.FACTS, **FACTS}.items():
         assert has_kind(value, KNOWN[name]), name
+
+
+def test_a_part_of_the_history_is_asked_for_as_the_principal_can() -> None:
+    able = Abilities("9", frozenset(p.VERBS), {"LSRUNS": frozenset({"counted", "oldest", "contains"})})
+    fake = Fake(LSRUNS={"runs": [RUN, RUN], "total": 700})
+    answer = Questions(fake.ask, able).answer
+    found = (run_of(RUN), run_of(RUN))
+    assert answer(w.TheRuns("w", "FAILED", "key", Part(300, oldest=True))) == RunsPage(found, 398, 700)
+    asked = p.ListRuns("w", None, "FAILED", LOADED, 300, contains="key", oldest=True, counted=True)
+    assert fake.asked == [asked]
+    assert answer(w.TheRuns(part=Part(5))) == RunsPage(found, 5, 700)
+    # An older one has a list alone.
+    old = Fake(LSRUNS=[RUN])
+    assert Questions(old.ask, Abilities("8", frozenset(p.VERBS))).answer(w.TheRuns()) == RunsPage(found[:1])
+    assert old.asked == [p.ListRuns(limit=LOADED)]
 
 
 def test_the_own_log_grows_from_page_to_page() -> None:
@@ -474,7 +491,8 @@ def test_a_workflow_is_paused_and_resumed() -> None:
 
 def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     path = tmp_path / "some.log"
-    assert done(Fake(), c.SaveLogs(LogQuery(), str(path))) == Told(f"3 lines saved in {path}")
+    command = c.SaveLogs(LogQuery(), str(path))
+    assert done(Fake(), command) == Told(f"3 lines saved in {path}", done=command)
     assert [text.rpartition(" ")[2] for text in path.read_text().splitlines()] == ["1", "2", "3"]
     path.write_text("mine")
     save = c.SaveLogs(LogQuery(), str(path))
@@ -483,8 +501,8 @@ def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> N
     assert isinstance(done(Fake(), c.SaveLogs(LogQuery(), str(path), replace=True)), Told)
     assert len(path.read_text().splitlines()) == 3
     nowhere = tmp_path / "none" / "some.log"
-    told = Told(f"{nowhere} cannot be written: No such file or directory", bad=True)
-    assert done(Fake(), c.SaveLogs(LogQuery(), str(nowhere))) == told
+    command = c.SaveLogs(LogQuery(), str(nowhere))
+    assert done(Fake(), command) == Told(f"{nowhere} cannot be written: No such file or directory", True, command)
     assert [found.name for found in tmp_path.iterdir()] == ["some.log"], "nothing half written is left"
 
 
@@ -622,13 +640,9 @@ def test_of_more_than_anybody_reads_the_newest_is_told(monkeypatch: pytest.Monke
 
 def test_trouble_is_told_when_it_comes_and_when_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     full = answer(trouble="full")
-    told, _ = followed(monkeypatch, full, full, answer(), StoreError("It is lost"), answer(more=False))
-    assert [event.why if isinstance(event, LogsFailed) else event.trouble for event in told] == [
-        "full",
-        "",
-        "It is lost",
-        "",
-    ]
+    told, _ = followed(monkeypatch, full, full, answer(), StoreError("It is lost"), answer(), answer(more=False))
+    troubles = [event.why if isinstance(event, LogsFailed) else event.trouble for event in told]
+    assert troubles == ["full", "", "It is lost", "", ""]
     assert all(isinstance(event, LogNews | LogsFailed) for event in told)
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from cdktr.errors import SettingError
 from cdktr.tui.screen import terminal
 from cdktr.tui.screen.decode import Decoder, Mouse, Paste
+from cdktr.tui.screen.scroll import WORTH, Scroll, moved, scroll
 from cdktr.tui.screen.styles import look_of, looks
-from cdktr.tui.view.canvas import Span
+from cdktr.tui.view.canvas import Row, Span
 from cdktr.tui.view.render import render
 from tests.world import new, pressed, told, with_logs
 
@@ -129,6 +130,44 @@ def test_a_selection_is_seen_whatever_it_lies_on() -> None:
         found = looks(colours)
         for style in ("plain", "dim", "bad", "good", "title"):
             assert look_of(found, Span("x", style, lit=True)) != look_of(found, Span("x", style))
+
+
+def picture(text: str) -> list[Row]:
+    """A row for each character."""
+    return [(Span(char),) for char in text]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "move"),
+    [
+        ("Habcdefghijf", "Hbcdefghijkf", Scroll(1, 11, 1)),
+        ("Hbcdefghijkf", "Habcdefghijf", Scroll(1, 11, -1)),
+        ("Habcdefghijf", "hdefghijklmf", Scroll(1, 11, 3)),
+        # A bar moves along with the selection.
+        ("HabcdEf", "HbcdeFf", Scroll(1, 5, 1)),
+        ("Ha      f", "H a     f", None),
+        ("Habcdefgf", "Hzyxwvuqf", None),
+        ("Habcdefgf", "Habcdefgf", None),
+        # What would be moved away is worth as much as what is moved.
+        ("HaXYZbcf", "HbXYZcdf", None),
+        ("", "", None),
+        ("abc", "abcd", None),
+    ],
+)
+def test_rows_that_only_moved_are_found(before: str, after: str, move: Scroll | None) -> None:
+    assert scroll(picture(before), picture(after)) == move
+
+
+@given(st.text("abcd ", max_size=12), st.integers(-4, 4), st.text("abcd ", max_size=12))
+def test_a_move_never_costs_more_than_it_saves(before: str, by: int, new: str) -> None:
+    after = (before[by:] + new if by > 0 else new + before)[: len(before)]
+    if len(after) == len(before) and (move := scroll(picture(before), picture(after))) is not None:
+        assert 0 <= move.top < move.beyond <= len(before)
+        assert 0 < abs(move.by) < move.beyond - move.top
+        then = moved(picture(before), move)
+        assert len(then) == len(before)
+        left = sum(row != wanted for row, wanted in zip(then, picture(after), strict=True))
+        assert left + WORTH <= sum(row != wanted for row, wanted in zip(before, after, strict=True))
 
 
 def test_without_a_terminal_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,25 +1,43 @@
 """What keys and answers do to the state of the terminal UI."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cdktr.protocol import VERBS
 from cdktr.tui.state import commands as c
 from cdktr.tui.state import events as e
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.actions import ACTIONS, STATUSES
-from cdktr.tui.state.facts import Folder, Latest, Run
+from cdktr.tui.state.facts import Abilities, Folder, Latest, Run
+from cdktr.tui.state.history import LOADED, STEP
 from cdktr.tui.state.keys import FULL, KEYS, PLACES, Where, binding_of
 from cdktr.tui.state.logquery import WINDOW, LogQuery, Place
-from cdktr.tui.state.model import Ask, Calendar, Confirm, Form, Prompt, State, Tab
+from cdktr.tui.state.model import NEWEST, Ask, Calendar, Confirm, Form, Part, Prompt, State, Tab
 from cdktr.tui.state.moves import edit, settle, wrapped
 from cdktr.tui.state.update import update
+from cdktr.tui.state.wants import runs_want
 from cdktr.tui.view.overlays import help_lines
 from cdktr.tui.view.render import render
 from cdktr.workflow import Outline
-from tests.world import AGENTS, ALL, LATEST, NOW_S, RUNS, WORKFLOWS, lines, new, pressed, told, with_logs
+from tests.world import (
+    AGENTS,
+    ALL,
+    FACTS,
+    LATEST,
+    NOW_S,
+    RUNS,
+    WORKFLOWS,
+    lines,
+    new,
+    page_of,
+    pressed,
+    told,
+    with_logs,
+)
 
 ETL = ["g", "j", "j", "j"]
 
@@ -159,56 +177,127 @@ def test_the_filter_is_live_and_goes_back() -> None:
     assert after(["esc"], state)[0].workflows.filter == ""
 
 
-def test_the_loaded_part_of_the_history_moves_along() -> None:
-    many = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(w.LOADED))
+MANY = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(10 * STEP))
+
+
+def in_history(runs: Sequence[Run] = MANY, counted: bool = True) -> State:
+    """The list of runs of a principal that has these, newest first."""
     state, _ = update(told(new()), e.Key("2"))
-    state, _ = update(state, e.Arrived(w.TheRuns(), many))
-    state, _ = update(state, e.Key("G"))
-    assert w.TheRuns(offset=w.STEP) in w.wants(state)
-    later = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(w.STEP, w.STEP + w.LOADED))
-    state, _ = update(state, e.Arrived(w.TheRuns(offset=w.STEP), later))
-    assert state.runs.cursor.key == f"r{w.LOADED - 1}"
+    if not counted:
+        state, _ = update(state, e.Up(Abilities("0.1.0", frozenset(VERBS))))
+    return fed(replace(state, data=replace(state.data, runs=None)), runs, counted)
+
+
+def fed(state: State, runs: Sequence[Run] = MANY, counted: bool = True) -> State:
+    """The state after it was told of the part of the history that it wants."""
+    want = runs_want(state.runs)
+    return update(state, e.Arrived(want, page_of(runs, want, counted)))[0]
+
+
+def rows(state: State) -> list[str]:
+    """The runs on the screen."""
+    return re.findall(r"\b(?:r|new)\d\S*", render(state).text)
+
+
+def test_the_history_is_paged_without_a_gap() -> None:
+    state = in_history()
+    assert "1 of 1,000" in render(state).text
+    for number in range(1, len(MANY)):
+        state, _ = update(state, e.Key("j"))
+        assert state.runs.cursor.key == f"r{number}", "the next part is there before it is needed"
+        before = rows(state)
+        state = fed(state)
+        assert rows(state) == before, "another part moves no row"
+    assert "1,000 of 1,000" in render(state).text
+    assert update(state, e.Key("j"))[0] == state
+    for number in range(len(MANY) - 2, -1, -1):
+        state = fed(update(state, e.Key("k"))[0])
+        assert state.runs.cursor.key == f"r{number}"
+    assert state.runs.part == NEWEST
+
+
+def test_both_ends_of_the_history_are_a_key_away() -> None:
+    state, _ = update(in_history(), e.Key("G"))
+    assert w.TheRuns(part=Part(oldest=True)) in w.wants(state)
+    state = fed(state)
+    assert state.runs.cursor.key == "r999"
+    assert "1,000 of 1,000" in render(state).text
+    assert update(state, e.Key("G"))[0] == state, "it is there"
+    assert update(state, e.Key("k"))[0].runs.cursor.key == "r998"
     state, _ = update(state, e.Key("g"))
-    assert w.TheRuns(offset=0) in w.wants(state)
+    assert w.TheRuns() in w.wants(state)
+    assert fed(state).runs.cursor.key == "r0"
+    # Who thinks better of it.
+    there_and_back, _ = update(update(in_history(), e.Key("G"))[0], e.Key("g"))
+    assert fed(there_and_back).runs.cursor.key == "r0"
+    # A short one needs no question.
+    short = MANY[:30]
+    assert update(in_history(short), e.Key("G"))[0].runs.cursor.key == "r29"
 
 
-def test_no_run_is_passed_over_while_a_part_of_the_history_is_under_way() -> None:
-    many = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(5 * w.STEP))
-    state, _ = update(told(new()), e.Key("2"))
-    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
-    for key in ("G", "j", "j", "pgdn", "G"):
+@pytest.mark.parametrize(
+    "keys", ["G" + "U" * 20 + "k", "Gkk", "D" * 30 + "U" * 3, "D" * 30 + "gjj", "D" * 12 + "k" * 150 + "D" * 9]
+)
+def test_every_key_counts_however_late_the_runs_come(keys: str) -> None:
+    def reached(late: int) -> str:
+        state = in_history()
+        for number, key in enumerate(keys):
+            state, _ = update(state, e.Key({"U": "pgup", "D": "pgdn"}.get(key, key)))
+            state = fed(state) if number % late == late - 1 else state
+        for _ in range(20):
+            state = fed(state)
+        return state.runs.cursor.key
+
+    assert reached(1) == reached(7) == reached(1000)
+
+
+def test_the_selection_stays_on_its_run_however_many_are_added() -> None:
+    state, runs = in_history(), MANY
+    for _ in range(5):
+        state, _ = update(state, e.Key("j"))
+    for added in (1, 30, 100, 500):
+        runs = (*(Run(f"new{added}-{n}", "w", "RUNNING", 1) for n in range(added)), *runs)
+        state = fed(state, runs)
+        part = state.runs.part
+        # Whoever moves on while its part is under way changes nothing in that.
+        for key in ("pgdn", "pgdn", "pgup", "pgup"):
+            state, _ = update(state, e.Key(key))
+        assert added < 500 or state.runs.part == part
+        state = fed(state, runs)
+        assert state.runs.cursor.key == "r5"
+        at = [run.id for run in runs].index("r5")
+        assert f"{at + 1:,} of {len(runs):,}" in render(state).text
+    # In the middle the rows do not move, whatever is added on top.
+    before, part = rows(state), state.runs.part
+    runs = (*(Run(f"last-{n}", "w", "RUNNING", 1) for n in range(150)), *runs)
+    state = fed(state, runs)
+    assert (rows(state), state.runs.part) == (before, part)
+
+
+def test_a_history_that_is_shorter_than_it_was_is_shown_all_the_same() -> None:
+    state = in_history()
+    for _ in range(20):
+        state = fed(update(state, e.Key("pgdn"))[0])
+    assert state.runs.part.oldest
+    for left in (MANY[:150], ()):
+        state = fed(fed(state, left), left)
+        assert rows(state) == [run.id for run in left[: len(rows(state))]]
+        assert ("1 of 150" in render(state).text) == bool(left)
+    assert "Nothing ran yet." in render(state).text
+
+
+def test_an_older_principal_does_not_count_its_runs() -> None:
+    state, _ = update(in_history(counted=False), e.Key("G"))
+    assert state.runs.cursor.key == f"r{LOADED - 1}"
+    assert w.TheRuns(part=Part(STEP)) in w.wants(state)
+    assert " of " not in render(state).text.splitlines()[2]
+    for key in ("j", "pgdn", "G"):
         state, _ = update(state, e.Key(key))
-    assert w.TheRuns(offset=w.STEP) in w.wants(state)
-    state, _ = update(state, e.Arrived(w.TheRuns(offset=w.STEP), many[w.STEP : w.STEP + w.LOADED]))
-    assert state.runs.cursor.key == f"r{w.LOADED - 1}"
-    state, _ = update(state, e.Key("j"))
-    assert state.runs.cursor.key == f"r{w.LOADED}"
-    # To the top is to the newest of all.
-    state, _ = update(state, e.Key("G"))
-    state, _ = update(state, e.Arrived(w.TheRuns(offset=2 * w.STEP), many[2 * w.STEP : 2 * w.STEP + w.LOADED]))
-    state, _ = update(state, e.Key("g"))
-    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
-    assert state.runs.cursor.key == "r0"
-
-
-def test_the_top_of_the_history_is_its_newest_run() -> None:
-    many = tuple(Run(f"r{n}", "w", "COMPLETED", 1) for n in range(5 * w.STEP))
-    state, _ = update(told(new()), e.Key("2"))
-    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
-    state, _ = update(state, e.Key("G"))
-    # The next part is under way, and the newest rows are still there.
-    state, _ = update(state, e.Key("g"))
-    assert (state.runs.offset, state.runs.cursor.key) == (0, "r0")
-    state, _ = update(state, e.Key("G"))
-    assert "newer rows above" not in render(state).text
-    state, _ = update(state, e.Arrived(w.TheRuns(offset=w.STEP), many[w.STEP : w.STEP + w.LOADED]))
+    state = fed(state, counted=False)
     assert "newer rows above" in render(state).text
-    state, _ = update(state, e.Key("G"))
-    assert state.runs.cursor.key == f"r{w.STEP + w.LOADED - 1}"
+    assert state.runs.cursor.key == f"r{LOADED - 1}", "no run is passed over while a part is under way"
     state, _ = update(state, e.Key("g"))
-    state, _ = update(state, e.Arrived(w.TheRuns(), many[: w.LOADED]))
-    assert (state.runs.offset, state.runs.cursor.key) == (0, "r0")
-    assert "newer rows above" not in render(state).text
+    assert fed(state, counted=False).runs.cursor.key == "r0"
 
 
 def test_the_help_is_scrolled_as_far_as_it_goes() -> None:
@@ -218,12 +307,30 @@ def test_the_help_is_scrolled_as_far_as_it_goes() -> None:
 
 
 def test_runs_are_filtered_by_workflow_and_status() -> None:
-    state, _ = after(["2", "/", "e", "t", "enter"])
-    assert state.runs.workflow_id == "etl.daily"
+    state, _ = after(["2", "/", *"etl", "tab", "enter"])
+    assert w.TheRuns("etl.daily") in w.wants(state)
     state, _ = after(["s", *["j"] * STATUSES.index("FAILED"), "enter"], state)
     assert w.TheRuns("etl.daily", "FAILED") in w.wants(state)
     assert {run.status for run in state.data.runs or ()} == {"FAILED"}
     assert after(["esc"], state)[0].runs == after(["2"])[0].runs
+
+
+def test_runs_are_found_by_a_part_of_an_id() -> None:
+    state, _ = after(["2", "/", *"key-9", "enter"])
+    assert w.TheRuns(text="key-9") in w.wants(state)
+    assert [run.id for run in state.data.runs or ()] == [f"jumping-monkey-{n}" for n in (93, 92, 91, 90)]
+    assert '"key-9" in an id' in render(state).text
+    assert "1 of 4" in render(state).text
+    state, _ = after(["s", *["j"] * STATUSES.index("FAILED"), "enter"], state)
+    assert w.TheRuns("", "FAILED", "key-9") in w.wants(state)
+    assert after(["esc"], state)[0].runs == after(["2"])[0].runs
+    # An older principal knows whole ids of workflows alone: the prompt says so.
+    old, _ = update(state, e.Up(Abilities("0.1.0", frozenset(VERBS))))
+    assert w.TheRuns("", "FAILED") in w.wants(old)
+    for key in ("esc", "/", *"et"):
+        old, _ = update(old, e.Key(key))
+    assert " workflow: et" in render(old).text
+    assert update(old, e.Key("enter"))[0].runs.workflow_id == "etl.daily"
 
 
 # Runs.
@@ -444,6 +551,24 @@ def test_an_agent_that_vanished_is_kept_for_a_while() -> None:
     assert update(state, e.Tick(NOW_S + 600))[0].lost == ()
 
 
+def test_an_agent_that_was_stopped_is_not_called_lost() -> None:
+    state, _ = after(["3"])
+    state, _ = update(state, e.Arrived(w.TheAgents(), AGENTS[1:]))
+    # The principal has let go of it and has not said why.
+    assert re.search(r"web1-4f2a +leaving", render(state).text)
+    state, _ = update(state, e.Arrived(w.Facts(), {**FACTS, "agents_left": ["web1-4f2a", "web2-91cc"]}))
+    text = render(state).text
+    assert re.search(r"\. web1-4f2a +STOPPED|· web1-4f2a +STOPPED", text)
+    assert re.search(r"web2-91cc +LOST", text), "this one is registered, and silent"
+    # Another that vanished is lost; an older principal does not tell the difference.
+    state, _ = update(state, e.Arrived(w.TheAgents(), AGENTS[2:]))
+    gone, _ = update(state, e.Arrived(w.Facts(), {**FACTS, "agents_left": ["web1-4f2a"]}))
+    assert re.search(r"web2-91cc +LOST", render(gone).text)
+    old = {name: value for name, value in FACTS.items() if name != "agents_left"}
+    state, _ = update(state, e.Arrived(w.Facts(), old))
+    assert re.search(r"web1-4f2a +LOST", render(state).text)
+
+
 def test_agents_that_have_not_come_back_to_a_principal_are_not_called_lost() -> None:
     state, _ = after(["3"])
     state, _ = update(state, e.Away("gone"))
@@ -608,6 +733,45 @@ def test_search_goes_round_at_the_principal_and_once() -> None:
     assert "'nowhere' is not found" in render(state).text
 
 
+def test_an_old_principal_leaves_what_is_loaded_to_search() -> None:
+    state, _ = logs()
+    old, _ = update(state, e.Up(Abilities("0.1.0", frozenset(VERBS))))
+    for key in ("/", *"row 31", "enter"):
+        old, commands = update(old, e.Key(key))
+        assert commands == ()
+    assert old.logs is not None
+    assert old.logs.found == 31
+    old = replace(old, logs=replace(old.logs, begins=False))
+    assert "/row 31 in what is loaded" in render(old).text
+    for key in ("/", *"nowhere", "enter", "n", "N"):
+        old, commands = update(old, e.Key(key))
+        assert commands == ()
+    assert "'nowhere' is not found in what is loaded here" in render(old).text
+
+
+def test_saved_lines_are_told_until_somebody_sees_it_and_not_lost_unasked() -> None:
+    state, commands = logs(["s", "enter"])
+    save = commands[-1]
+    assert isinstance(save, c.SaveLogs)
+    for way in (["q"], ["ctrl-c"], ["/", "ctrl-c"]):
+        asked, commands = after(way, state)
+        assert commands == []
+        assert f"still being saved in {save.path}" in render(asked).text
+        assert after(["n"], asked)[0].overlays == asked.overlays[:-1]
+        assert after(["y"], asked)[1] == after(["ctrl-c"], asked)[1] == [c.Quit()]
+    # A file that is there already has to be asked about; then it goes on.
+    state, _ = update(state, e.Exists(save))
+    assert after(["n", "q"], state)[1] == [c.Quit()]
+    state, commands = after(["y"], state)
+    assert commands == [replace(save, replace=True)]
+    assert after(["q"], state)[1] == []
+    state, _ = update(state, e.Told("60 lines saved in x", done=replace(save, replace=True)))
+    state, _ = update(state, e.Tick(NOW_S + 3600))
+    assert "60 lines saved in x" in render(state).text
+    assert "60 lines saved in x" not in render(after(["k"], state)[0]).text
+    assert after(["q"], state)[1] == [c.Quit()]
+
+
 def test_another_level_keeps_the_place() -> None:
     state, commands = logs(["g", *["j"] * 10, "L"])
     assert commands[-1] == c.FetchLogs(2, LogQuery("etl.daily", level="ERROR"), Place.AFTER, 9)
@@ -656,12 +820,67 @@ def test_a_day_is_picked_from_the_calendar() -> None:
     assert state.overlay.fields[0].text == "2026-01-23"
 
 
-def test_a_log_that_could_not_be_had_is_asked_for_again_when_the_principal_is_back() -> None:
+def test_a_log_that_could_not_be_had_is_asked_for_again_by_itself() -> None:
     state, _ = after([*ETL, "l"])
-    state, _ = update(state, e.LogsFailed(1, "No principal answers"))
-    state, _ = update(state, e.Away("No principal answers"))
-    _, commands = update(state, e.Up(ALL))
-    assert commands == (c.StopLogs(), c.FetchLogs(2, LogQuery("etl.daily"), Place.TAIL))
+    asked = c.FetchLogs(1, LogQuery("etl.daily"), Place.TAIL)
+    state, _ = update(state, e.LogsFailed(1, "The database cannot be read"))
+    assert "The database cannot be read" in render(state).text
+    assert update(state, e.Tick(NOW_S + 1))[1] == ()
+    state, commands = update(state, e.Tick(NOW_S + 3))
+    assert commands == (asked,)
+    assert update(state, e.Tick(NOW_S + 9))[1] == (), "it is under way"
+    state, _ = update(state, e.LogsFailed(1, "The principal does not answer"))
+    away, _ = update(state, e.Away("The principal does not answer"))
+    assert update(away, e.Tick(NOW_S + 99))[1] == (), "nobody is there to ask"
+    state, commands = update(away, e.Up(ALL))
+    assert commands == (asked,)
+    state, _ = update(state, e.LogPage(1, Place.TAIL, lines(0, 9), full=False))
+    assert state.logs is not None
+    assert (state.logs.trouble, len(state.logs.lines)) == ("", 9)
+    assert update(state, e.Tick(NOW_S + 999))[1] == ()
+
+
+def test_whoever_moves_on_is_not_carried_away_by_what_comes_later() -> None:
+    state, _ = after([*ETL, "l"])
+    state, _ = update(state, e.LogPage(1, Place.TAIL, lines(1_000, 2_000), full=True))
+    for key in ("/", "x", "y", "z", "enter"):
+        state, commands = update(state, e.Key(key))
+    assert [command.contains for command in commands if isinstance(command, c.FetchLogs)] == ["xyz"]
+    state, _ = update(state, e.LogsFailed(2, "The database cannot be read"))
+    state, _ = update(state, e.Key("k"))
+    assert update(state, e.Tick(NOW_S + 99))[1] == ()
+
+
+def page_before_or_after(asked: c.FetchLogs) -> e.LogPage:
+    """The page of a log of 4,300 lines, of which 300 come at a time."""
+    at = asked.sequence or 0
+    before = asked.place is Place.BEFORE
+    some = lines(max(at - 300, 0), at) if before else lines(at + 1, min(at + 301, 4_300))
+    full = bool(some) and some[0 if before else -1].sequence != (0 if before else 4_299)
+    return e.LogPage(asked.number, asked.place, some, full, sequence=asked.sequence)
+
+
+def reached(keys: Sequence[str], late: int) -> int | None:
+    """The line at the top of the screen after keys, when each page comes so many keys after it was asked for."""
+    state, _ = after([*ETL, "l"])
+    state, commands = update(state, e.LogPage(1, Place.TAIL, lines(4_000, 4_300), full=True))
+    due: dict[int, c.FetchLogs] = {}
+    for number, key in enumerate([*keys, *[""] * (10 * late + 10)]):
+        state, commands = update(state, e.Key(key))
+        while commands or number in due:
+            due.update((number + late, each) for each in commands if isinstance(each, c.FetchLogs))
+            state, commands = update(state, page_before_or_after(due.pop(number))) if number in due else (state, ())
+    assert state.logs is not None
+    assert not state.logs.busy
+    return state.logs.lines[state.logs.top].sequence
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [["pgup"] * 40, ["k"] * 130 + ["pgup"] * 70 + ["j"] * 7, ["pgup"] * 99 + ["pgdn"] * 20, ["pgup"] * 230],
+)
+def test_every_key_counts_however_late_the_lines_come(keys: Sequence[str]) -> None:
+    assert reached(keys, 0) == reached(keys, 3) == reached(keys, 50)
 
 
 def test_what_is_held_goes_on_when_another_part_cannot_be_had() -> None:
@@ -672,14 +891,15 @@ def test_what_is_held_goes_on_when_another_part_cannot_be_had() -> None:
     assert commands == (c.StopLogs(), c.FetchLogs(2, LogQuery("etl.daily"), Place.HEAD))
     state, commands = update(state, e.LogsFailed(2, "No principal answers"))
     assert commands == (c.FollowLogs(2, LogQuery("etl.daily"), 1_999, 2),)
-    assert update(state, e.Up(ALL))[1] == ()
+    # That is asked for again, when somebody is there who may know.
+    assert update(state, e.Up(ALL))[1] == (c.FetchLogs(2, LogQuery("etl.daily"), Place.HEAD),)
     # The end was asked for, and is not held.
     state, _ = update(state, e.LogNews(2, lines(2_000, 3_000), jumped=True, turn=2))
     state, commands = update(state, e.Key("G"))
     assert commands == (c.StopLogs(), c.FetchLogs(3, LogQuery("etl.daily"), Place.TAIL))
     state, commands = update(state, e.LogsFailed(3, "No principal answers"))
     assert commands == ()
-    assert update(state, e.Up(ALL))[1] == (c.StopLogs(), c.FetchLogs(4, LogQuery("etl.daily"), Place.TAIL))
+    assert update(state, e.Up(ALL))[1] == (c.FetchLogs(3, LogQuery("etl.daily"), Place.TAIL),)
 
 
 def test_a_page_before_a_line_does_not_end_a_log() -> None:

@@ -1,5 +1,6 @@
 """Screens, held against pictures of them in data/screens/; `pytest --rewrite-screens` paints those anew."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,13 @@ import pytest
 from cdktr.text import width
 from cdktr.tui.state import events as e
 from cdktr.tui.state import wants as w
-from cdktr.tui.state.facts import Abilities, Run
+from cdktr.tui.state.facts import Abilities, Folder, Run, RunTasks
 from cdktr.tui.state.layout import MOST_TASKS
 from cdktr.tui.state.model import Link, LinkStatus, Look, State
 from cdktr.tui.state.update import update
 from cdktr.tui.view.render import render
 from cdktr.tui.view.workflows import run_line
+from cdktr.workflow import Outline, Workflow
 from tests.world import ALL, NOW_MS, NOW_S, RUNS, new, pressed, task, told, with_logs
 
 SCREENS = Path(__file__).parent / "data" / "screens"
@@ -292,3 +294,21 @@ def test_trouble_of_the_database_is_told_in_the_header() -> None:
     facts = {**(state.data.facts or {}), "database_trouble": "disk full"}
     state = replace(state, data=replace(state.data, facts=facts), link=Link(LinkStatus.UP))
     assert "its database is in trouble" in text_of(state)
+
+
+def test_of_many_tasks_it_is_told_which_are_seen() -> None:
+    many = Workflow("etl.daily", "Daily ETL", {f"t{n}": task(f"T{n}") for n in range(100)})
+    for size in ((60, 15), (80, 24), (200, 60)):
+        state, _ = pressed(told(new(*size)), ["2", "enter"])
+        failed = replace(RUNS[0], status="FAILED", ended_ms=NOW_MS, detail="failed: load", params='{"day": 1}')
+        kept = {RUNS[0].id: RunTasks(failed, ())}
+        folder, known = Folder((Outline.of(many),)), {many.id: many}
+        state = replace(state, data=replace(state.data, folder=folder, definitions=known, tasks=kept))
+        for key in ("j", *["pgdn"] * 3, "G", "k"):
+            state, _ = update(state, e.Key(key))
+            text = render(state).text
+            first, last = map(int, re.search(r" (\d+)-(\d+) of 100 ", text).groups())  # type: ignore[union-attr]
+            seen = [int(number) for number in re.findall(r"^ *>? *· t(\d+)\b", text, re.MULTILINE)]
+            assert seen == list(range(first - 1, last))
+            assert re.search(rf"> · {state.run.cursor.key if state.run else ''}\b", text)
+    assert " of 6 " not in render(pressed(told(new()), ["2", "enter"])[0]).text

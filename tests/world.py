@@ -3,7 +3,7 @@
 `told(state)` hands all of it to a state, `pressed(state, keys)` presses keys.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -20,6 +20,7 @@ from cdktr.tui.state.facts import (
     OwnLine,
     Problem,
     Run,
+    RunsPage,
     RunTasks,
     TaskRun,
 )
@@ -35,7 +36,7 @@ NOW_MS = round(NOW_S * 1000)
 ALL = Abilities(
     "0.1.0",
     frozenset(VERBS),
-    {"LSLOGS": frozenset({"before", "contains"})},
+    {"LSLOGS": frozenset({"before", "contains"}), "LSRUNS": frozenset({"contains", "oldest", "counted"})},
 )
 
 
@@ -120,6 +121,7 @@ FACTS = {
     "queued": 0,
     "running": 1,
     "agents": 3,
+    "agents_left": [],
     "free_slots": 9,
     "unstored_rows": 0,
     "unstored_bytes": 0,
@@ -170,6 +172,16 @@ def new(width: int = 80, height: int = 24) -> State:
     return replace(State(address="127.0.0.1:5561", version="0.1.0", now=NOW_S), width=width, height=height)
 
 
+def page_of(runs: Sequence[Run], want: w.TheRuns, counted: bool = True) -> RunsPage:
+    """The part of all these runs, newest first, that is wanted of them."""
+    offset, total = want.part.offset, len(runs)
+    newer = max(total - offset - want.limit, 0) if want.part.oldest else offset
+    beyond = max(total - offset, 0) if want.part.oldest else offset + want.limit
+    found = tuple(runs[newer:beyond])
+    # A page without any does not tell how many there are.
+    return RunsPage(found, newer, (total if found else 0) if counted else None)
+
+
 def answer(want: w.Want) -> object:
     """What this principal tells of something."""
     match want:
@@ -183,9 +195,9 @@ def answer(want: w.Want) -> object:
             return LATEST
         case w.TheAgents():
             return AGENTS
-        case w.TheRuns(workflow, status, offset, limit):
+        case w.TheRuns(workflow, status, text):
             found = [each for each in RUNS if workflow in ("", each.workflow_id) and status in ("", each.status)]
-            return tuple(found[offset : offset + limit])
+            return page_of([each for each in found if text in each.id or text in each.workflow_id], want)
         case w.Recent("etl.daily"):
             return RUNS[: w.RECENT]
         case w.TheTasks(run_id):

@@ -248,7 +248,7 @@ def screen_rows(size: tuple[int, int]) -> list[Row]:
         rows.append(Row(f"{what}: a run is watched", "", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
         screen.press("l")
         screen.wait_for("following")
-        rows.append(Row(f"{what}: ten log lines a second", "", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
+        rows.append(Row(f"{what}: ten log lines a second", "≤ 2000 B/s", "B/s", [screen.bytes_per_second(IDLE_S)], 0))
         screen.press("\x1b/flood\rl")
         screen.wait_for("No line yet")
         with Principal(port=cluster.port) as client:

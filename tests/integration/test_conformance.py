@@ -873,7 +873,12 @@ FIELDS: dict[str, dict[str, Any]] = {
     "START": {"agent_id!": "a", "runs!": {}},
     "REPORT": {"agent_id!": "a", "source!": "wrong-types", "after!": 0, "records!": [[1, "x"]]},
     "AWAITRUN": {"workflow_instance_id!": "a", "wait_ms": 0},
-    "LSRUNS": {"workflow_id?": "a", "workflow_instance_id?": "a", "status?": "a", "limit": 1, "offset": 0},
+    "LSRUNS": {
+        **dict.fromkeys(("workflow_id?", "workflow_instance_id?", "status?", "contains?"), "a"),
+        **dict.fromkeys(("limit", "offset", "start_ms?", "end_ms?"), 1),
+        "oldest": False,
+        "counted": False,
+    },
     "LSLATEST": {},
     "LSTASKRUNS": {"workflow_instance_id!": "a"},
     "LSLOGS": {

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cdktr.batch import Batch
+from cdktr.records import RunStatus, RunUpdate
+from cdktr.store import Store
 from tests.integration.cluster import Cluster
 from tests.integration.conftest import NewCluster
 from tests.integration.terminal import HAS_TMUX, Terminal, select
@@ -57,6 +60,7 @@ tasks:
     config: !Subprocess {cmd: echo, args: [hello]}
 """
 BROKEN = "name: Broken\nkron: x\n"
+
 
 NewTerminal = Callable[..., Terminal]
 
@@ -251,6 +255,58 @@ def test_lines_are_seen_while_the_database_cannot_be_written(
     terminal.shows("ended 0")
 
 
+def test_a_long_history_from_end_to_end(new_cluster: NewCluster, new_terminal: NewTerminal, tmp_path: Path) -> None:
+    batch = Batch()
+    for number in range(3_000):
+        run = RunUpdate("old", f"brave-heron-{number}", RunStatus.COMPLETED, 1_700_000_000_000 + number * 60_000)
+        batch.add_run(run, number)
+    store = Store(str(tmp_path / "app.db"))
+    store.write(batch)
+    store.close()
+    cluster = new_cluster(CDKTR_DB_PATH=str(tmp_path / "app.db"))
+    cluster.write("hello", HELLO)
+    cluster.start_principal()
+    terminal = new_terminal(cluster)
+    terminal.run("ui")
+    terminal.shows("Connected(.|\\n)*hello")
+    terminal.press("2")
+    terminal.shows(r" 1 of 3,000 (.|\n)*> . brave-heron-2999\b")
+    # All at once: no key is lost while a part of the history is under way.
+    terminal.press("G", "k", "k", *["PageUp"] * 20)
+    text = terminal.shows(r" 2,638 of 3,000 (.|\n)*> . brave-heron-362\b")
+    for _ in range(3):
+        cluster.cli("task", "run", "hello")
+    terminal.shows(" of 3,003 ")
+    assert terminal.text.splitlines()[3:] == text.splitlines()[3:]
+    terminal.press("g")
+    terminal.shows(r" 1 of 3,003 (.|\n)*PENDING")
+    terminal.press("/")
+    terminal.type("HERON-777")
+    terminal.press("Enter")
+    terminal.shows(r'"HERON-777" in an id.* 1 of 1 (.|\n)*> . brave-heron-777\b')
+    terminal.press("q")
+    terminal.shows("ended 0")
+
+
+def test_an_agent_that_is_stopped_and_one_that_is_killed(new_cluster: NewCluster, new_terminal: NewTerminal) -> None:
+    cluster = new_cluster(CDKTR_AGENT_HEARTBEAT_TIMEOUT_MS="3000")
+    cluster.start_principal()
+    agents = [cluster.start_agent() for _ in "ab"]
+    calm, rash = (re.search(r"Agent (\S+) ready", agent.text)[1] for agent in agents)  # type: ignore[index]
+    terminal = new_terminal(cluster)
+    terminal.run("ui")
+    terminal.press("3")
+    for name in (calm, rash):
+        terminal.shows(rf"{name} +READY")
+    agents[0].stop()
+    agents[1].process.kill()
+    text = terminal.shows(rf"{calm} +STOPPED")
+    assert not re.search(rf"{calm} +LOST", text)
+    terminal.shows(rf"{rash} +LOST")
+    terminal.press("q")
+    terminal.shows("ended 0")
+
+
 def test_pasted_text_starts_nothing(folder: Cluster, new_terminal: NewTerminal) -> None:
     terminal = new_terminal(folder)
     terminal.run("ui")
@@ -328,6 +384,53 @@ def test_each_terminal(
     terminal.press("C-c")
     terminal.shows("ended 0")
     assert terminal.is_restored()
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "screen", "linux", "vt100"])
+def test_rows_that_move_are_moved_by_the_terminal(
+    folder: Cluster, new_terminal: NewTerminal, tmp_path: Path, term: str
+) -> None:
+    folder.cli("task", "run", "lines", "--wait")
+    terminal = new_terminal(folder, 100, 30)
+    sent = tmp_path / "sent"
+    terminal.tmux("pipe-pane", f"cat > {sent}")
+    terminal.run("ui", TERM=term)
+    terminal.shows("Connected")
+    select(terminal, "lines")
+    terminal.press("l")
+
+    def ends_with(number: int) -> None:
+        terminal.shows(rf"line {number} of many\s*\n[^\n]*quit")
+
+    def moves_after(keys: str, number: int) -> int:
+        """How often rows were moved by these keys, all in one direction, up to the line at the end."""
+        before = sent.stat().st_size
+        for key in keys:
+            terminal.press(key)
+        ends_with(number)
+        painted = terminal.painted
+        # Painted anew, all of it, it is the same.
+        terminal.press("C-l", "F1")
+        terminal.shows("Everywhere")
+        terminal.press("Escape")
+        terminal.loses("Everywhere")
+        assert terminal.painted == painted
+        return len(re.findall(rb"\x1b\[\d+;\d+r\x1b\[\d+", sent.read_bytes()[before:]))
+
+    ends_with(20_000)
+    assert moves_after("kkkkk", 19_995) > 0
+    assert moves_after("jjj", 19_998) > 0
+    terminal.resize(80, 24)
+    terminal.press("G")
+    ends_with(20_000)
+    terminal.press("/")
+    terminal.type("1998")
+    terminal.press("Enter")
+    terminal.shows("/1998")
+    terminal.press("G")
+    ends_with(20_000)
+    # With what is searched for marked in it.
+    assert moves_after("kkkk", 19_996) > 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])

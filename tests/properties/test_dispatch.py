@@ -287,6 +287,8 @@ class DispatchMachine(RuleBasedStateMachine):
         assert again.snapshot() == self.dispatch.snapshot()
         again.agents = self.dispatch.agents
         self.dispatch = again
+        # Nobody has told yet what it has.
+        self.labels.clear()
 
     @rule()
     def crash(self) -> None:

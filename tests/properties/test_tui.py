@@ -10,15 +10,27 @@ from cdktr.text import width
 from cdktr.tui.state import events as e
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.commands import Command, FetchLogs, FollowLogs, Quit, SaveLogs, StopLogs
-from cdktr.tui.state.facts import Abilities, Agent, Folder, Latest, LogLine, OwnLine, Problem, Run, RunTasks, TaskRun
+from cdktr.tui.state.facts import (
+    Abilities,
+    Agent,
+    Folder,
+    Latest,
+    LogLine,
+    OwnLine,
+    Problem,
+    Run,
+    RunsPage,
+    RunTasks,
+    TaskRun,
+)
 from cdktr.tui.state.keys import KEYS
 from cdktr.tui.state.logquery import WINDOW, LogQuery, Place
 from cdktr.tui.state.logscreen import opened
-from cdktr.tui.state.model import Look, State
+from cdktr.tui.state.model import Look, RunsTab, State
 from cdktr.tui.state.update import HANDLERS, update
 from cdktr.tui.view.render import render
 from cdktr.workflow import Outline, Subprocess, Task, Workflow
-from tests.world import ALL, NOW_MS, NOW_S, answer, lines, new, pressed, told, with_logs
+from tests.world import ALL, NOW_MS, NOW_S, answer, lines, new, page_of, pressed, told, with_logs
 
 #: Texts that break frames: wide, combining, without width, controls, no characters at all; and ordinary ones.
 wild = st.one_of(
@@ -83,7 +95,9 @@ answers: dict[type[Any], st.SearchStrategy[Any]] = {
     w.TheDefinition: st.one_of(st.none(), workflows()),
     w.TheLatest: st.dictionaries(wild, st.builds(Latest, wild, statuses, st.integers(0, NOW_MS)), max_size=3),
     w.TheAgents: st.lists(agents, max_size=4).map(tuple),
-    w.TheRuns: st.lists(runs, max_size=6).map(tuple),
+    w.TheRuns: st.builds(
+        RunsPage, st.lists(runs, max_size=6).map(tuple), st.integers(0, 9), st.one_of(st.none(), st.integers(0, 20))
+    ),
     w.Recent: st.lists(runs, max_size=6).map(tuple),
     w.TheTasks: st.builds(RunTasks, st.one_of(st.none(), runs), st.lists(task_runs, max_size=6).map(tuple)),
     w.OwnLog: st.lists(own_lines, max_size=5).map(tuple),
@@ -264,3 +278,40 @@ def test_what_is_held_of_a_log_has_no_gap_and_no_line_twice(data: st.DataObject)
         held = [line.sequence or 0 for line in state.logs.lines]
         assert not held or held == list(range(held[0], held[0] + len(held)))
         check(state, commands)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_what_is_held_of_the_history_is_a_part_of_it_and_the_selection_stays(data: st.DataObject) -> None:
+    """Whatever is pressed, however late answers come and however many runs are added in between."""
+    runs = [Run(f"r{n}", "w", "COMPLETED", 1) for n in range(data.draw(st.sampled_from([0, 30, 250, 1000])))][::-1]
+    state, _ = update(told(new()), e.Key("2"))
+    state = replace(state, data=replace(state.data, runs=None), runs=RunsTab())
+    late: list[e.Arrived] = []
+    for _ in range(data.draw(st.integers(1, 40))):
+        selected, rows, owed = state.runs.cursor.key, state.data.runs, state.runs.owed
+        step = data.draw(st.sampled_from(["key", "key", "ask", "answer", "answer", "grow"]))
+        if step == "key":
+            state, _ = update(state, e.Key(data.draw(st.sampled_from(["j", "k", "pgup", "pgdn", "g", "G"]))))
+        elif step == "grow":
+            first = len(runs)
+            runs = [Run(f"r{first + n}", "w", "RUNNING", 1) for n in range(data.draw(st.integers(1, 300)))][::-1] + runs
+        elif step == "ask":
+            want = w.runs_want(state.runs)
+            late.append(e.Arrived(want, page_of(runs, want)))
+        elif late:
+            state, _ = update(state, late.pop(0))
+            if rows is not None and selected and not owed:
+                assert state.runs.cursor.key == selected
+        held = [run.id for run in state.data.runs or ()]
+        total, newer = state.data.runs_total, state.data.runs_newer
+        if held and total is not None:
+            assert held == [f"r{total - 1 - newer - n}" for n in range(len(held))]
+        check(state, ())
+    # In the end it is where it says it is.
+    for _ in range(9):
+        want = w.runs_want(state.runs)
+        state, _ = update(state, e.Arrived(want, page_of(runs, want)))
+    if runs:
+        at = [run.id for run in runs].index(state.runs.cursor.key)
+        assert f" {at + 1:,} of {len(runs):,} " in render(state).text

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -69,11 +70,15 @@ class Drafts:
 
 def perform(principal: Principal, command: Asked, drafts: Drafts, tell: Tell) -> None:
     """Do it, however long it takes, and tell what came of it."""
+    event: Event
     try:
         with understood():
-            tell(_done(principal, command, drafts))
+            event = _done(principal, command, drafts)
     except CdktrError as error:
-        tell(Told(str(error), bad=True))
+        event = Told(str(error), bad=True)
+    if isinstance(event, Told) and isinstance(command, SaveLogs):
+        event = replace(event, done=command)
+    tell(event)
 
 
 def _done(principal: Principal, command: Asked, drafts: Drafts) -> Event:

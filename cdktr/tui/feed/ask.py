@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from cdktr import protocol as p
@@ -21,6 +22,7 @@ from cdktr.tui.state.facts import (
     OwnLine,
     Problem,
     Run,
+    RunsPage,
     RunTasks,
     agent_of,
     own_line_of,
@@ -57,7 +59,7 @@ KINDS: dict[type[w.Want], Any] = {
     w.TheDefinition: Workflow | None,
     w.TheLatest: dict[str, Latest],
     w.TheAgents: tuple[Agent, ...],
-    w.TheRuns: tuple[Run, ...],
+    w.TheRuns: RunsPage,
     w.Recent: tuple[Run, ...],
     w.TheTasks: RunTasks,
     w.OwnLog: tuple[OwnLine, ...],
@@ -72,7 +74,7 @@ FACTS: dict[str, Any] = {
     **dict.fromkeys(("pid", "port", "workflows", "problems", "queued", "running", "ended_unstored", "agents"), int),
     **dict.fromkeys(("free_slots", "unstored_rows", "unstored_bytes", "unstored_bytes_limit", "dropped_lines"), int),
     **dict.fromkeys(("agents_spooled_bytes", "agents_dropped_lines"), int),
-    **dict.fromkeys(("database_set_aside", "database_losses"), list[str]),
+    **dict.fromkeys(("database_set_aside", "database_losses", "agents_left"), list[str]),
     "uptime_s": float,
     "revisions": dict[str, int],
     "paused": dict[str, int],
@@ -132,8 +134,8 @@ class Questions:
                 return self._latest()
             case w.TheAgents():
                 return tuple(agent_of(each) for each in self._ask(p.GetRegisteredAgents(), 0))
-            case w.TheRuns(workflow_id, status, offset, limit):
-                return self._runs(p.ListRuns(workflow_id or None, None, status or None, limit, offset))
+            case w.TheRuns():
+                return self._history(want)
             case w.Recent(workflow_id):
                 return self._runs(p.ListRuns(workflow_id, limit=w.RECENT))
             case w.TheTasks(run_id):
@@ -202,6 +204,16 @@ class Questions:
 
     def _runs(self, request: p.ListRuns) -> tuple[Run, ...]:
         return tuple(map(run_of, self._ask(request, QUERY_S)))
+
+    def _history(self, want: w.TheRuns) -> RunsPage:
+        part = want.part
+        request = p.ListRuns(want.workflow_id or None, None, want.status or None, want.limit, part.offset)
+        if not self._able.has("LSRUNS", "counted"):
+            return RunsPage(self._runs(request), part.offset)
+        asked = replace(request, contains=want.text or None, oldest=part.oldest, counted=True)
+        told = self._ask(asked, QUERY_S)
+        runs, total = tuple(map(run_of, told["runs"])), int(told["total"])
+        return RunsPage(runs, max(total - part.offset - len(runs), 0) if part.oldest else part.offset, total)
 
     def _tasks(self, run_id: str) -> RunTasks:
         runs = self._runs(p.ListRuns(workflow_instance_id=run_id, limit=1))

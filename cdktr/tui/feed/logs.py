@@ -192,7 +192,9 @@ class Tail:
                     time.sleep(RETRY_S)
                     continue
                 except CdktrError as error:
-                    self._say(command, LogsFailed(command.number, str(error)))
+                    # So that its end is told as well.
+                    trouble = str(error)
+                    self._say(command, LogsFailed(command.number, trouble))
                     time.sleep(RETRY_S)
                     continue
                 more = news.open

@@ -14,12 +14,16 @@ from asciimatics.screen import Screen
 
 from cdktr.errors import SettingError
 from cdktr.text import width
+from cdktr.tui.screen.scroll import Scroll, moved, scroll
 from cdktr.tui.screen.styles import look_of, looks
 from cdktr.tui.state.model import Look
 from cdktr.tui.view.canvas import Frame, Row
 
 #: What asciimatics cannot do without; without the first, nobody can.
 _NEEDED = ("cup", "clear", "el", "ri", "ind", "sgr0", "bold", "rev", "smul", "civis")
+
+#: What moves rows: where, up, down; and by several at once, where it can.
+_MOVES = ("csr", "ind", "ri", "indn", "rin")
 
 #: What such a terminal most likely obeys, and what one of an unknown name does.
 _PLAIN, _COMMON = "vt220", "xterm"
@@ -98,12 +102,13 @@ class Terminal:
         check()
         self._name = os.environ.get("TERM") or "unknown"
         self._driven_as, is_plain = _set_up()
-        self._shown: list[Row] = []
+        self._shown: list[Row | None] = []
         self._screen: Any = None
         self._parts: list[str] = []
         colours = 0 if is_plain or os.environ.get("NO_COLOR") else max(curses.tigetnum("colors"), 0)
         self._looks = looks(colours)
         self._has_colours = colours >= 8
+        self._moves: dict[str, bytes] = {}
         self._has_mouse = bool(curses.tigetstr("kmous")) and not is_plain
         self._mouse = self._has_mouse
         self._has_other_screen = bool(curses.tigetstr("smcup"))
@@ -145,6 +150,7 @@ class Terminal:
         signal.signal(signal.SIGWINCH, signal.SIG_DFL)
         signal.signal(signal.SIGCONT, signal.SIG_DFL)
         curses.mousemask(0)
+        self._moves = {name: curses.tigetstr(name) or b"" for name in _MOVES}
         self._set_keys()
         self._mend(screen)
         self._write(_PASTE[0] + (_MOUSE[0] if self._mouse else ""))
@@ -160,7 +166,7 @@ class Terminal:
         termios.tcsetattr(self.input, termios.TCSANOW, modes)
 
     def _mend(self, screen: Any) -> None:
-        """asciimatics writes each cell by itself, its colours before it, and cannot do without colours."""
+        """asciimatics writes colours before each piece of text, and cannot do without colours."""
         screen._safe_write = self._parts.append
         if not self._has_colours:
             screen._fg_color = screen._bg_color = b""
@@ -208,14 +214,41 @@ class Terminal:
         before, self._shown = self._shown, list(frame.rows)
         if before == self._shown:
             return
+        if (move := scroll(before, frame.rows)) is not None and self._can_move:
+            before = self._moved(before, move)
         for y, row in enumerate(frame.rows):
             if y >= len(before) or before[y] != row:
                 self._paint_row(y, row)
-        self._screen.refresh()
+                self._send_row(y)
         # In one piece, so that nobody sees half a frame.
         text = "".join(self._parts)
         self._parts.clear()
         self._write(text)
+
+    @property
+    def _can_move(self) -> bool:
+        # Delays, for terminals of another age, nobody would observe.
+        return all(self._moves[name] and b"$<" not in self._moves[name] for name in ("csr", "ind", "ri"))
+
+    def _moved(self, before: list[Row | None], move: Scroll) -> list[Row | None]:
+        """Have the terminal move rows; what it shows then. What it clears has the colours that are in force."""
+        screen, last = self._screen, self._screen.height - 1
+        is_up, count = move.by > 0, abs(move.by)
+        one, many = (self._moves[name] for name in (("ind", "indn") if is_up else ("ri", "rin")))
+        parts = [
+            screen._a_normal.encode(),
+            curses.tparm(self._moves["csr"], move.top, move.beyond - 1),
+            curses.tparm(screen._move_y_x, move.beyond - 1 if is_up else move.top, 0),
+            curses.tparm(many, count) if many and count > 1 else one * count,
+            curses.tparm(self._moves["csr"], 0, last),
+        ]
+        self._parts.append(b"".join(parts).decode())
+        # Where it stands now, and in which colours, is anew to be said.
+        screen._reset()
+        blank = [(" ", *self._looks["plain", False], 1)] * screen.width
+        for rows in (screen._buffer._double_buffer, screen._buffer._screen_buffer):
+            rows[:] = [list(blank) if row is None else row for row in moved(rows, move)]
+        return moved(before, move)
 
     def _paint_row(self, y: int, row: Row) -> None:
         x = 0
@@ -225,6 +258,24 @@ class Terminal:
             self._screen._unicode_aware = columns != len(span.text)
             self._screen.print_at(span.text, x, y, *look_of(self._looks, span))
             x += columns
+
+    def _send_row(self, y: int) -> None:
+        """What differs in a row from what the terminal shows: cells of one look that follow each other in one piece."""
+        screen, buffer = self._screen, self._screen._buffer
+        old, new = buffer._screen_buffer[y], buffer._double_buffer[y]
+        x = 0
+        while x < len(new):
+            if new[x] == old[x] or not new[x][4]:
+                x += 1
+                continue
+            start, look, text = x, new[x][1:4], []
+            # The second half of a wide character has no width, and comes with the first.
+            while x < len(new) and new[x][1:4] == look and (new[x] != old[x] or not new[x][4]):
+                text.append(new[x][0] if new[x][4] else "")
+                x += 1
+            screen._change_colours(*look)
+            screen._print_at("".join(text), start, y, x - start)
+        buffer._screen_buffer[y] = new[:]
 
     def set_mouse(self, on: bool) -> None:
         """Have the mouse reported, or not."""

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from cdktr.tui.state import logscreen
+from cdktr.tui.state import history, logscreen
 from cdktr.tui.state.arrivals import noticed
 from cdktr.tui.state.commands import Command, Copy, Quit, Redraw, Refresh, ReloadFolder, SetMouse
 from cdktr.tui.state.graphmoves import next_task, selected_workflow, why_unknown
+from cdktr.tui.state.history import runs_of, to_newest, to_oldest
 from cdktr.tui.state.logquery import LogQuery
 from cdktr.tui.state.model import (
     Ask,
+    Confirm,
     Cursor,
     Field,
     Form,
@@ -18,7 +20,6 @@ from cdktr.tui.state.model import (
     Menu,
     Prompt,
     RunPage,
-    RunsTab,
     State,
     Tab,
 )
@@ -27,7 +28,7 @@ from cdktr.tui.state.pauses import pause_asked
 from cdktr.tui.state.presence import shown_agents
 from cdktr.tui.state.room import list_rows, log_rows
 from cdktr.tui.state.starts import run_asked
-from cdktr.tui.state.wants import LOADED, STEP, selected_id, selected_run
+from cdktr.tui.state.wants import selected_id, selected_run
 from cdktr.workflow import Workflow
 
 Result = tuple[State, tuple[Command, ...]]
@@ -103,22 +104,13 @@ def moved(state: State, by: int) -> Result:
         return replace(state, admin_back=max(0, min(state.admin_back - by, most))), ()
     if state.run is None and state.tab is Tab.WORKFLOWS and state.workflows.in_graph:
         return _graph_moved(state, "down" if by > 0 else "up")
-    state = with_cursor(state, move(cursor_of(state), keys_of(state), by, list_rows(state)))
-    return _runs_paged(state) if state.run is None and state.tab is Tab.RUNS else (state, ())
+    if _is_history(state):
+        return history.moved(state, by), ()
+    return with_cursor(state, move(cursor_of(state), keys_of(state), by, list_rows(state))), ()
 
 
-def _runs_paged(state: State) -> Result:
-    """Move the loaded part of the history along with the selection."""
-    tab, count = state.runs, len(state.data.runs or ())
-    offset = tab.offset
-    if offset != state.data.runs_offset:
-        # The part that was asked for last is not here yet.
-        return state, ()
-    if tab.cursor.index >= count - 1 and count >= LOADED:
-        offset += STEP
-    elif tab.cursor.index == 0 and offset:
-        offset -= STEP
-    return replace(state, runs=replace(tab, offset=offset)), ()
+def _is_history(state: State) -> bool:
+    return state.run is None and state.logs is None and state.tab is Tab.RUNS
 
 
 def _graph_moved(state: State, direction: str) -> Result:
@@ -136,17 +128,13 @@ def _page(state: State) -> int:
 def _top(state: State) -> Result:
     if state.logs is not None:
         return logscreen.to_beginning(state, state.logs)
-    if state.run is None and state.tab is Tab.RUNS and (state.runs.offset or state.data.runs_offset):
-        fresh = runs_of(state, state.runs.workflow_id, state.runs.status)
-        # The newest rows may still be held, while an older part is under way.
-        return fresh if state.data.runs_offset else replace(fresh, data=state.data), ()
-    return moved(state, -FAR)
+    return (to_newest(state), ()) if _is_history(state) else moved(state, -FAR)
 
 
 def _bottom(state: State) -> Result:
     if state.logs is not None:
         return logscreen.to_end(state, state.logs)
-    return moved(state, FAR)
+    return (to_oldest(state), ()) if _is_history(state) else moved(state, FAR)
 
 
 def _sideways(state: State, direction: str) -> Result:
@@ -219,7 +207,7 @@ def _back(state: State) -> Result:
         if tab.in_graph or tab.zoomed:
             return replace(state, workflows=replace(tab, in_graph=False, zoomed=False)), ()
         return (filtered(state, ""), ()) if tab.filter else (state, ())
-    if state.tab is Tab.RUNS and (state.runs.workflow_id or state.runs.status):
+    if state.tab is Tab.RUNS and (state.runs.workflow_id or state.runs.status or state.runs.text):
         return runs_of(state, "", ""), ()
     return state, ()
 
@@ -228,11 +216,6 @@ def filtered(state: State, words: str) -> State:
     """The list of workflows with other words."""
     tab = replace(state.workflows, filter=words, entries=entries(state.data.folder, words))
     return settled(replace(state, workflows=tab))
-
-
-def runs_of(state: State, workflow_id: str, status: str) -> State:
-    """The history of other runs."""
-    return replace(state, runs=RunsTab(workflow_id, status), data=replace(state.data, runs=None))
 
 
 def _panel(state: State, by: int) -> Result:
@@ -304,6 +287,12 @@ def _status(state: State) -> Result:
     return replace(state, overlays=(*state.overlays, Menu("Runs that are", STATUSES, at))), ()
 
 
+def _runs_asked(state: State) -> Result:
+    tab = state.runs
+    ask = Ask.OF_RUNS if state.can("LSRUNS", "contains") else Ask.OF_WORKFLOW
+    return _ask(state, ask, tab.workflow_id or tab.text)
+
+
 def _range(state: State) -> Result:
     logs = state.logs
     if logs is None:
@@ -340,6 +329,15 @@ def _search(state: State, logs: Logs) -> Result:
     return replace(state, overlays=(*state.overlays, Prompt(Ask.SEARCH, before=logs.search))), ()
 
 
+def _quit(state: State) -> Result:
+    """End; what would be lost by it is asked about."""
+    if not state.saving:
+        return state, (Quit(),)
+    paths = ", ".join(command.path for command in state.saving)
+    question = Confirm(f"Lines are still being saved in {paths}. Quit all the same?", Quit())
+    return replace(state, overlays=(*state.overlays, question)), ()
+
+
 ACTIONS: Mapping[str, Action] = {
     "enter": _enter,
     "run": run_asked,
@@ -356,7 +354,7 @@ ACTIONS: Mapping[str, Action] = {
     "verbose": _in_logs(_verbose),
     "save": _save,
     "filter": lambda state: _ask(state, Ask.FILTER, state.workflows.filter),
-    "of_workflow": lambda state: _ask(state, Ask.OF_WORKFLOW, state.runs.workflow_id),
+    "of_runs": _runs_asked,
     "status": _status,
     "other_view": _other_view,
     "older": lambda state: _other_run(state, 1),
@@ -384,5 +382,5 @@ ACTIONS: Mapping[str, Action] = {
     "command": lambda state: _ask(state, Ask.COMMAND),
     "back": _back,
     "help": lambda state: (replace(state, overlays=(*state.overlays, Help())), ()),
-    "quit": lambda state: (state, (Quit(),)),
+    "quit": _quit,
 }

@@ -1,12 +1,14 @@
 """What the feed tells becomes part of the state, if it is still wanted."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from cdktr.tui.state import logscreen
-from cdktr.tui.state.commands import Command
+from cdktr.tui.state.commands import Command, SaveLogs
 from cdktr.tui.state.events import Arrived, Away, Failed, Told, Triggered, Up
+from cdktr.tui.state.history import came, runs_of
 from cdktr.tui.state.logscreen import REMARK_S
 from cdktr.tui.state.model import Cursor, Data, Link, LinkStatus, Notice, State
 from cdktr.tui.state.moves import entries
@@ -38,6 +40,10 @@ def came_up(state: State, event: Up) -> Result:
     state = replace(state, abilities=event.abilities, link=Link(LinkStatus.UP, state.now))
     if was_away:
         state = noticed(state, "The principal is back")
+    tab = state.runs
+    if (tab.text or tab.part.oldest) and not state.can("LSRUNS", "counted"):
+        # Another one, which is too old for what was shown of the last.
+        state = runs_of(state, tab.workflow_id, tab.status)
     logs = state.logs
     if logs is None or not (was_away or logs.trouble):
         return state, ()
@@ -55,9 +61,12 @@ def arrived(state: State, event: Arrived) -> Result:
     wanted = wants(state)
     if event.want not in wanted:
         return state, ()
+    failed = {want: why for want, why in state.data.failed.items() if want in wanted and want != event.want}
+    state = replace(state, data=replace(state.data, failed=failed))
+    if isinstance(event.want, TheRuns):
+        return came(state, event.want.part, event.value), ()
     data = STORE[type(event.want)](state.data, event.want, event.value)
-    failed = {want: why for want, why in data.failed.items() if want in wanted and want != event.want}
-    state = replace(state, data=replace(data, failed=failed))
+    state = replace(state, data=data)
     if isinstance(event.want, TheFolder):
         found = entries(state.data.folder, state.workflows.filter)
         # Those that are wanted stay on the screen until they are told anew.
@@ -106,7 +115,6 @@ STORE: dict[type[Want], Callable[[Data, Any, Any], Data]] = {
     TheDefinition: _definition,
     TheLatest: lambda data, _, value: replace(data, latest=value),
     TheAgents: lambda data, _, value: replace(data, agents=value),
-    TheRuns: lambda data, want, value: replace(data, runs=value, runs_offset=want.offset),
     Recent: lambda data, want, value: replace(data, recent=value, recent_of=want.workflow_id),
     TheTasks: _tasks,
     OwnLog: lambda data, _, value: replace(data, own_log=value),
@@ -133,7 +141,16 @@ def triggered(state: State, event: Triggered) -> Result:
 
 def told(state: State, event: Told) -> Result:
     """Something that was asked for is done, or not."""
-    return noticed(state, event.text, event.bad), ()
+    state = noticed(state, event.text, event.bad)
+    if event.done is not None and state.notice is not None:
+        # It took longer than somebody looks on: it stands until a key is pressed.
+        state = replace(saved(state, event.done), notice=replace(state.notice, until=math.inf))
+    return state, ()
+
+
+def saved(state: State, command: SaveLogs) -> State:
+    """The state after log lines were saved, or not."""
+    return replace(state, saving=tuple(each for each in state.saving if each != command))
 
 
 def noticed(state: State, text: str, bad: bool = False) -> State:

@@ -94,10 +94,11 @@ class Triggered:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Something that was asked for is done, or not."""
+    """Something that was asked for is done, or not: `done` is what takes so long that somebody may look away."""
 
     text: str
     bad: bool = False
+    done: SaveLogs | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,15 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class RunsPage:
+    """A part of the history, newest first: how many runs are newer, and if that is told, how many there are in all."""
+
+    runs: tuple[Run, ...]
+    newer: int = 0
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRun:
     """A task of a run."""
 

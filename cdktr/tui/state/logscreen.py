@@ -8,7 +8,7 @@ from cdktr.tui.state.events import LogNews, LogPage, LogsFailed
 from cdktr.tui.state.facts import LogLine
 from cdktr.tui.state.loglines import first_from_end, matches
 from cdktr.tui.state.logquery import WINDOW, LogQuery, Place
-from cdktr.tui.state.model import Logs, Notice, State
+from cdktr.tui.state.model import LinkStatus, Logs, Notice, State
 from cdktr.tui.state.room import log_rows
 
 Result = tuple[State, tuple[Command, ...]]
@@ -18,6 +18,9 @@ AHEAD = 200
 
 #: Seconds that a remark stands.
 REMARK_S = 6.0
+
+#: Seconds until what could not be had is asked for again.
+AGAIN_S = 3.0
 
 #: Levels that can be shown alone, in the order in which the key goes through them.
 LEVELS = (None, "ERROR", "WARNING", "INFO")
@@ -47,9 +50,16 @@ def level_changed(state: State, logs: Logs) -> Result:
 def _asked(state: State, logs: Logs, place: Place | None = None, sequence: int | None = None) -> Result:
     """Ask for a part of the log that has nothing to do with what is held, under a number of its own."""
     number = state.asked + 1
-    logs = replace(logs, number=number, busy=True, live=False, found=None)
+    logs = replace(logs, number=number, live=False, found=None, owed=0)
     place = place or (Place.TAIL if logs.query.end_ms is None else Place.HEAD)
-    return replace(state, logs=logs, asked=number), (StopLogs(), FetchLogs(number, logs.query, place, sequence))
+    return _sent(state, logs, FetchLogs(number, logs.query, place, sequence))
+
+
+def _sent(state: State, logs: Logs, command: FetchLogs) -> Result:
+    """Ask for a page; one with another number ends what went on."""
+    is_new = command.number != state.asked
+    logs = replace(logs, busy=True, fetch=command, again=0.0)
+    return replace(state, logs=logs, asked=command.number), (StopLogs(), command) if is_new else (command,)
 
 
 def closed(state: State) -> Result:
@@ -67,7 +77,7 @@ def page_came(state: State, page: LogPage) -> Result:
         return state, ()
     # What stands before a line says nothing of what may still come.
     is_open = logs.open if page.place is Place.BEFORE else page.open
-    logs = replace(logs, busy=False, open=is_open, trouble=page.trouble)
+    logs = replace(logs, busy=False, fetch=None, again=0.0, open=is_open, trouble=page.trouble)
     if page.place in (Place.MATCH_AFTER, Place.MATCH_BEFORE):
         return _found(state, logs, page)
     if page.place is Place.TAIL:
@@ -78,7 +88,9 @@ def page_came(state: State, page: LogPage) -> Result:
         return _followed(replace(state, logs=logs))
     if page.place is Place.AFTER and not logs.lines:
         return _landed(state, logs, page)
-    return _followed(replace(state, logs=_joined(logs, page)))
+    state, followed = _followed(replace(state, logs=_repaid(state, _joined(logs, page))))
+    state, more = paged(state)
+    return state, (*followed, *more)
 
 
 def _landed(state: State, logs: Logs, page: LogPage) -> Result:
@@ -92,16 +104,28 @@ def _landed(state: State, logs: Logs, page: LogPage) -> Result:
 
 
 def failed(state: State, event: LogsFailed) -> Result:
-    """Log lines cannot be had: what is held stays, and goes on where its end is that of the log."""
+    """Log lines cannot be had now: what is held stays, and goes on where its end is that of the log."""
     logs = state.logs
     if logs is None or logs.number != event.number:
         return state, ()
-    return _followed(replace(state, logs=replace(logs, busy=False, trouble=event.why)))
+    logs = replace(logs, busy=False, trouble=event.why, again=state.now + AGAIN_S, owed=0)
+    return _followed(replace(state, logs=logs))
+
+
+def tried_again(state: State) -> Result:
+    """The page that could not be had is asked for again, in time; not of a principal that is away."""
+    logs = state.logs
+    is_due = logs is not None and logs.fetch is not None and logs.again and state.now >= logs.again
+    if logs is None or logs.fetch is None or not is_due or state.link.status is LinkStatus.AWAY:
+        return state, ()
+    return _sent(state, logs, logs.fetch)
 
 
 def gone_on(state: State, logs: Logs) -> Result:
     """What could not be had is asked for again: all, where nothing is held or what is held is not the end that is
     followed."""
+    if logs.fetch is not None:
+        return _sent(state, logs, logs.fetch)
     if logs.lines and (logs.live or not logs.following or not logs.open):
         return replace(state, logs=replace(logs, trouble="", busy=False)), ()
     return _asked(state, replace(logs, trouble=""))
@@ -182,22 +206,33 @@ def first_shown_at_end(state: State, logs: Logs) -> int:
 
 def at_end(state: State, logs: Logs) -> Logs:
     """Standing at the end of what is held."""
-    return replace(logs, top=first_shown_at_end(state, logs))
+    return replace(logs, top=first_shown_at_end(state, logs), owed=0)
 
 
 def shown_at(state: State, logs: Logs, sequence: int) -> Logs:
     """Standing where a line is in the upper half of the screen."""
     index = next((n for n, line in enumerate(logs.lines) if line.sequence == sequence), 0)
-    return replace(logs, top=max(index - log_rows(state) // 3, 0), found=sequence, following=False)
+    return replace(logs, top=max(index - log_rows(state) // 3, 0), found=sequence, following=False, owed=0)
 
 
 def scrolled(state: State, logs: Logs, by: int) -> Result:
     """Some lines further down."""
     last = first_shown_at_end(state, logs)
-    top = max(0, min(top_of(state, logs) + by, last))
+    top = top_of(state, logs)
+    if logs.again and logs.lines:
+        # What could not be had is not wanted any more: nobody is carried away by it later.
+        logs = replace(logs, fetch=None, again=0.0, trouble="")
     # Who follows goes on following at the end; who comes back to the end of an open log does not begin to.
-    logs = replace(logs, top=top, following=logs.following and top >= last)
-    return paged(replace(state, logs=logs))
+    logs = replace(logs, top=top, following=logs.following and top + by >= last, owed=logs.owed + by)
+    return paged(replace(state, logs=_repaid(state, logs)))
+
+
+def _repaid(state: State, logs: Logs) -> Logs:
+    """Scrolled as far as there are lines; the rest is done when more have come: no key is pressed in vain."""
+    wanted = logs.top + logs.owed
+    top = max(0, min(wanted, first_shown_at_end(state, logs)))
+    is_more = not logs.begins and state.can("LSLOGS", "before") if wanted < top else not logs.ends
+    return replace(logs, top=top, owed=wanted - top if is_more and not logs.following else 0)
 
 
 def paged(state: State) -> Result:
@@ -214,13 +249,12 @@ def paged(state: State) -> Result:
 
 
 def _fetched(state: State, logs: Logs, place: Place, sequence: int | None) -> Result:
-    command = FetchLogs(logs.number, logs.query, place, sequence)
-    return replace(state, logs=replace(logs, busy=True)), (command,)
+    return _sent(state, logs, FetchLogs(logs.number, logs.query, place, sequence))
 
 
 def to_beginning(state: State, logs: Logs) -> Result:
     """To the first line of the log."""
-    logs = replace(logs, following=False, top=0, found=None)
+    logs = replace(logs, following=False, top=0, found=None, owed=0)
     if logs.begins:
         return replace(state, logs=logs), ()
     return _asked(state, logs, Place.HEAD)
@@ -276,7 +310,8 @@ def _match_around(state: State, logs: Logs, direction: int) -> Result:
     order = logs.lines[::direction]
     hit = next((line.sequence for line in order if matches(line, logs.search) and line.sequence is not None), None)
     if hit is None:
-        notice = Notice(f"{logs.search!r} is not found", state.now + REMARK_S)
+        where = "" if (logs.begins and logs.ends) or can_ask else " in what is loaded here"
+        notice = Notice(f"{logs.search!r} is not found{where}", state.now + REMARK_S)
         return _followed(replace(state, logs=logs, notice=notice))
     return paged(replace(state, logs=shown_at(state, logs, hit), notice=_around(state, direction)))
 
@@ -288,10 +323,9 @@ def _around(state: State, direction: int) -> Notice:
 def _match_asked(state: State, logs: Logs, direction: int, edge: int | None) -> Result:
     # Under a number of its own: a page that is under way would be joined to what is found.
     number = state.asked + 1
-    logs = replace(logs, number=number, following=False, live=False, busy=True, top=top_of(state, logs))
+    logs = replace(logs, number=number, following=False, live=False, top=top_of(state, logs), owed=0)
     place = Place.MATCH_AFTER if direction > 0 else Place.MATCH_BEFORE
-    command = FetchLogs(number, logs.query, place, edge, logs.search)
-    return replace(state, logs=logs, asked=number), (StopLogs(), command)
+    return _sent(state, logs, FetchLogs(number, logs.query, place, edge, logs.search))
 
 
 def _start(state: State, logs: Logs, direction: int) -> int:

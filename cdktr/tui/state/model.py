@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from cdktr.tui.state.commands import Command
+from cdktr.tui.state.commands import Command, FetchLogs, SaveLogs
 from cdktr.tui.state.facts import (
     Abilities,
     Agent,
@@ -79,6 +79,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the history: how many runs are passed over, of the newest, or of the oldest."""
+
+    offset: int = 0
+    oldest: bool = False
+
+
+NEWEST = Part()
+
+
+@dataclass(frozen=True, slots=True)
 class Data:
     """What the principal told last; None is not known yet."""
 
@@ -88,9 +99,12 @@ class Data:
     definitions: Mapping[str, Workflow | None] = field(default_factory=dict)
     latest: Mapping[str, Latest] = field(default_factory=dict)
     agents: tuple[Agent, ...] | None = None
-    #: The loaded part of the history, and how many newer runs there are: `RunsTab.offset`, once that has come.
+    #: The loaded part of the history, which one it is, how many newer runs there are, and how many in all, if that is
+    #: told.
     runs: tuple[Run, ...] | None = None
-    runs_offset: int = 0
+    runs_part: Part = NEWEST
+    runs_newer: int = 0
+    runs_total: int | None = None
     #: The last runs of the selected workflow, newest first.
     recent: tuple[Run, ...] = ()
     recent_of: str = ""
@@ -120,12 +134,16 @@ class WorkflowsTab:
 
 @dataclass(frozen=True, slots=True)
 class RunsTab:
-    """The history of runs: a part of it is loaded."""
+    """The history of runs: of one workflow, of one status, with a text in an id. `part` of it is wanted."""
 
     workflow_id: str = ""
     status: str = ""
-    offset: int = 0
+    text: str = ""
+    part: Part = NEWEST
     cursor: Cursor = Cursor()
+    #: The selection goes to the last row of that part when it comes, and so many rows on.
+    at_end: bool = False
+    owed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +180,12 @@ class Logs:
     search: str = ""
     #: The sequence of the line that was found.
     found: int | None = None
-    #: A page is under way.
+    #: A page is under way: `fetch`, which is asked for again at `again`, in seconds since the epoch, when it failed.
     busy: bool = False
+    fetch: FetchLogs | None = None
+    again: float = 0.0
+    #: Rows to scroll once the lines there have come.
+    owed: int = 0
     #: What comes after the last line is told by itself, and how often that began: what is told of an earlier time may
     #: be late, and does not go on where the lines end now.
     live: bool = False
@@ -194,6 +216,7 @@ class Ask(StrEnum):
 
     FILTER = "filter"
     OF_WORKFLOW = "workflow"
+    OF_RUNS = "part of a run's or workflow's id"
     SEARCH = "search"
     SAVE = "save as"
     COMMAND = ":"
@@ -263,7 +286,7 @@ Overlay = Help | Prompt | Form | Calendar | Menu | Confirm
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A remark that goes by itself, `until` seconds since the epoch."""
+    """A remark that goes by itself, `until` seconds since the epoch, or with the next key."""
 
     text: str
     until: float
@@ -299,6 +322,8 @@ class State:
     asked: int = 0
     overlays: tuple[Overlay, ...] = ()
     notice: Notice | None = None
+    #: Saving of log lines that is under way.
+    saving: tuple[SaveLogs, ...] = ()
     #: When this UI last started a run of a workflow, in seconds since the epoch.
     started: Mapping[str, float] = field(default_factory=dict)
 

@@ -7,10 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 from cdktr.errors import CdktrError
 from cdktr.moments import moment
 from cdktr.tui.state import logscreen
-from cdktr.tui.state.actions import ACTIONS, STATUSES, filtered, runs_of
+from cdktr.tui.state.actions import ACTIONS, STATUSES, filtered
 from cdktr.tui.state.arrivals import noticed
 from cdktr.tui.state.commands import Command, Quit, SaveLogs, Trigger
 from cdktr.tui.state.graphmoves import workflow_named
+from cdktr.tui.state.history import runs_of
 from cdktr.tui.state.keys import bindings_of, where
 from cdktr.tui.state.model import Ask, Calendar, Confirm, Form, Help, Menu, Overlay, Prompt, State
 from cdktr.tui.state.moves import edit, insert
@@ -37,7 +38,8 @@ def key_pressed(state: State, action: str | None, key: str) -> Result:
     """A key while something lies on top: `action` is what the table says, if it says something."""
     overlay = state.overlay
     if action == "quit":
-        return state, (Quit(),)
+        # Whoever is asked whether to quit has said so.
+        return (state, (Quit(),)) if isinstance(overlay, Confirm) else ACTIONS["quit"](state)
     if action == "close":
         return without(state), ()
     match overlay:
@@ -87,10 +89,8 @@ def _prompt(state: State, prompt: Prompt, action: str | None, key: str) -> Resul
 
 def _completed(state: State, prompt: Prompt) -> Prompt:
     """The line with the name that it begins, as far as that is certain."""
-    known = {
-        Ask.OF_WORKFLOW: [each.id for each in state.data.folder.workflows] if state.data.folder else [],
-        Ask.COMMAND: list(COMMANDS),
-    }.get(prompt.ask, [])
+    ids = _workflow_ids(state)
+    known = {Ask.OF_WORKFLOW: ids, Ask.OF_RUNS: ids, Ask.COMMAND: list(COMMANDS)}.get(prompt.ask, [])
     found = [name for name in known if name.startswith(prompt.text)]
     if not found:
         return prompt
@@ -102,11 +102,21 @@ def _completed(state: State, prompt: Prompt) -> Prompt:
 def _of_workflow(state: State, text: str) -> Result:
     """The runs of a workflow: named, or the only one that has the text in its id."""
     text = text.strip()
-    folder = state.data.folder
-    found = [each.id for each in folder.workflows if text.lower() in each.id.lower()] if folder and text else []
+    found = [each for each in _workflow_ids(state) if text and text.lower() in each.lower()]
     if text and text not in found and len(found) == 1:
         text = found[0]
     return runs_of(state, text, state.runs.status), ()
+
+
+def _of_runs(state: State, text: str) -> Result:
+    """The runs of a workflow that is named in full, or those with the text in their id or their workflow's."""
+    text = text.strip()
+    is_named = text in _workflow_ids(state)
+    return runs_of(state, text if is_named else "", state.runs.status, "" if is_named else text), ()
+
+
+def _workflow_ids(state: State) -> list[str]:
+    return [each.id for each in state.data.folder.workflows] if state.data.folder else []
 
 
 def _save_as(state: State, path: str) -> Result:
@@ -133,6 +143,7 @@ def _search(state: State, text: str) -> Result:
 ACCEPT: Mapping[Ask, Callable[[State, str], Result]] = {
     Ask.FILTER: lambda state, text: (filtered(state, text), ()),
     Ask.OF_WORKFLOW: _of_workflow,
+    Ask.OF_RUNS: _of_runs,
     Ask.SEARCH: _search,
     Ask.SAVE: _save_as,
     Ask.COMMAND: _command,
@@ -247,7 +258,8 @@ def _picked(state: State, day: date) -> State:
 def _menu(state: State, menu: Menu, action: str | None) -> Result:
     if action == "choose":
         status = menu.options[menu.at]
-        return runs_of(without(state), state.runs.workflow_id, "" if status == STATUSES[0] else status), ()
+        tab = state.runs
+        return runs_of(without(state), tab.workflow_id, "" if status == STATUSES[0] else status, tab.text), ()
     by = {"up": -1, "down": 1}.get(action or "", 0)
     return put(state, replace(menu, at=(menu.at + by) % len(menu.options))), ()
 

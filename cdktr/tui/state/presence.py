@@ -21,6 +21,12 @@ def shown_agents(state: State) -> Sequence[Agent]:
     return (*(state.data.agents or ()), *state.lost)
 
 
+def has_left(state: State, agent: Agent) -> bool:
+    """Whether it is gone because it was stopped, as far as the principal tells."""
+    left = (state.data.facts or {}).get("agents_left")
+    return agent in state.lost and isinstance(left, list) and agent.id in left
+
+
 def let_go(before: State, state: State) -> State:
     """The state after the agents were told: those that are missing are kept, if the principal was here all the time.
 

@@ -50,7 +50,8 @@ def runs(state: State) -> Panels:
 def list_rows(state: State) -> int:
     """Rows of the list that the keys move in."""
     if state.run is not None:
-        return max(body(state).height - 8, 1)
+        # With every fact that a run may have above its tasks.
+        return max(body(state).height - 9, 1)
     if state.tab is Tab.WORKFLOWS:
         main = workflows(state).main
         return max(main.height - (2 if main.width >= HEADED else 1), 1)

@@ -8,7 +8,7 @@ from cdktr.tui.state import arrivals, logscreen
 from cdktr.tui.state import events as e
 from cdktr.tui.state.actions import ACTIONS, CANNOT, cursor_of, keys_of, moved, settled, to_tab, with_cursor
 from cdktr.tui.state.arrivals import noticed
-from cdktr.tui.state.commands import Command, Quit, Trigger
+from cdktr.tui.state.commands import Command, Quit, SaveLogs, Trigger
 from cdktr.tui.state.keys import Where, binding_of, is_able, where
 from cdktr.tui.state.model import Confirm, State, Tab
 from cdktr.tui.state.overlays import key_pressed, text_pasted
@@ -27,6 +27,8 @@ def update(state: State, event: e.Event) -> Result:
     for command in commands:
         if isinstance(command, Trigger):
             state = replace(state, started={**state.started, command.workflow_id: state.now})
+        elif isinstance(command, SaveLogs):
+            state = replace(state, saving=(*state.saving, command))
     return settled(state), commands
 
 
@@ -90,7 +92,7 @@ def _resize(state: State, event: e.Resize) -> Result:
 def _tick(state: State, event: e.Tick) -> Result:
     notice = state.notice
     state = replace(state, now=event.now, notice=notice if notice and event.now < notice.until else None)
-    return forgotten(state), ()
+    return logscreen.tried_again(forgotten(state))
 
 
 def _arrived(state: State, event: e.Arrived) -> Result:
@@ -105,6 +107,7 @@ def _away(state: State, event: e.Away) -> Result:
 
 def _exists(state: State, event: e.Exists) -> Result:
     question = Confirm(f"{event.command.path} exists. Replace it?", replace(event.command, replace=True))
+    state = arrivals.saved(state, event.command)
     return replace(state, overlays=(*state.overlays, question)), ()
 
 

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
-from cdktr.tui.state.model import Data, Form, RunsTab, State, Tab
-
-#: Runs that are loaded at once, and by which steps that part moves.
-LOADED = 200
-STEP = 100
+from cdktr.tui.state.history import LOADED
+from cdktr.tui.state.model import NEWEST, Data, Form, Part, RunsTab, State, Tab
 
 #: Which rows of the list are near the selected one.
 NEAR = (1, -1, 2, -2)
@@ -48,7 +45,8 @@ class TheRuns:
 
     workflow_id: str = ""
     status: str = ""
-    offset: int = 0
+    text: str = ""
+    part: Part = NEWEST
     limit: int = LOADED
 
 
@@ -118,7 +116,7 @@ def _defined(state: State) -> list[str]:
 
 def runs_want(tab: RunsTab) -> TheRuns:
     """The part of the history that the list of runs is in."""
-    return TheRuns(tab.workflow_id, tab.status, tab.offset)
+    return TheRuns(tab.workflow_id, tab.status, tab.text, tab.part)
 
 
 def wants(state: State) -> tuple[Want, ...]:

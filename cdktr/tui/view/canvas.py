@@ -59,17 +59,17 @@ class Canvas:
         self._styles = [[("plain", False)] * columns for _ in range(rows)]
         self.zones: list[Zone] = []
 
-    def write(self, x: int, y: int, text: str, style: str, lit: bool) -> None:
-        """Text made of cells, that begins and ends inside of the row."""
+    def write(self, x: int, y: int, text: str, columns: int, style: str, lit: bool) -> None:
+        """Text made of cells, of so many columns, that begins and ends inside of the row."""
         row = self._text[y]
-        end = x + width(text)
+        end = x + columns
         # Half a character is none.
         if row[x] == "":
             row[x - 1] = " "
         if end < self.columns and row[end] == "":
             row[end] = " "
-        row[x:end] = text if text.isascii() else _spread(text)
-        self._styles[y][x:end] = [(style, lit)] * (end - x)
+        row[x:end] = text if columns == len(text) else _spread(text)
+        self._styles[y][x:end] = [(style, lit)] * columns
 
     def frame(self) -> Frame:
         """What was drawn."""
@@ -90,7 +90,7 @@ def _row(text: Sequence[str], styles: Sequence[tuple[str, bool]]) -> Row:
     spans = []
     at = 0
     for style, same in groupby(styles):
-        end = at + sum(1 for _ in same)
+        end = at + len(list(same))
         spans.append(Span("".join(text[at:end]), *style))
         at = end
     return tuple(spans)
@@ -133,20 +133,20 @@ class Area:
 
     def draw(self, x: int, y: int, text: str, style: str = "plain", lit: bool = False) -> int:
         """Characters of our own, any part of which may lie outside; the column after them."""
-        if 0 <= y < self.height:
-            for char in text[max(-x, 0) :]:
-                size = width(char)
-                if max(x, 0) + size > self.width:
-                    break
-                self._write(max(x, 0), y, char, style, lit)
-                x = max(x, 0) + size
-        return x
+        if not 0 <= y < self.height:
+            return x
+        text, x = text[max(-x, 0) :], max(x, 0) if x + len(text) > 0 else x
+        room = max(self.width - x, 0)
+        # A mark that says that it was cut has no place here.
+        text = clip(text, room, "")
+        return self._write(x, y, text, style, lit)
 
     def _write(self, x: int, y: int, text: str, style: str, lit: bool) -> int:
         if not text:
             return x
-        self._canvas.write(self.rect.x + x, self.rect.y + y, text, style, lit)
-        return x + width(text)
+        columns = width(text)
+        self._canvas.write(self.rect.x + x, self.rect.y + y, text, columns, style, lit)
+        return x + columns
 
     def right(self, y: int, text: str, style: str = "plain", lit: bool = False) -> int:
         """Text at the right edge; the column where it begins."""
@@ -159,7 +159,7 @@ class Area:
         """Blanks, in all rows or in one."""
         for row in range(self.height) if y is None else (y,):
             if 0 <= row < self.height and self.width:
-                self._canvas.write(self.rect.x, self.rect.y + row, " " * self.width, style, lit)
+                self._canvas.write(self.rect.x, self.rect.y + row, " " * self.width, self.width, style, lit)
 
     def zone(self, x: int, y: int, columns: int, target: str, key: str) -> None:
         """What a click there is about."""

@@ -39,11 +39,13 @@ def _nothing(logs: Logs) -> str:
 def _title(area: Area, state: State, logs: Logs) -> None:
     area.draw(0, 0, sign(area.look, "hline") * area.width, "border")
     query = logs.query
+    # An older principal does not search.
+    here = "" if state.can("LSLOGS", "contains") or (logs.begins and logs.ends) else " in what is loaded"
     words = [
         f"only {query.level}" if query.level else "",
         f"from {logs.since}" if logs.since else "",
         f"until {logs.until}" if logs.until else "",
-        f"/{logs.search}" if logs.search else "",
+        f"/{logs.search}{here}" if logs.search else "",
         "wrapped" if logs.wrap else f"from column {logs.left + 1}" if logs.left else "",
     ]
     place = _place(state, logs)

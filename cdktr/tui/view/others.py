@@ -6,7 +6,7 @@ from cdktr.text import format_duration, width
 from cdktr.tui.state.facts import Agent, OwnLine
 from cdktr.tui.state.loglines import MARKS, clock
 from cdktr.tui.state.model import LinkStatus, State
-from cdktr.tui.state.presence import LOST_S, SILENT_S, shown_agents
+from cdktr.tui.state.presence import LOST_S, SILENT_S, has_left, shown_agents
 from cdktr.tui.state.wants import Facts, OwnLog, TheAgents
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
@@ -60,10 +60,10 @@ def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int
     area.zone(0, y, area.width, "row", agent.id)
     silent = max(state.now - agent.last_ping_ms / 1000, 0)
     heard = f"{format_duration(silent) if silent >= 9.95 else f'{round(silent)}s'} ago"
-    word, style = _status(agent, agent in state.lost, silent, heard, widths[1])
+    word, style = ("STOPPED", "dim") if has_left(state, agent) else _status(agent, state, silent, heard, widths[1])
     if lit:
         area.put(0, y, ">", "key", lit)
-    area.put(2, y, sign(area.look, {"good": "here", "busy": "here", "warn": "here"}.get(style, "away")), style, lit)
+    area.put(2, y, sign(area.look, {"bad": "away", "dim": "dot"}.get(style, "here")), style, lit)
     row: list[Cell] = [
         agent.id,
         (word, style),
@@ -77,7 +77,11 @@ def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int
     table_row(area, y, 4, COLUMNS, widths, row, lit)
 
 
-def _status(agent: Agent, is_let_go: bool, silent: float, heard: str, columns: int) -> tuple[str, str]:
+def _status(agent: Agent, state: State, silent: float, heard: str, columns: int) -> tuple[str, str]:
+    is_let_go = agent in state.lost
+    if is_let_go and silent < SILENT_S and "agents_left" in (state.data.facts or {}):
+        # So soon only one that stops is let go of; the principal tells with its next word.
+        return "leaving", "dim"
     if is_let_go or silent > LOST_S:
         whole = f"LOST, last heard {heard}"
         return whole if len(whole) <= columns else "LOST", "bad"

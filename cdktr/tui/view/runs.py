@@ -11,7 +11,7 @@ from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import status
 from cdktr.tui.view.graph import graph
 from cdktr.tui.view.parts import Cell, Column, fact, fitted, note, rule, table_head, table_row
-from cdktr.tui.view.tasks import task_line, task_table
+from cdktr.tui.view.tasks import rows_seen, task_line, task_table
 from cdktr.tui.view.times import full, lasted, now_of, short
 
 COLUMNS = (
@@ -41,10 +41,14 @@ def runs_place(area: Area, state: State) -> None:
 
 def _list(area: Area, state: State) -> None:
     tab, found = state.runs, state.data.runs
-    above = "newer rows above" if found and state.data.runs_offset else ""
-    filters = [f"of {tab.workflow_id}" if tab.workflow_id else "", tab.status, above]
-    place = f"{state.data.runs_offset + tab.cursor.index + 1}" if found else ""
-    rule(area, 0, "Runs", ", ".join(filter(None, filters)), "title", place)
+    total, newer = state.data.runs_total, state.data.runs_newer
+    # Where nobody tells how many there are.
+    above = "newer rows above" if found and newer and total is None else ""
+    text = f'"{tab.text}" in an id' if tab.text else ""
+    filters = [f"of {tab.workflow_id}" if tab.workflow_id else "", text, tab.status, above]
+    place = f"{newer + tab.cursor.index + 1:,}" if found else ""
+    of = f" of {total:,}" if found and total is not None else ""
+    rule(area, 0, "Runs", ", ".join(filter(None, filters)), "title", f"{place}{of}")
     widths = fitted(COLUMNS, area.width - 5)
     table_head(area, 1, 4, COLUMNS, widths)
     rows = area.below(2)
@@ -60,7 +64,8 @@ def _nothing(state: State) -> str:
         return "This principal is too old to tell of runs."
     if state.data.runs is None:
         return state.data.failed.get(runs_want(state.runs), "...")
-    return "No run matches." if state.runs.workflow_id or state.runs.status else "Nothing ran yet."
+    tab = state.runs
+    return "No run matches." if tab.workflow_id or tab.status or tab.text else "Nothing ran yet."
 
 
 def _row(area: Area, y: int, run: Run, state: State, widths: dict[int, int]) -> None:
@@ -101,10 +106,10 @@ def run_page(area: Area, state: State, run_id: str, cursor: Cursor, *, graphed: 
     held = state.data.tasks.get(run_id)
     run = held.run if held else next((each for each in state.data.runs or () if each.id == run_id), None)
     told = run.workflow_id if run else ""
-    rule(area, 0, run_id, told)
     if run is None:
-        told = "..." if held is None else "The principal knows no such run."
-        note(area, 2, state.data.failed.get(TheTasks(run_id), told))
+        rule(area, 0, run_id, told)
+        why = "..." if held is None else "The principal knows no such run."
+        note(area, 2, state.data.failed.get(TheTasks(run_id), why))
         return
     y = _facts(area.below(1), state, run) + 1
     body = area.below(y)
@@ -114,12 +119,14 @@ def run_page(area: Area, state: State, run_id: str, cursor: Cursor, *, graphed: 
     seen = {task.task_id: task for task in held.tasks}
     tall = body.height >= len(ids) + 14 and workflow is not None
     if graphed and workflow is not None and not tall:
+        rule(area, 0, run_id, told)
         rows = body.height - 2
         graph(body.part(1, 0, body.width - 2, rows), workflow, seen, cursor.key, focused, now_of(state))
         if cursor.key in workflow.tasks:
             task_line(body.below(rows), cursor.key, workflow.tasks[cursor.key], seen.get(cursor.key), state)
         return
     count = min(len(ids) + 2, body.height) if tall else body.height
+    rule(area, 0, run_id, told, right=rows_seen(cursor, len(ids), count - 1))
     task_table(body.part(0, 0, body.width, count), run, ids, seen, cursor, focused, now_of(state))
     if tall and workflow is not None:
         below = body.below(count)

@@ -25,6 +25,17 @@ TASKS = (
 BESIDE = 50
 
 
+def first_row(cursor: Cursor, count: int, rows: int) -> int:
+    """The first of so many tasks that is seen in so many rows."""
+    return max(0, min(cursor.top, count - rows))
+
+
+def rows_seen(cursor: Cursor, count: int, rows: int) -> str:
+    """`12-30 of 100`; nothing where all of them are seen."""
+    top = first_row(cursor, count, rows)
+    return f"{top + 1}-{top + rows} of {count}" if 0 < rows < count else ""
+
+
 def task_table(
     area: Area,
     run: Run,
@@ -43,7 +54,7 @@ def task_table(
     if timeline.width >= 12:
         _axis(timeline, span)
     rows = max(area.height - 1, 0)
-    top = max(0, min(cursor.top, len(ids) - rows))
+    top = first_row(cursor, len(ids), rows)
     for y, task_id in enumerate(ids[top : top + rows], 1):
         lit = focused and task_id == cursor.key
         task = seen.get(task_id)
