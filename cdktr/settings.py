@@ -74,7 +74,7 @@ def _text(text: str) -> str:
     return text.strip()
 
 
-#: The database's default follows the data folder, wherever that was set. Its place is marked while the rest is expanded:
+#: The database's default follows the data folder, wherever that was set. Its place is marked while the rest is read:
 #: what looks like a variable in the name of the folder itself is none.
 _DATA_DIRECTORY, _MARK = "$CDKTR_APP_DATA_DIRECTORY", "\1"
 
