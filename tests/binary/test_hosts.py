@@ -102,6 +102,7 @@ def home_to_read(folder: Path, file: Path) -> Iterator[Place]:
 
 @host
 def home_to_read_and_room_beside_the_file(folder: Path, file: Path) -> Iterator[list[Place]]:
+    only_root()
     os.chown(file.parent, USER, USER)
     with home_to_read(folder, file) as place:
         yield [place]
@@ -133,7 +134,7 @@ def full_disk_at_the_first_start(folder: Path, file: Path) -> Iterator[list[Plac
     script = 'for each in "$@"; do mount -t tmpfs -o size=60m,mode=1777 none "$each"; done'
     small = [str(project / "home"), str(folder / "small"), "/var/tmp"]
     (folder / "small").mkdir()
-    with Mounts(f"{script}; cp {shlex.quote(str(file))} $2", *small) as mounts:
+    with Mounts(f'{script}; cp {shlex.quote(str(file))} "$2"', *small) as mounts:
         place = Place(project, f"{small[1]}/cdktr", {}, mounts.enter)
         refused = place.run("init")
         assert (refused.returncode, refused.stdout) == (5, "")
