@@ -13,7 +13,7 @@ from cdktr.cli.tree import service
 from cdktr.systemd import KINDS
 
 #: Values that only the person knows, by how the help calls them.
-FREE = frozenset("PORT HOSTS N K=V TASK 1h T ZONE ADDRESS P BYTES".split())
+FREE = frozenset("PORT HOSTS N K=V TASK 1h T ZONE ADDRESS P BYTES LABEL".split())
 
 
 def after(line: str) -> list[str]:

@@ -414,7 +414,7 @@ async def triggered(world: World, *workflow_ids: str) -> list[str]:
     return [str(await world.coordinator.trigger(Trigger(name))) for name in workflow_ids]
 
 
-def ids(leases: list[dict[str, Any]]) -> list[str]:
+def run_ids(leases: list[dict[str, Any]]) -> list[str]:
     return [lease["workflow_instance_id"] for lease in leases]
 
 
@@ -424,10 +424,10 @@ def test_a_run_goes_to_an_agent_that_has_what_it_requires_and_stands_in_no_other
         alive(world, "plain")
         alive(world, "gpu", "gpu", "zone=eu")
         first, second, third, fourth = await triggered(world, "train", "etl", "train", "etl")
-        assert ids(await world.lease("plain", 1)) == [second]
-        assert ids(await world.lease("unknown", 1)) == [fourth], "who says nothing has nothing"
+        assert run_ids(await world.lease("plain", 1)) == [second]
+        assert run_ids(await world.lease("unknown", 1)) == [fourth], "who says nothing has nothing"
         assert await world.lease("plain", 9, holding={second: "?"}) == []
-        assert ids(await world.lease("gpu", 9)) == [first, third]
+        assert run_ids(await world.lease("gpu", 9)) == [first, third]
 
     in_world(story, tmp_path)
 
@@ -446,7 +446,7 @@ def test_those_who_wait_get_in_turn_what_they_may_take(tmp_path: Path) -> None:
                 world.coordinator.dispatch.accept(name, now_ms=1)
             runs = list(world.coordinator.dispatch.queued)
             world.coordinator.settle()
-        found = {name: [runs.index(run) for run in ids(task.result())] for name, task in waiting.items()}
+        found = {name: [runs.index(run) for run in run_ids(task.result())] for name, task in waiting.items()}
         assert found == {"gpu": [0, 4, 6], "a": [1], "b": [2, 5], "c": [3]}
         assert [runs.index(run) for run in world.coordinator.dispatch.queued] == [7]
 
@@ -462,7 +462,7 @@ def test_an_agent_for_whom_there_is_nothing_goes_on_waiting_while_others_are_ser
             await triggered(world, "train")
             [run_id] = await triggered(world, "etl")
             await asyncio.sleep(0)
-            assert ids(waiting[0].result()) == [run_id], "longest waiting first"
+            assert run_ids(waiting[0].result()) == [run_id], "longest waiting first"
             assert not waiting[1].done()
             # It was taken for one without labels, as its request came before it told them.
             alive(world, "b", "gpu")
@@ -482,7 +482,7 @@ def test_what_a_run_requires_is_what_its_definition_says_now(tmp_path: Path) -> 
             await asyncio.sleep(0)
             world.workflows["train"] = TRAIN
             world.coordinator.redefined()
-        assert ids(waiting.result()) == [run_id]
+        assert run_ids(waiting.result()) == [run_id]
         [other] = await triggered(world, "train")
         # Read by another thread, and not told yet.
         world.workflows["train"] = dataclasses.replace(TRAIN, requires=("tpu",))
@@ -507,19 +507,16 @@ def test_after_a_restart_the_queue_has_its_lanes_again(tmp_path: Path) -> None:
     async def after(world: World) -> None:
         world.workflows["train"] = TRAIN
         world.coordinator.redefined()
-        assert ids(await world.lease("plain", 9)) == runs[1:]
+        assert run_ids(await world.lease("plain", 9)) == runs[1:]
         alive(world, "gpu", "gpu")
-        assert ids(await world.lease("gpu", 9)) == runs[:1]
+        assert run_ids(await world.lease("gpu", 9)) == runs[:1]
 
     in_world(before, tmp_path)
     in_world(after, tmp_path)
 
 
-def test_that_no_agent_has_the_labels_is_logged_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_that_no_agent_has_the_labels_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     now = 1000.0
-    monkeypatch.setattr(coordinator.time, "monotonic", lambda: now)
 
     async def story(world: World) -> None:
         nonlocal now
@@ -529,7 +526,7 @@ def test_that_no_agent_has_the_labels_is_logged_once(
         def told(after_s: float) -> list[str]:
             nonlocal now
             now += after_s
-            world.coordinator.check(1.0)
+            world.coordinator._tell_lacking(now)
             said = [record.message for record in caplog.records if " for an agent with " in record.message]
             caplog.clear()
             return said

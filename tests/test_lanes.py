@@ -190,7 +190,7 @@ def test_who_waited_longest_comes_first_whatever_it_has() -> None:
     for agent_id, labels in (("a", GPU), ("b", NO_LABELS), ("c", GPU)):
         takers.add(agent_id, labels)
     turns = []
-    while (agent_id := takers.next(lanes)) is not None:
-        turns.append(agent_id)
-        takers.remove(agent_id)
+    while (turn := takers.next(lanes)) is not None:
+        turns.append(turn)
+        takers.remove(turn)
     assert turns == ["a", "b", "c"]
