@@ -158,11 +158,8 @@ def test_after_a_restart_the_queue_has_its_lanes_again(tmp_path: Path) -> None:
     in_world(after, tmp_path)
 
 
-def test_that_no_agent_has_the_labels_is_logged_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_that_no_agent_has_the_labels_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     now = 1000.0
-    monkeypatch.setattr("cdktr.coordinator.time.monotonic", lambda: now)
 
     async def story(world: World) -> None:
         nonlocal now
@@ -172,7 +169,7 @@ def test_that_no_agent_has_the_labels_is_logged_once(
         def told(after_s: float) -> list[str]:
             nonlocal now
             now += after_s
-            world.coordinator.check(1.0)
+            world.coordinator.handout.tell_lacking(now)
             said = [record.message for record in caplog.records if " for an agent with " in record.message]
             caplog.clear()
             return said

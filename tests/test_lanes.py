@@ -182,3 +182,15 @@ def test_what_holds_up_runs_that_require_labels() -> None:
     assert held_up([gpu, both], [agent(1, 1, "gpu", "zone=eu"), agent(0, 1, "gpu")]) == ([], [both])
     assert held_up([gpu], [agent(1, 1, "gpu"), agent(0, None, "gpu")]) == ([], [])
     assert held_up([gpu], [agent(0, 0, "gpu")]) == ([], [gpu]), "it stops, and takes nothing more"
+
+
+def test_who_waited_longest_comes_first_whatever_it_has() -> None:
+    lanes = Lanes(lambda _: NO_LABELS, [QueuedRun("r", "w")])
+    takers = Takers()
+    for agent_id, labels in (("a", GPU), ("b", NO_LABELS), ("c", GPU)):
+        takers.add(agent_id, labels)
+    turns = []
+    while (turn := takers.next(lanes)) is not None:
+        turns.append(turn)
+        takers.remove(turn)
+    assert turns == ["a", "b", "c"]
