@@ -6,101 +6,17 @@ What the original implementation wrote is carried on with: see `_adopt`.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cdktr import questions
 from cdktr.batch import CHUNK, SCHEMA, Batch, clean
 from cdktr.database import MEMORY as MEMORY
 from cdktr.database import BadValueError, Connection, Database, append, refusal
 from cdktr.errors import StoreError, UnprocessableError
-from cdktr.records import FINAL_STATUSES, LogRecord
+from cdktr.records import LogRecord
 
 ORDERED = tuple(table for table, columns in SCHEMA.items() if "sequence" in columns)
-
-_FINAL = ", ".join(f"'{status}'" for status in sorted(FINAL_STATUSES))
-
-# First which runs, then all of them: what a page does not show is not put together.
-_RUNS = f"""
-WITH page AS (
-    SELECT workflow_id, workflow_instance_id, min(sequence) AS place, count(*) OVER () AS total
-    FROM workflow_run_status {{where}} GROUP BY workflow_id, workflow_instance_id {{having}}
-    ORDER BY place {{order}} LIMIT $limit OFFSET $offset
-)
-SELECT workflow_id, workflow_instance_id, arg_max(status, sequence) AS status, min(timestamp_ms) AS queued_ms,
-       min(timestamp_ms) FILTER (status = 'RUNNING') AS started_ms,
-       max(timestamp_ms) FILTER (status IN ({_FINAL})) AS ended_ms,
-       arg_max_null(agent_id, sequence) AS agent_id, arg_max(detail, sequence) FILTER (status IN ({_FINAL})) AS detail,
-       max(trigger) AS trigger, max(params) AS params, any_value(total) AS total
-FROM workflow_run_status JOIN page USING (workflow_id, workflow_instance_id) {{where}}
-GROUP BY workflow_id, workflow_instance_id ORDER BY min(place) DESC
-"""
-
-#: What a run can be asked for: name -> condition on each of its rows, or on all of them.
-_ROW_CONDITIONS = {
-    "workflow": "workflow_id = $workflow",
-    "run": "workflow_instance_id = $run",
-    "contains": """(contains(lower(workflow_id), lower($contains))
-                    OR contains(lower(workflow_instance_id), lower($contains)))""",
-}
-_RUN_CONDITIONS = {
-    "status": "arg_max(status, sequence) = $status",
-    "start": f"coalesce(max(timestamp_ms) FILTER (status IN ({_FINAL})) >= $start, true)",
-    "end": "min(timestamp_ms) < $end",
-}
-
-# Whoever reported on the tasks of a CRASHED run is gone: what it left open ended with the run, and for its reason.
-_TASKS = f"""
-WITH run AS (
-    SELECT arg_max(status, sequence) AS verdict, max(timestamp_ms) AS at_ms, arg_max(detail, sequence) AS why
-    FROM workflow_run_status WHERE workflow_instance_id = $run
-), task AS (
-    SELECT task_id, task_instance_id, arg_max(status, sequence) AS last,
-           min(timestamp_ms) FILTER (status = 'RUNNING') AS started_ms,
-           max(timestamp_ms) FILTER (status IN ({_FINAL})) AS ended_ms,
-           max(attempt) AS attempt, arg_max_null(exit_code, sequence) AS exit_code,
-           arg_max_null(detail, sequence) AS detail, min(sequence) AS place
-    FROM task_run_status WHERE workflow_instance_id = $run GROUP BY task_id, task_instance_id
-), seen AS (SELECT *, coalesce(verdict = 'CRASHED', false) AND last NOT IN ({_FINAL}) AS is_left FROM task, run)
-SELECT task_id, task_instance_id,
-       CASE WHEN NOT is_left THEN last WHEN last = 'RUNNING' THEN 'CRASHED' ELSE 'CANCELLED' END AS status,
-       started_ms, CASE WHEN is_left THEN at_ms ELSE ended_ms END AS ended_ms, attempt, exit_code,
-       CASE WHEN is_left THEN coalesce(detail, why) ELSE detail END AS detail
-FROM seen ORDER BY place
-"""
-
-_LATEST = """
-SELECT workflow_id, workflow_instance_id, arg_max(status, sequence) AS status,
-       arg_max(timestamp_ms, sequence) AS timestamp_ms
-FROM workflow_run_status WHERE workflow_instance_id IN (
-    SELECT arg_max(workflow_instance_id, place)
-    FROM (SELECT workflow_id, workflow_instance_id, min(sequence) AS place FROM workflow_run_status GROUP BY ALL)
-    GROUP BY workflow_id
-) GROUP BY ALL
-"""
-
-_RECENT = """
-SELECT workflow_id, arg_max(workflow_instance_id, sequence) AS workflow_instance_id,
-       arg_max(status, sequence) AS status, arg_max(timestamp_ms, sequence) AS timestamp_ms
-FROM workflow_run_status GROUP BY workflow_id ORDER BY max(sequence) DESC LIMIT $limit
-"""
-
-#: What a log line can be asked for: name -> condition. Only those asked for stand in a query, so that DuckDB can leave
-#: out by its statistics what they exclude.
-_LOG_CONDITIONS = {
-    "start": "timestamp_ms >= $start",
-    "end": "timestamp_ms < $end",
-    "workflow": "workflow_id = $workflow",
-    "run": "workflow_instance_id = $run",
-    "task": "task_name = $task",
-    "level": "level = $level",
-    "status": """workflow_instance_id IN (SELECT workflow_instance_id FROM workflow_run_status
-                 GROUP BY workflow_instance_id HAVING arg_max(status, sequence) = $status)""",
-    # The first condition, which is quick, leaves few lines to the other.
-    "contains": """contains(lower(payload), lower($contains))
-                   AND contains(lower(regexp_replace(payload, '^STD(OUT|ERR) ', '')), lower($contains))""",
-    "first": "sequence >= $first",
-    "beyond": "sequence < $beyond",
-}
 
 #: Bytes of payload that one answer without pages holds at most.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -129,18 +45,6 @@ _EMPTY = frozenset({"agent_id", "detail", "trigger", "params", "attempt", "exit_
 
 #: Our names of types -> DuckDB's.
 _KINDS = {"TEXT": "VARCHAR", "BIGINT": "BIGINT"}
-
-
-def _where(asked: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The WHERE of the log conditions that are asked for, and their values."""
-    values = {name: value for name, value in asked.items() if value is not None}
-    return _clause("WHERE", _LOG_CONDITIONS, values), values
-
-
-def _clause(word: str, conditions: Mapping[str, str], asked: Iterable[str]) -> str:
-    """The conditions that are asked for; nothing where none is."""
-    found = [conditions[name] for name in asked if name in conditions]
-    return f"{word} {' AND '.join(found)}" if found else ""
 
 
 def _definition(columns: Mapping[str, str]) -> str:
@@ -275,37 +179,37 @@ class Store:
     def run_page(
         self, filters: Mapping[str, Any], limit: int, offset: int, *, oldest: bool = False
     ) -> tuple[list[dict[str, Any]], int]:
-        """Runs, newest first, and how many there are on all pages; 0 beside a page without any.
+        """Runs, newest first, and how many there are on all pages.
 
         `filters` has the conditions; None matches all. `offset` runs are passed over: the newest, or the `oldest`.
         """
-        values = {name: value for name, value in filters.items() if value is not None}
-        sql = _RUNS.format(
-            where=_clause("WHERE", _ROW_CONDITIONS, values),
-            having=_clause("HAVING", _RUN_CONDITIONS, values),
-            order="ASC" if oldest else "DESC",
-        )
+        sql, values = questions.runs(filters, oldest=oldest)
         found = self._objects(sql, values | {"limit": limit, "offset": offset})
         total = [run.pop("total") for run in found]
+        if not found and offset > 0:
+            # Beyond the end; there may be others.
+            return [], self.run_page(filters, 1, 0)[1]
         return found, total[0] if total else 0
 
     def tasks(self, run_id: str) -> list[dict[str, Any]]:
         """The tasks of a run with their latest status, in the order in which they were first heard of."""
-        return self._objects(_TASKS, {"run": run_id})
+        return self._objects(questions.TASKS, {"run": run_id})
 
     def latest(self) -> list[dict[str, Any]]:
         """The newest run of each workflow, as `runs` has them, with its latest status and when that came about."""
-        return self._objects(_LATEST, {})
+        return self._objects(questions.LATEST, {})
 
     def recent(self, limit: int) -> list[dict[str, Any]]:
         """The latest status of each workflow, of whichever run, most recently active first."""
-        return self._objects(_RECENT, {"limit": limit})
+        return self._objects(questions.RECENT, {"limit": limit})
 
     def logs(
         self, start_ms: int, end_ms: int, workflow_id: str | None, run_id: str | None, limit: int
     ) -> list[LogRecord]:
         """Log lines of start <= t < end, oldest first. Raises UnprocessableError for more than fits into an answer."""
-        where, values = _where({"start": start_ms, "end": end_ms, "workflow": workflow_id, "run": run_id})
+        where, values = questions.lines_where(
+            {"start": start_ms, "end": end_ms, "workflow": workflow_id, "run": run_id}
+        )
         size = self._rows(f"SELECT coalesce(sum(strlen(payload)), 0) FROM logstore {where}", values)[0][0]
         if size > MAX_ANSWER_BYTES:
             raise UnprocessableError(f"{size} bytes of lines match; narrow the window or name a run")
@@ -339,7 +243,7 @@ class Store:
         self, asked: Mapping[str, Any], piece: tuple[int, int], limit: int, room: int, order: str
     ) -> tuple[list[dict[str, Any]], int]:
         """The lines of a piece of the table, and how many bytes of `room` they leave."""
-        where, values = _where({**asked, "first": piece[0], "beyond": piece[1]})
+        where, values = questions.lines_where({**asked, "first": piece[0], "beyond": piece[1]})
         rest = f"FROM logstore {where} ORDER BY sequence {order} LIMIT $limit"
         count = 0
         for (size,) in self._rows(f"SELECT strlen(payload) {rest}", {**values, "limit": limit}):

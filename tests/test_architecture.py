@@ -24,7 +24,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "1 pure core": (
         *("workflow", "dag", "cron", "text", "moments", "graph", "health", "parse", "run", "times", "keys"),
         *("presence", "dispatch", "history", "codec", "messages", "protocol", "frames", "pages", "batch", "crontab"),
-        *("arrivals", "rate", "signing", "systemd", "pauses", "lanes", "replies"),
+        *("arrivals", "rate", "signing", "systemd", "pauses", "lanes", "replies", "questions"),
     ),
     "2 edges": (
         *("catalog", "disk", "journal", "lock", "process", "recent", "datafile", "database", "store", "caller"),

@@ -178,8 +178,7 @@ def page_of(runs: Sequence[Run], want: w.TheRuns, counted: bool = True) -> RunsP
     newer = max(total - offset - want.limit, 0) if want.part.oldest else offset
     beyond = max(total - offset, 0) if want.part.oldest else offset + want.limit
     found = tuple(runs[newer:beyond])
-    # A page without any does not tell how many there are.
-    return RunsPage(found, newer, (total if found else 0) if counted else None)
+    return RunsPage(found, newer, total if counted else None)
 
 
 def answer(want: w.Want) -> object:
