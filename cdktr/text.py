@@ -155,8 +155,6 @@ def _cell(char: str) -> str:
     kind = category(char)
     if kind in _INVISIBLE or kind == "Mc":
         return ""
-    if kind == "Zs":
-        return " " * width(char)
     if kind in ("Zl", "Zp"):
         return f"\\u{ord(char):04x}"
     if kind == "Zs":

@@ -338,6 +338,42 @@ def test_another_size_loses_nothing(folder: Cluster, new_terminal: NewTerminal) 
     terminal.shows("ended 0")
 
 
+#: `cdktr ui` on a terminal that grows once more in the middle of being opened again.
+GROWS = """
+import fcntl, struct, sys, termios
+sys.path.insert(0, {root!r})
+from cdktr.cli import main
+from cdktr.tui.screen.terminal import Terminal
+
+opened, sizes = Terminal.open, [(50, 100), None]
+
+def grows(self):
+    opened(self)
+    if sizes and (size := sizes.pop()):
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+
+Terminal.open = grows
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_another_size_while_the_last_one_is_taken_in(
+    folder: Cluster, new_terminal: NewTerminal, tmp_path: Path
+) -> None:
+    program = tmp_path / "cdktr-grows.py"
+    program.write_text(GROWS.format(root=str(Path(__file__).resolve().parents[2])))
+    terminal = new_terminal(folder)
+    terminal.run("ui", program=str(program))
+    terminal.shows("Connected")
+    terminal.resize(90, 40)
+    # What is painted for the larger one ends in the last row that there is.
+    terminal.until(lambda text: re.search(r"quit\n*\Z", text) and len(text.splitlines()) == 40, "a larger screen")
+    terminal.press("3")
+    terminal.shows(r"\[3 Agents\]")
+    terminal.press("q")
+    terminal.shows("ended 0")
+
+
 COLOUR = re.compile(r"\x1b\[[\d;]*(?:3[0-7]|4[0-7]|9[0-7])[;m]")
 
 
@@ -491,9 +527,11 @@ def test_a_pause_and_what_the_shell_did_meanwhile(folder: Cluster, new_terminal:
     terminal.shows(r"> \S+ waits\b(.|\n)*quit")
     terminal.press("3")
     terminal.shows(r"\[3 Agents\]")
-    pid = terminal.pid()
-    os.kill(pid, signal.SIGSTOP)
-    os.kill(pid, signal.SIGCONT)
+    # Whoever stopped and continued it wrote on the terminal. The shell, which would take it, is not told of a stop.
+    terminal.tmux("send-keys", "-R")
+    terminal.loses("Agents")
+    terminal.signal(signal.SIGCONT)
+    terminal.shows(r"\[3 Agents\]")
     terminal.press("1")
     terminal.shows(r"\[1 Workflows\](.|\n)*> \S+ waits\b")
     terminal.press("q")

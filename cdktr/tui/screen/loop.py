@@ -9,7 +9,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterable
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from types import FrameType
 
 from cdktr.client import Principal
@@ -34,6 +34,9 @@ FRAME_S = 0.05
 
 #: Events of the feed that are taken before keys are looked at again.
 TURN = 100
+
+#: Events that wait at most: while a terminal takes nothing, what comes waits where it comes from.
+MOST_NEWS = 20
 
 #: What a terminal calls the buttons: the left one, and the wheel.
 _LEFT, _WHEEL = 0, {64: -1, 65: 1}
@@ -65,7 +68,7 @@ class Loop:
         self._state = state
         self._frame = Frame((), ())
         self._decoder = Decoder()
-        self._news: SimpleQueue[Event | BaseException] = SimpleQueue()
+        self._news: Queue[Event | BaseException] = Queue(MOST_NEWS)
         self._woken, self._waker = os.pipe()
         for end in (self._woken, self._waker):
             os.set_blocking(end, False)
@@ -82,8 +85,7 @@ class Loop:
         before = {number: signal.getsignal(number) for number in self._handled()}
         wake_up = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         try:
-            self._terminal.open()
-            self._handle_signals()
+            self._reopen()
             self._feed.start()
             while not self._is_over:
                 self._turn()
@@ -98,7 +100,7 @@ class Loop:
     # Being woken.
 
     def _tell(self, event: Event | BaseException) -> None:
-        """From any thread."""
+        """From any thread but the drawing one, which would wait for itself."""
         self._news.put(event)
         try:
             os.write(self._waker, b"\0")
@@ -129,14 +131,14 @@ class Loop:
         self._obey_signals()
         is_urgent = self._take_keys(self._terminal.input in ready)
         self._take_news()
+        if self._is_over:
+            return
         now = time.time()
         if math.floor(now) != math.floor(self._state.now):
             self._take(Tick(now))
             if self._terminal.is_outgrown:
                 # While it was opened, nobody was told.
                 self._resize()
-        if self._is_over:
-            return
         self._say_wants()
         self._paint(is_urgent)
 

@@ -118,14 +118,18 @@ class Terminal:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and rows, now."""
-        columns, rows = os.get_terminal_size(sys.stdout.fileno())
-        return columns, rows
+        """Columns and rows that can be painted: what it had when it was opened, whatever became of it since."""
+        return self._size() if self._screen is None else (self._screen.width, self._screen.height)
 
     @property
     def is_outgrown(self) -> bool:
         """Whether it has another size than when it was opened."""
-        return (self._screen.width, self._screen.height) != self.size
+        return self._size() != self.size
+
+    @staticmethod
+    def _size() -> tuple[int, int]:
+        columns, rows = os.get_terminal_size(sys.stdout.fileno())
+        return columns, rows
 
     @property
     def input(self) -> int:
@@ -199,7 +203,7 @@ class Terminal:
 
     def resize(self) -> None:
         """It has another size."""
-        columns, rows = self.size
+        columns, rows = self._size()
         curses.resizeterm(rows, columns)
         self._screen.close(restore=False)
         self.open()

@@ -152,5 +152,7 @@ def stored(data: Data, want: Want) -> bool:
         return want.workflow_id in data.definitions
     if isinstance(want, Recent):
         return data.recent_of == want.workflow_id
-    told = {Facts: data.facts, TheFolder: data.folder, TheAgents: data.agents, TheRuns: data.runs}
+    if isinstance(want, TheRuns):
+        return data.runs is not None and data.runs_part == want.part
+    told = {Facts: data.facts, TheFolder: data.folder, TheAgents: data.agents}
     return told.get(type(want), ()) is not None
