@@ -59,6 +59,8 @@ class Coordinator:
         self.is_stopping = False
         #: Pauses begin and end one at a time: what cannot be made durable is undone before the next.
         self._pausing = asyncio.Lock()
+        #: The workflow whose pause begins and is not durable yet.
+        self._begins: str | None = None
         self.ledger = Ledger(self.dispatch, journal, hub, self._tell_end)
         hub.on_renewal = self.ledger.tell_again
         self.ledger.restore(cursors.get(JOURNAL, -1), first_number, open_runs)
@@ -165,7 +167,11 @@ class Coordinator:
                 raise NotFoundError(f"No workflow exists with id {workflow_id}")
             is_new = self.dispatch.pause_workflow(workflow_id, now_ms())
             if is_new:
-                await self._durably_else(lambda: self.dispatch.resume_workflow(workflow_id, None))
+                self._begins = workflow_id
+                try:
+                    await self._durably_else(lambda: self.dispatch.resume_workflow(workflow_id, None))
+                finally:
+                    self._begins = None
                 log.info("Workflow %s paused", workflow_id)
             return {"paused_ms": since[workflow_id], "changed": is_new}
 
@@ -181,6 +187,10 @@ class Coordinator:
                 await self._durably_else(lambda: self.dispatch.pause_workflow(workflow_id, since))
                 log.info("Workflow %s resumed", workflow_id)
             return {"paused_ms": None, "changed": since is not None}
+
+    def skips(self, workflow_id: str, time: int, now: int) -> bool:
+        """As `Pauses.skips`; a pause that may still be undone lets no time pass, as that would be lost."""
+        return workflow_id != self._begins and self.dispatch.pauses.skips(workflow_id, time, now)
 
     async def _durably_else(self, undo: Callable[[], object]) -> None:
         try:

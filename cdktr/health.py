@@ -83,7 +83,8 @@ def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]
     rest = state["queued"] - sum(each["runs"] for each in (*unplaceable, *crowded))
     if rest > 0:
         named = {name for each in (*unplaceable, *crowded) for name in each["workflows"]}
-        others = [run for run in waiting if run["workflow_id"] not in named]
+        are_all = all(len(each["workflows"]) < TOLD for each in (*unplaceable, *crowded))
+        others = [run for run in waiting if run["workflow_id"] not in named] if are_all else []
         found.append(f"{_waiting(rest, others)}: {why_waiting(state)}")
     elif not state["agents"]:
         found.append("there is no agent, so nothing would run; `cdktr start agent` starts one")

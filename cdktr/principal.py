@@ -226,8 +226,8 @@ class Principal:
                 log.info("Run %s of %s triggered by its schedule", run_id, workflow_id)
 
         poll_s = self._settings.scheduler_start_poll_frequency_ms / 1000
-        skips = self._coordinator.dispatch.pauses.skips
-        return Scheduler(lambda: self._catalog.workflows, trigger, self._coordinator.keep, skips, poll_s)
+        keep, skips = self._coordinator.keep, self._coordinator.skips
+        return Scheduler(lambda: self._catalog.workflows, trigger, keep, skips, poll_s)
 
     async def _check(self) -> None:
         interval = min(CHECK_S, self._settings.agent_heartbeat_timeout_ms / 4000)

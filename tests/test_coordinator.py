@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -610,6 +611,28 @@ def test_a_pause_outlives_a_kill_and_stops_nobody_but_the_clock(tmp_path: Path) 
 
     for story in before, between, after:
         in_world(story, tmp_path)
+
+
+def test_a_pause_lets_no_time_pass_before_it_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(world: World) -> None:
+        begun, free = threading.Event(), threading.Event()
+
+        def slow(_fd: int) -> None:
+            begun.set()
+            free.wait()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", slow)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(world.coordinator.pause("etl"))
+                await asyncio.to_thread(begun.wait)
+                since = world.coordinator.dispatch.pauses.since["etl"]
+                early = world.coordinator.skips("etl", since + 1, since + 1)
+                free.set()
+        assert not early
+        assert world.coordinator.skips("etl", since + 1, since + 1)
+
+    in_world(story, tmp_path)
 
 
 def test_a_pause_that_could_not_be_made_durable_is_none_and_so_is_its_end(

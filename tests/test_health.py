@@ -84,6 +84,10 @@ def test_of_many_workflows_that_wait_for_the_same_not_all_are_named() -> None:
     assert "(w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, …)" in health.lacking(many)
     found = health.why_waiting(STATE | {"queued": 40, "unplaceable": [many]}, "w11")
     assert found == "perhaps no agent has what it requires: see `cdktr task show w11` and `cdktr agent list`"
+    # Which of the others waits for something else cannot be told.
+    waiting = [{"workflow_instance_id": f"r{n}", "workflow_id": f"w{n}"} for n in range(11)]
+    found = health.attention(STATE | {"queued": 41, "unplaceable": [many]}, waiting)[0]
+    assert found.startswith("1 run waits: ")
 
 
 def test_megabytes() -> None:
