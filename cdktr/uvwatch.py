@@ -4,9 +4,11 @@ The version costs a process, so it is asked beside the agent's work, and once fo
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
+import threading
 from collections.abc import Mapping
 
 from cdktr.errors import NotFoundError
@@ -17,6 +19,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks.
 LOOK_S = 60.0
+
+#: Seconds that the first look may take before the agent goes on without what it finds.
+FIRST_S = 1.0
 
 #: Seconds that uv has to tell its version.
 ANSWER_S = 10.0
@@ -33,12 +38,37 @@ class UvWatch:
         self._env = env
         #: Path and time of its last change.
         self._found: tuple[str, int] | None = ("", 0)
+        #: What is sought now.
+        self._seeking: asyncio.Future[tuple[str, int] | None] | None = None
         #: As a heartbeat tells it: "path", and "version" when that is known; or "trouble". Empty before the first look.
         self.facts: dict[str, str] = {}
 
-    def look(self) -> None:
-        """See which it is, and say so in the log when it is another than before. No process is started."""
-        found = _found(self._env)
+    async def look(self, wait_s: float | None = None) -> None:
+        """See which it is, and say so in the log when it is another than before. No process is started.
+
+        What is not found in `wait_s` is waited for by the next look.
+        """
+        if self._seeking is None:
+            self._seeking = self._seek()
+        await asyncio.wait({self._seeking}, timeout=wait_s)
+        if self._seeking.done():
+            found, self._seeking = self._seeking.result(), None
+            self._see(found)
+
+    def _seek(self) -> "asyncio.Future[tuple[str, int] | None]":
+        """In a thread for which nobody waits at the end: PATH may lead to a disk that does not answer."""
+        loop = asyncio.get_running_loop()
+        sought: asyncio.Future[tuple[str, int] | None] = loop.create_future()
+
+        def seek() -> None:
+            found = _found(self._env)
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(sought.set_result, found)
+
+        threading.Thread(target=seek, daemon=True).start()
+        return sought
+
+    def _see(self, found: tuple[str, int] | None) -> None:
         if found == self._found:
             return
         self._found = found
@@ -53,11 +83,10 @@ class UvWatch:
     async def run(self) -> None:
         """Look now and then, and learn the version of each that comes."""
         while True:
+            await self.look()
             if self.facts.keys() == {"path"}:
                 self.facts |= await self._asked(self.facts["path"])
             await asyncio.sleep(LOOK_S)
-            # PATH may lead to a disk that does not answer.
-            await asyncio.to_thread(self.look)
 
     async def _asked(self, path: str) -> dict[str, str]:
         said: list[str] = []
