@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 from cdktr.errors import NotFoundError
 from cdktr.executor import CannotStart, Command, Executor
+from cdktr.protocol import LONGEST_FACT
+from cdktr.text import bounded
 from cdktr.uv import find_uv, folders
 
 log = logging.getLogger(__name__)
@@ -74,18 +76,18 @@ class UvWatch:
         self._found = found
         if found is None:
             log.info("There is no uv here: !UvPython tasks that need one will fail, and tell where it was sought")
-            self.facts = {"trouble": f"looked in {', '.join(folders(self._env))}"}
+            self.facts = {"trouble": _told(f"looked in {', '.join(folders(self._env))}")}
         else:
             # Now, so that nobody learns it at night.
             log.info("uv: %s", found[0])
-            self.facts = {"path": found[0]}
+            self.facts = {"path": _told(found[0])}
 
     async def run(self) -> None:
         """Look now and then, and learn the version of each that comes."""
         while True:
             await self.look()
-            if self.facts.keys() == {"path"}:
-                self.facts |= await self._asked(self.facts["path"])
+            if self._found is not None and self.facts.keys() == {"path"}:
+                self.facts |= await self._asked(self._found[0])
             await asyncio.sleep(LOOK_S)
 
     async def _asked(self, path: str) -> dict[str, str]:
@@ -99,10 +101,15 @@ class UvWatch:
         except CannotStart as error:
             why = str(error)
         if found := re.match(r"uv (\S+)", said[0] if said else ""):
-            return {"version": found[1]}
+            return {"version": _told(found[1])}
         trouble = f"{path} does not tell its version: {why}"
         log.warning("%s", trouble)
-        return {"trouble": trouble}
+        return {"trouble": _told(trouble)}
+
+
+def _told(fact: str) -> str:
+    # A name on the disk, which may be anything, becomes text, as a heartbeat must be.
+    return bounded(fact, LONGEST_FACT)
 
 
 def _found(env: Mapping[str, str]) -> tuple[str, int] | None:

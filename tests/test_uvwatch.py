@@ -12,6 +12,8 @@ import pytest
 
 from cdktr import uvwatch
 from cdktr.executor import Executor
+from cdktr.protocol import LONGEST_FACT, Heartbeat, decode
+from cdktr.text import CUT_MARK
 from cdktr.uv import find_uv
 from cdktr.uvwatch import UvWatch
 
@@ -148,3 +150,23 @@ def test_a_disk_that_does_not_answer_is_waited_for_by_nobody_at_the_end(
 
     path = make_uv(tmp_path / "bin", "")
     assert asyncio.run(later()) == {"path": str(path)}
+
+
+def test_a_folder_whose_name_is_no_text_and_a_long_path(env: dict[str, str], tmp_path: Path) -> None:
+    """A heartbeat can carry what is told; uv is started by the name that it has."""
+    folder = tmp_path / "x\udcff"
+    env["PATH"] = os.pathsep.join([str(folder), *(f"{tmp_path}/{number}" for number in range(1000))])
+
+    def is_cut(facts: dict[str, str]) -> bool:
+        decode(Heartbeat("a", 1, "1", uv=facts).encode())
+        said = facts.get("trouble", "")
+        return f", {tmp_path}/x?, " in said and len(said) == LONGEST_FACT + len(CUT_MARK)
+
+    shown = f"{tmp_path}/x?/uv"
+    trouble = f"{shown} does not tell its version: exit code 3"
+    watching(
+        env,
+        (nothing, is_cut),
+        (lambda: make_uv(folder, "echo uv 1.0"), lambda facts: facts == {"path": shown, "version": "1.0"}),
+        (lambda: make_uv(folder, "exit 3"), lambda facts: facts == {"path": shown, "trouble": trouble}),
+    )
