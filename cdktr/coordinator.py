@@ -219,7 +219,7 @@ class Coordinator:
         agent = self.dispatch.agents[agent_id]
         agent.spooled_bytes, agent.dropped_lines = request.spooled_bytes, request.dropped_lines
         agent.uv = {name: bounded(request.uv[name], LONGEST_FACT) for name in UV_FACTS if name in request.uv} or None
-        agent.ended = frozenset(map(str, request.ended))
+        agent.ended = frozenset(request.ended)
         lost = self.dispatch.reconcile(request.holding, now_ms())
         self.settle()
         if told != labels and self.handout.relabel(agent_id):

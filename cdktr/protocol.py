@@ -157,7 +157,7 @@ class Heartbeat(Structured):
     #: Some of UV_FACTS.
     uv: dict[str, str] = field(default_factory=dict)
     #: Of what it holds, the runs that have ended: their end is in what it keeps.
-    ended: list[Any] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
     #: What it takes is what requires none, or some of these alone.
     labels: list[str] = field(default_factory=list)
 
