@@ -37,7 +37,7 @@ from cdktr.settings import Settings
 from cdktr.spool import Spool
 from cdktr.text import format_duration
 from cdktr.transport import Requester
-from cdktr.uvwatch import UvWatch
+from cdktr.uvwatch import FIRST_S, UvWatch
 from cdktr.workflow import Assignment
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Agent:
             # What dead agents left running is ended whether there is a principal or not.
             for berth in await self._heir.clear_up(self._data_folder):
                 berth.close()
-            self._uv.look()
+            await self._resting_on(self._uv.look(FIRST_S))
             await self._resting_on(self._register())
             if self._is_registered:
                 await self._work()

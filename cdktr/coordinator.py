@@ -14,9 +14,9 @@ from cdktr.journal import Journal, Then
 from cdktr.labels import MOST_LABELS, NO_LABELS, RULE, Labels, in_words, read_labels
 from cdktr.ledger import JOURNAL, Ledger, now_ms
 from cdktr.logs import LogHub
-from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns, Trigger
+from cdktr.protocol import LONGEST_FACT, UV_FACTS, Heartbeat, LeaseWork, Report, StartRuns, Trigger
 from cdktr.reports import Reports
-from cdktr.text import plural
+from cdktr.text import bounded, plural
 from cdktr.workflow import Workflow, bind_params
 
 log = logging.getLogger(__name__)
@@ -228,8 +228,8 @@ class Coordinator:
         self.heard(agent_id, request.slots, request.version, told)
         agent = self.dispatch.agents[agent_id]
         agent.spooled_bytes, agent.dropped_lines = request.spooled_bytes, request.dropped_lines
-        agent.uv = request.uv or None
-        agent.ended = frozenset(map(str, request.ended))
+        agent.uv = {name: bounded(request.uv[name], LONGEST_FACT) for name in UV_FACTS if name in request.uv} or None
+        agent.ended = frozenset(request.ended)
         lost = self.dispatch.reconcile(request.holding, now_ms())
         self.settle()
         if told != labels and self.handout.relabel(agent_id):

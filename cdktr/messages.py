@@ -177,8 +177,11 @@ def _test_of(kind: Any) -> _Test:
     if get_origin(kind) is dict:
         inner = _test_of(get_args(kind)[1])
         return lambda value: isinstance(value, dict) and all(inner(each) for each in value.values())
-    if kind == list[str]:
-        return lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if get_origin(kind) is list:
+        inner = _test_of(get_args(kind)[0])
+        return lambda value: isinstance(value, list) and all(map(inner, value))
+    if kind is Any:
+        return lambda _: True
     if kind is int:
         return lambda value: isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
     plain = get_origin(kind) or kind

@@ -5,7 +5,6 @@ the agent then finishes what it runs and stops.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import resource
@@ -69,15 +68,20 @@ class AgentProcess:
         reader, self._pipe = os.pipe()
         command = [*own_command(), "start", "agent", "--parent-fd", str(reader), *self._arguments]
         # A session of its own: Ctrl-C is the principal's, which tells the agent.
-        self._process = subprocess.Popen(
-            command,
-            env=own_environment(),
-            stdin=subprocess.DEVNULL,
-            pass_fds=(reader,),
-            start_new_session=True,
-            umask=self._umask,
-        )
-        os.close(reader)
+        try:
+            self._process = subprocess.Popen(
+                command,
+                env=own_environment(),
+                stdin=subprocess.DEVNULL,
+                pass_fds=(reader,),
+                start_new_session=True,
+                umask=self._umask,
+            )
+        except OSError:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(reader)
         if self._files is not None:
             _limit_files(self._process.pid, self._files)
 
@@ -122,7 +126,11 @@ class AgentProcess:
 
 
 def _limit_files(pid: int, soft: int) -> None:
-    # Not by `preexec_fn`, which is not for a process with threads. Long before the agent has a task; it may be gone.
-    with contextlib.suppress(ProcessLookupError):
+    # Not by `preexec_fn`, which is not for a process with threads. Long before the agent has a task.
+    try:
         _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    except ProcessLookupError:
+        pass  # Why it ended, its exit code says.
+    except OSError as error:
+        log.warning("The agent of this principal keeps its principal's limit of open files: %s", error.strerror)

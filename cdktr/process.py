@@ -11,7 +11,7 @@ from cdktr.errors import StartError
 #: Open files that are ever wanted. No more: there are programs that go through all that they may have.
 MOST_FILES = 65536
 
-#: With fewer a principal does not begin: ZeroMQ ends the process where it can open none.
+#: With fewer nothing begins that is to stay: ZeroMQ ends the process where it can open none.
 FEWEST_FILES = 64
 
 
@@ -44,16 +44,26 @@ def fill_standard_streams() -> None:
     os.close(number)
 
 
-def raise_file_limit() -> int:
-    """As many open files as are of use: each connection of an agent or client takes one. The soft limit before. Raises
-    StartError when this process may not have enough."""
+def raise_file_limit(who: str) -> int:
+    """As many open files as are of use: each connection of an agent or client takes one. The soft limit before, for an
+    agent to get back, or what that needs at least. Raises StartError when this process may not have enough for `who` it
+    is, such as "a principal"."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < FEWEST_FILES:
-        raise StartError(
-            f"This process may have {hard} files open, and a principal needs {FEWEST_FILES} or more; raise the hard "
-            "limit of its user (`ulimit -Hn` shows it; LimitNOFILE= in a service)"
-        )
+    _check(who, hard, "hard limit", "ulimit -Hn")
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return soft
+    return soft if soft == resource.RLIM_INFINITY else max(soft, FEWEST_FILES)
+
+
+def check_file_limit(who: str) -> None:
+    """As `raise_file_limit`, for one that keeps its limit because what it starts gets it too."""
+    _check(who, resource.getrlimit(resource.RLIMIT_NOFILE)[0], "limit", "ulimit -n")
+
+
+def _check(who: str, files: int, limit: str, shown_by: str) -> None:
+    if files != resource.RLIM_INFINITY and files < FEWEST_FILES:
+        raise StartError(
+            f"This process may have {files} files open, and {who} needs {FEWEST_FILES} or more; raise the {limit} of "
+            f"its user (`{shown_by}` shows it; LimitNOFILE= in a service)"
+        )

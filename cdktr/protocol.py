@@ -14,6 +14,12 @@ from cdktr.records import RunStatus
 #: The version of the added verbs; a peer asks for it by CAPABILITIES.
 PROTOCOL_VERSION = 1
 
+#: What an agent tells of the uv of its host: the path, and the version once it is known, or why there is none.
+UV_FACTS = ("path", "version", "trouble")
+
+#: Characters of each.
+LONGEST_FACT = 2000
+
 
 # The original API.
 
@@ -148,10 +154,10 @@ class Heartbeat(Structured):
     #: What it keeps because it is not stored here yet, and how many lines had to give way to that.
     spooled_bytes: int = 0
     dropped_lines: int = 0
-    #: The uv of its host: "path", and "version" once it is known, or "trouble": why there is none.
+    #: Some of UV_FACTS.
     uv: dict[str, str] = field(default_factory=dict)
     #: Of what it holds, the runs that have ended: their end is in what it keeps.
-    ended: list[Any] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
     #: What it takes is what requires none, or some of these alone.
     labels: list[str] = field(default_factory=list)
 

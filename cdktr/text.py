@@ -13,7 +13,7 @@ from unicodedata import category, east_asian_width
 from cdktr.errors import SettingError
 from cdktr.records import LogRecord
 
-#: Ends a line that was cut at the limit.
+#: Ends what was cut at its limit.
 CUT_MARK = " …[cut]"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -161,6 +161,12 @@ def _cell(char: str) -> str:
         # Blanks that Python does not call printable.
         return " " * width(char)
     return "\ufffd" if kind in ("Cn", "Co", "Cs") else char
+
+
+def bounded(text: str, most: int) -> str:
+    """`text` as valid Unicode, with at most so many characters of it; what is cut off is told by `CUT_MARK`."""
+    cut = text if len(text) <= most else text[:most] + CUT_MARK
+    return cut.encode("utf-8", "replace").decode()
 
 
 def clip(text: str, columns: int, end: str = "…") -> str:

@@ -138,19 +138,29 @@ def needs_embedded(config: UvPython, folder: str | None, env: Mapping[str, str])
 
 
 def without_python(config: Subprocess, env: Mapping[str, str]) -> UvPython | None:
-    """The script of a `python3 SCRIPT …` on a host that has no such command, which asks for nothing but Python; else
-    None."""
+    """The script of a `python3 SCRIPT …` on a host that has no Python, which asks for nothing but Python; else None.
+
+    Raises NotFoundError on a host whose Python has the other name.
+    """
     if config.cmd not in PYTHONS or not config.args or not _is_script(config.args[0]):
         return None
-    return None if shutil.which(config.cmd, path=env.get("PATH", os.defpath)) else UvPython(config.args[0])
+    path = env.get("PATH", os.defpath)
+    there = [name for name in PYTHONS if shutil.which(name, path=path)]
+    if there and config.cmd not in there:
+        raise NotFoundError(f"{_not_on_path(config)}. This host has {there[0]}: write that as cmd")
+    return None if there else UvPython(config.args[0])
 
 
 def no_python(config: Subprocess) -> NotFoundError:
     """Why such a script does not run, and what to do."""
     return NotFoundError(
-        f"Cannot start {config.cmd!r}: it is not on the agent's PATH. Where this host has no Python, set "
-        "CDKTR_EMBEDDED_PYTHON=1 for its agent: it then runs such scripts on the interpreter of cdktr"
+        f"{_not_on_path(config)}. Where this host has no Python, set CDKTR_EMBEDDED_PYTHON=1 for its agent: it then "
+        "runs such scripts on the interpreter of cdktr"
     )
+
+
+def _not_on_path(config: Subprocess) -> str:
+    return f"Cannot start {config.cmd!r}: it is not on the agent's PATH"
 
 
 def _is_script(word: str) -> bool:
@@ -159,7 +169,7 @@ def _is_script(word: str) -> bool:
 
 def _has_python(env: Mapping[str, str]) -> bool:
     """Whether uv finds a Python without fetching one."""
-    if "UV_PYTHON" in env or any(shutil.which(name, path=env.get("PATH", "")) for name in ("python3", "python")):
+    if "UV_PYTHON" in env or any(shutil.which(name, path=env.get("PATH", "")) for name in PYTHONS):
         return True
     data = env.get("XDG_DATA_HOME") or os.path.join(_home(env), ".local/share")
     own = env.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv/python")

@@ -3,7 +3,8 @@
 import asyncio
 import dataclasses
 import re
-from collections.abc import Awaitable, Callable, Iterator
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,35 @@ def test_it_tells_what_it_has_from_the_beginning() -> None:
     script = play(story, agent_labels="gpu,zone=eu")
     told = [request.labels for request in script.asked if isinstance(request, p.Heartbeat) and not request.leaving]
     assert told == [["gpu", "zone=eu"]] * len(told)
+
+
+def test_a_disk_in_path_that_does_not_answer_holds_up_neither_its_start_nor_its_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers, looks = threading.Event(), list[str]()
+
+    def slow(_path: str | None, _env: Mapping[str, str]) -> str:
+        looks.append("begun")
+        answers.wait(10)
+        looks.append("ended")
+        return "/uv"
+
+    async def stopped(_script: Script, _agent: Agent) -> None:
+        while not looks:
+            await asyncio.sleep(0.01)
+
+    async def registered(script: Script, _agent: Agent) -> None:
+        while script.kinds().count("HEARTBEAT") < 2:
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr("cdktr.uvwatch.find_uv", slow)
+    monkeypatch.setattr(agent_module, "FIRST_S", 1000)
+    assert play(stopped).asked == []
+    monkeypatch.setattr(agent_module, "FIRST_S", 0.01)
+    script = play(registered)
+    assert all(not request.uv for request in script.asked if isinstance(request, p.Heartbeat))
+    assert looks == ["begun"] * 2
+    answers.set()
 
 
 class Slow(Script):

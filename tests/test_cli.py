@@ -110,6 +110,12 @@ def test_nothing_heavy_is_loaded_for_the_version_or_a_help_text() -> None:
             "CDKTR_AGENT_LABELS is 'a,b c' on the command line",
         ),
         (
+            ["start", "agent", "--label", "gpu", "--label", " "],
+            2,
+            "argument --label: a label is missing; leave the flag",
+        ),
+        (["start", "agent", "--label", ""], 2, "argument --label: a label is missing; leave the flag out for an agent"),
+        (
             ["start", "principal", "--label", "gpu"],
             2,
             "--label is for the agent of --with-agent; give both",

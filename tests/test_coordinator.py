@@ -21,9 +21,10 @@ from cdktr.errors import DefinitionError, NotFoundError, ProtocolError, RefusedE
 from cdktr.frames import Reported, pack
 from cdktr.journal import Journal
 from cdktr.logs import LogHub
-from cdktr.protocol import Heartbeat, LeaseWork, Report, StartRuns, Trigger
+from cdktr.protocol import LONGEST_FACT, Heartbeat, LeaseWork, Report, StartRuns, Trigger
 from cdktr.records import LogChunk, RunStatus, RunUpdate, TaskUpdate
 from cdktr.store import MEMORY, Store
+from cdktr.text import CUT_MARK
 from cdktr.workflow import Subprocess, Task, Workflow
 
 ETL = Workflow("etl", "ETL", {"a": Task("A", Subprocess("true"))}, params={"day": "monday"})
@@ -363,6 +364,19 @@ def test_a_lost_agent(tmp_path: Path) -> None:
         assert "no heartbeat for 30 s" in world.store.runs(run_id=running)[0]["detail"]
         answer = world.coordinator.heartbeat(Heartbeat("a1", 5, "1", {running: "old"}))
         assert answer == {"lost": [running]}
+
+    in_world(story, tmp_path)
+
+
+def test_what_an_agent_tells_of_its_uv_is_bounded(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        for told, kept in (
+            ({"path": "/uv", "version": "1"}, {"path": "/uv", "version": "1"}),
+            ({"trouble": "x" * 300_000, "y" * 300_000: ""}, {"trouble": "x" * LONGEST_FACT + CUT_MARK}),
+            ({}, None),
+        ):
+            world.coordinator.heartbeat(Heartbeat("a1", 5, "1", uv=told))
+            assert world.coordinator.dispatch.agents["a1"].uv == kept
 
     in_world(story, tmp_path)
 

@@ -291,6 +291,14 @@ def test_a_script_on_the_interpreter_of_cdktr(tmp_path: Path, monkeypatch: pytes
     assert driven.lines[0] == f"STDOUT __main__ ['plain.py', '-x', 'two words'] plain.py 1 {tmp_path}"
     driven = drive(command("plain.py"), env=env)
     assert "not on the agent's PATH. Where this host has no Python, set CDKTR_EMBEDDED_PYTHON=1" in driven.lines[0]
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.symlink_to("/bin/echo")
+    for embedded in (False, True):
+        driven = drive(command("plain.py"), env={**env, "PATH": str(python.parent)}, embedded_python=embedded)
+        assert driven.lines == [
+            "STDERR Cannot start 'python3': it is not on the agent's PATH. This host has python: write that as cmd"
+        ]
     driven = drive(command("./gone.py"), env=env, embedded_python=True)
     assert f"There is no script at {tmp_path}/gone.py" in (driven.last("a").detail or "")
     driven = drive(command("-c", "print(1)"), env=env, embedded_python=True)

@@ -1,6 +1,7 @@
 """The two forms of a request, apart from which requests there are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,8 @@ class Asked(Structured):
     verb = "ASKED"
     name: str
     count: int | None = None
+    lists: list[list[int]] = field(default_factory=list)
+    any: list[Any] = field(default_factory=list)
 
 
 def test_positional_both_ways() -> None:
@@ -53,7 +56,10 @@ def test_a_separator_cannot_be_sent_by_position() -> None:
 
 
 def test_structured_both_ways() -> None:
-    assert Asked("x", 3).encode() == b'ASKED\x01{"name":"x","count":3}'
+    assert Asked("x", 3, [[1], []], ["x"]).encode() == b'ASKED\x01{"name":"x","count":3,"lists":[[1],[]],"any":["x"]}'
+    assert Asked.parse(['{"name": "x", "lists": [[1], []], "any": [[], 1, "a"]}']) == Asked(
+        "x", None, [[1], []], [[], 1, "a"]
+    )
     assert Asked.parse(['{"name": "x", "newer": [1]}']) == Asked("x")
 
 
@@ -68,6 +74,9 @@ def test_structured_both_ways() -> None:
         ('{"name": "x", "count": true}', "count of ASKED cannot be True"),
         ('{"name": "x", "count": 9223372036854775808}', "count of ASKED cannot be"),
         ('{"name": "\\ud800"}', "name of ASKED cannot be"),
+        ('{"name": "x", "lists": {}}', "lists of ASKED cannot be {}"),
+        ('{"name": "x", "lists": [[1], ["a"]]}', "lists of ASKED cannot be"),
+        ('{"name": "x", "any": 1}', "any of ASKED cannot be 1"),
         ('{"name": "x", "count": NaN}', "not valid JSON"),
         ('{"name": "x", "other": -1e999}', "not valid JSON"),
     ],

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -50,9 +51,9 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     return Fake(tmp_path, monkeypatch)
 
 
-def with_agent(story: Callable[[AgentProcess], Awaitable[None]]) -> None:
+def with_agent(story: Callable[[AgentProcess], Awaitable[None]], files: int | None = None) -> None:
     async def main() -> None:
-        agent = AgentProcess(["--max-concurrent", "3"])
+        agent = AgentProcess(["--max-concurrent", "3"], files=files)
         async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             group.create_task(agent.run())
             await story(agent)
@@ -135,6 +136,36 @@ def test_an_agent_that_cannot_be_started_is_no_end_of_its_principal(
     with_agent(story)
     assert len(tries) == 3
     assert "it cannot be started: Resource temporarily unavailable" in caplog.text
+
+
+def test_one_whose_limit_of_files_cannot_be_set_works_all_the_same(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.does("time.sleep(1000)")
+
+    def refused(*_: object) -> tuple[int, int]:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(resource, "prlimit", refused)
+
+    async def story(agent: AgentProcess) -> None:
+        await fake.until_started(1)
+        await agent.stop()
+
+    with_agent(story, files=64)
+    assert caplog.messages == [
+        "The agent of this principal keeps its principal's limit of open files: Operation not permitted"
+    ]
+    assert len(fake.starts()) == 1
+
+
+def test_one_that_cannot_be_started_leaves_no_descriptor_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdktr.pair.own_command", lambda: ["/no/such/program"])
+    agent = AgentProcess([])
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(FileNotFoundError):
+        agent._start()
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_wrong_settings_are_not_tried_again(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:

@@ -25,22 +25,40 @@ def test_what_was_ignored_at_the_start_stays_ignored() -> None:
 
 @pytest.mark.parametrize(
     ("soft", "hard", "expected"),
-    [(1024, 4096, 4096), (1024, 10**6, MOST_FILES), (1024, resource.RLIM_INFINITY, MOST_FILES), (10**6, 10**6, None)],
+    [
+        (40, 4096, 4096),
+        (1024, 4096, 4096),
+        (1024, 10**6, MOST_FILES),
+        (1024, resource.RLIM_INFINITY, MOST_FILES),
+        (10**6, 10**6, None),
+    ],
 )
 def test_the_file_limit(soft: int, hard: int, expected: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     set_to: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda _which, limits: set_to.append(limits))
-    assert raise_file_limit() == soft
+    # What an agent gets back, which needs some.
+    assert raise_file_limit("a test") == (64 if soft == 40 else soft)
     assert set_to == ([] if expected is None else [(expected, hard)])
 
 
-def test_too_few_files() -> None:
-    program = "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (20, 20)); from cdktr.cli import main; exit(main())"
-    command = [sys.executable, "-c", program, "start", "principal"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+@pytest.mark.parametrize(
+    ("command", "hard", "said"),
+    [
+        ("start principal", 20, "20 files open, and a principal needs 64 or more; raise the hard limit"),
+        ("listen webhook", 20, "20 files open, and a webhook needs 64 or more; raise the hard limit"),
+        ("start agent", 20, "20 files open, and an agent needs 64 or more; raise the limit"),
+        # Its own is the soft one, which its tasks get too.
+        ("start agent", 4096, "20 files open, and an agent needs 64 or more; raise the limit"),
+    ],
+)
+def test_too_few_files(command: str, hard: int, said: str, tmp_path: Path) -> None:
+    limit = f"import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (20, {hard}))"
+    words = [sys.executable, "-c", f"{limit}; from cdktr.cli import main; exit(main())", *command.split()]
+    own = {"CDKTR_WEBHOOK_SECRET": "x" * 16, "CDKTR_APP_DATA_DIRECTORY": str(tmp_path), "CDKTR_RETRY_ATTEMPTS": "0"}
+    done = subprocess.run(words, cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 5
-    assert done.stderr.startswith("cdktr: This process may have 20 files open, and a principal needs 64 or more; raise")
+    assert done.stderr.startswith(f"cdktr: This process may have {said} of its user (`ulimit -"), done.stderr
 
 
 def test_a_hangup_is_no_second_wish(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from cdktr.records import LogRecord
 from cdktr.text import (
     CUT_MARK,
     LineSplitter,
+    bounded,
     cells,
     clip,
     format_duration,
@@ -248,3 +249,9 @@ def test_cells(text: str, shown: str, plain: str) -> None:
 )
 def test_a_text_is_clipped(text: str, columns: int, cut: str) -> None:
     assert clip(text, columns) == cut
+
+
+def test_a_bounded_text() -> None:
+    assert bounded("abcd", 4) == "abcd"
+    assert bounded("abcde", 4) == "abcd" + CUT_MARK
+    assert bounded("a\udcffü", 4) == "a?ü"

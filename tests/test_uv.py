@@ -99,9 +99,14 @@ def test_when_a_host_lacks_the_python_of_a_command(alone: Path) -> None:
         for words in ((), ("-c", "print(1)"), ("-m", "json.tool"), ("-", "x.py"), ("-u", "task.py"), ("task",)):
             assert without_python(Subprocess(cmd, words), env) is None
     assert without_python(Subprocess("/usr/bin/python3", ("task.py",)), env) is None
-    make_uv(alone / "path").rename(alone / "path" / "python3")
-    assert without_python(Subprocess("python3", ("task.py",)), env) is None
-    assert without_python(Subprocess("python", ("task.py",)), env) == UvPython("task.py")
+    for there, other in (("python3", "python"), ("python", "python3")):
+        make_uv(alone / "path").rename(alone / "path" / there)
+        assert without_python(Subprocess(there, ("task.py",)), env) is None
+        assert without_python(Subprocess(other, ("-c", "print(1)")), env) is None
+        said = f"^Cannot start '{other}': it is not on the agent's PATH. This host has {there}: write that as cmd$"
+        with pytest.raises(NotFoundError, match=said):
+            without_python(Subprocess(other, ("task.py",)), env)
+        (alone / "path" / there).unlink()
 
 
 def test_what_is_relative_is_so_to_the_agents_folder_and_made_absolute(alone: Path) -> None:

@@ -149,6 +149,13 @@ def address(text: str) -> str:
     return text
 
 
+def labels(text: str) -> str:
+    """Reads labels, which the settings look at: nothing, as of a variable that is not set, would be none."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a label is missing; leave the flag out for an agent that has none")
+    return text
+
+
 def seconds(text: str) -> float:
     """Reads a duration."""
     from cdktr.errors import SettingError

@@ -62,7 +62,7 @@ def webhook(arguments: Namespace) -> int:
         arguments.rate,
         arguments.max_body,
     )
-    raise_file_limit()
+    raise_file_limit("a webhook")
     with Principal.of(settings) as principal:
         check(principal, settings, dict.fromkeys(sorted(policy.workflows)))
         listener = WebhookListener(policy, arguments.bind, arguments.port, principal)

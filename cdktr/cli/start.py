@@ -35,7 +35,7 @@ def principal(arguments: Namespace) -> int:
     settings = prepare(arguments)
     # The agent of --with-agent gets back what its user set: its tasks have both from it.
     agent_umask = os.umask(UMASK)
-    agent_files = raise_file_limit()
+    agent_files = raise_file_limit("a principal")
     of_agent = ["--max-concurrent", str(concurrency)] if concurrency is not None else []
     of_agent += [word for label in arguments.agent_labels or () for word in ("--label", label)]
 
@@ -72,8 +72,10 @@ def principal(arguments: Namespace) -> int:
 def agent(arguments: Namespace) -> int:
     """Run an agent until it is told to stop."""
     from cdktr.agent import Agent
+    from cdktr.process import check_file_limit
 
     settings = prepare(arguments)
+    check_file_limit("an agent")
 
     async def work() -> None:
         await Agent(settings, settings.connect_host, settings.principal_port, arguments.parent_fd).run()

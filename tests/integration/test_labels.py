@@ -9,7 +9,7 @@ import pytest
 from cdktr import protocol as p
 from tests.integration.cluster import Cluster
 from tests.integration.conftest import NewCluster
-from tests.integration.wire import OldAgent, Wire
+from tests.integration.wire import OldAgent, Wire, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -69,8 +69,7 @@ def test_two_agents_with_different_labels(new_cluster: NewCluster) -> None:
 
     # The only one that has a GPU is killed over a run that has started, and one that waits.
     first = trigger(cluster, "slow")
-    while not (cluster.folder / "begun").exists():
-        assert gpu.process.poll() is None
+    eventually((cluster.folder / "begun").exists, "the run has started")
     gpu.signal(signal.SIGKILL)
     second = trigger(cluster, "train")
     assert ended(cluster, first)["status"] == "CRASHED"

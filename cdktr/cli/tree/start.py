@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from cdktr.cli.arguments import add_client, add_noun, add_verb, count, port
+from cdktr.cli.arguments import add_client, add_noun, add_verb, count, labels, port
 
 STANDBY = """\
 One principal at a time holds a data folder. With --standby, one more waits
@@ -67,7 +67,9 @@ def _add_slots(made: argparse.ArgumentParser, more: str = "") -> None:
     made.add_argument(
         "--label",
         metavar="LABEL",
+        type=labels,
         action="append",
         dest="agent_labels",
-        help=f"something that the agent has, for workflows that require it; may be repeated{more}",
+        help="something that the agent has, for workflows that require it; may be repeated, or several with commas "
+        f"between them{more}",
     )
