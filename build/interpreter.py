@@ -310,6 +310,28 @@ def is_done(stamp: Path, inputs: str) -> bool:
     return stamp.is_file() and stamp.read_text() == inputs
 
 
+def empty(folder: Path) -> None:
+    """Make the folder, or remove what another recipe left in it. Raises SystemExit for one that holds something and was
+    not made here: nobody's files are removed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = sorted(folder.iterdir())
+        stamp = folder / "recipe"
+        if found and not (stamp.is_file() and re.fullmatch(r"[0-9a-f]{64}", stamp.read_text(errors="replace"))):
+            raise SystemExit(
+                f"{folder} holds something that this build did not make: it is left alone."
+                " Name a folder that is empty or not there, or remove it yourself"
+            )
+        for path in found:
+            # That stays to the end: emptying that was cut short is gone on with.
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path != stamp:
+                path.unlink()
+    except OSError as error:
+        raise SystemExit(f"{folder} cannot be emptied for the portable interpreter: {error}") from None
+
+
 def fetch(folder: Path) -> None:
     """All that comes over the network. Raises SystemExit where something cannot be had."""
     if platform.machine() != MACHINE:
@@ -347,8 +369,7 @@ def main() -> None:
     folder, here = Path(sys.argv[-1]).resolve(), Path(__file__)
     recipe, inputs = digest(here), digest(here, LOCK)
     if not is_done(folder / "recipe", recipe):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        empty(folder)
         (folder / "recipe").write_text(recipe)
     if not is_done(folder / "fetched", inputs):
         fetch(folder)

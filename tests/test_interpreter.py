@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -24,7 +25,7 @@ class Build:
 
     def main(self, *options: str, fails: bool = False) -> list[str]:
         """Run it; the steps that it took."""
-        module, steps = loaded(self.script), list[str]()
+        steps = list[str]()
 
         def step(name: str) -> None:
             steps.append(name)
@@ -32,15 +33,20 @@ class Build:
             if fails:
                 raise SystemExit("no network")
 
+        try:
+            self.begin(step, *options)
+        except SystemExit:
+            assert fails
+        return steps
+
+    def begin(self, step: Callable[[str], None] = lambda _: None, *options: str) -> None:
+        """Run it, whatever comes of it."""
+        module = loaded(self.script)
         self._monkeypatch.setattr(module, "LOCK", self.lock)
         self._monkeypatch.setattr(module, "fetch", lambda _: step("sources"))
         self._monkeypatch.setattr(module, "build", lambda _: step("python"))
         self._monkeypatch.setattr(sys, "argv", ["interpreter.py", *options, str(self.folder)])
-        try:
-            module.main()
-        except SystemExit:
-            assert fails
-        return steps
+        module.main()
 
 
 def loaded(script: Path) -> ModuleType:
@@ -79,6 +85,38 @@ def test_another_recipe_begins_anew(build: Build) -> None:
     assert build.main("--fetch") == ["sources"]
     assert not (build.folder / "out").exists()
     assert build.main() == ["python"]
+
+
+@pytest.mark.parametrize("recipe", [None, "Eggs, flour, milk\n"])
+def test_what_it_did_not_make_is_not_removed(build: Build, recipe: str | None) -> None:
+    """As in `make release PORTABLE=$HOME`."""
+    (build.folder / "lib").mkdir(parents=True)
+    (build.folder / "lib/thesis").write_text("years of work")
+    if recipe is not None:
+        (build.folder / "recipe").write_text(recipe)
+    before = sorted(build.folder.rglob("*"))
+    with pytest.raises(SystemExit, match="work holds something that this build did not make: it is left alone"):
+        build.begin()
+    assert sorted(build.folder.rglob("*")) == before
+    assert (build.folder / "lib/thesis").read_text() == "years of work"
+
+
+def test_a_link_in_its_folder_is_removed_and_not_followed(build: Build, tmp_path: Path) -> None:
+    build.main()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/file").touch()
+    (build.folder / "link").symlink_to(tmp_path / "kept")
+    build.script.write_text(build.script.read_text() + "# changed\n")
+    build.main()
+    assert not (build.folder / "link").is_symlink()
+    assert (tmp_path / "kept/file").exists()
+
+
+def test_a_file_is_no_folder_for_it(build: Build) -> None:
+    build.folder.write_text("mine")
+    with pytest.raises(SystemExit, match=r"work cannot be emptied for the portable interpreter: .*File exists"):
+        build.begin()
+    assert build.folder.read_text() == "mine"
 
 
 def test_where_it_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
