@@ -1,7 +1,7 @@
 # `make run` tries it, `make test` checks it. Nothing has to be installed first but make and Python 3.11 or newer.
 
 .PHONY: help run test compiled faults lint type bench docs screens binary binary-check test-binary lock clean .venv
-.PHONY: release release-inputs release-check
+.PHONY: release release-tools release-inputs release-check
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -133,9 +133,12 @@ release: release-inputs
 	$(PY) build/sbom.py $(WORK)/released/cdktr/_internal/cdktr/components.json $(RELEASE).cdx.json
 	CDKTR_APP_DATA_DIRECTORY=$(WORK)/data $(RELEASE) --version
 
-# All that comes over the network. Where it cannot be had, that is told before anything is compiled.
-release-inputs: $(STAMP)
+# What compiles it, as far as it comes from the host.
+release-tools: $(STAMP)
 	$(call need,objdump strip dpkg-source patch perl tclsh,binutils dpkg-dev tcl)
+
+# All that comes over the network. Where it cannot be had, that is told before anything is compiled.
+release-inputs: release-tools
 	$(PY) build/interpreter.py --fetch $(PORTABLE)
 
 # $(call again,TARGET,FILE): of the same files, in another folder and at another time, comes the same file.
