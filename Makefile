@@ -141,12 +141,15 @@ release-tools: $(STAMP)
 release-inputs: release-tools
 	$(PY) build/interpreter.py --fetch $(PORTABLE)
 
+# Whether a file has uv in it: its head names all that it holds.
+WITH_UV_IN = $(shell LC_ALL=C sed '/^files=/!d;q' $(1) | tr " '" '\n' | grep -qx _internal/uv && echo 1 || echo 0)
+
 # $(call again,TARGET,FILE): of the same files, in another folder and at another time, comes the same file.
 ELSEWHERE = $(CURDIR)/$(WORK)/elsewhere/$(notdir $(CURDIR))
 define again
 	rm -rf $(ELSEWHERE) && mkdir -p $(ELSEWHERE)
 	cp -r build cdktr cdktr.py workflows requirements.lock LICENSE Makefile $(ELSEWHERE)
-	$(MAKE) -C $(ELSEWHERE) PY=$(CURDIR)/$(PY) STAMP= PORTABLE=$(abspath $(PORTABLE)) $(1)
+	$(MAKE) -C $(ELSEWHERE) PY=$(CURDIR)/$(PY) STAMP= PORTABLE=$(abspath $(PORTABLE)) WITH_UV=$(call WITH_UV_IN,$(2)) $(1)
 	cmp $(2) $(ELSEWHERE)/$(2)
 	rm -rf $(ELSEWHERE)
 endef

@@ -211,3 +211,25 @@ def test_ci_does_without_it_only_where_it_cannot_be_had(
     calls = (tmp_path / "log").read_text().splitlines()
     assert calls[:2] == ["test", "release-tools"]
     assert [call for call in calls[2:] if not call.startswith("test-binary ")] == made
+
+
+@pytest.mark.parametrize(
+    ("files", "with_uv"),
+    [
+        ("_internal/base.zip _internal/uv manifest", 1),
+        ("_internal/base.zip _internal/uv", 1),
+        ("_internal/base.zip _internal/uv-0.9.dist-info/RECORD manifest", 0),
+        ("_internal/base.zip manifest", 0),
+    ],
+)
+def test_another_build_has_uv_in_it_where_the_file_has(files: str, with_uv: int, tmp_path: Path) -> None:
+    """A release with uv and one without are never compared."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    file = tmp_path / "dist/cdktr-linux-x86_64"
+    file.parent.mkdir()
+    file.write_bytes(f"#!/bin/sh\nhash=1\nfiles='{files}'\n".encode() + b"\x1f\x8b\xff\n files='_internal/uv'\n")
+    command = ["make", "--dry-run", "MAKE=another", "STAMP=", "release-check"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    [asked] = re.findall(r"^another .*$", done.stdout, re.MULTILINE)
+    assert asked.split()[-2:] == [f"WITH_UV={with_uv}", "release"]
