@@ -1,7 +1,7 @@
 # `make run` tries it, `make test` checks it. Nothing has to be installed first but make and Python 3.11 or newer.
 
 .PHONY: help run test compiled faults lint type bench docs screens binary binary-check test-binary lock clean .venv
-.PHONY: release release-inputs release-check
+.PHONY: release release-tools release-inputs release-check
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -133,17 +133,23 @@ release: release-inputs
 	$(PY) build/sbom.py $(WORK)/released/cdktr/_internal/cdktr/components.json $(RELEASE).cdx.json
 	CDKTR_APP_DATA_DIRECTORY=$(WORK)/data $(RELEASE) --version
 
-# All that comes over the network. Where it cannot be had, that is told before anything is compiled.
-release-inputs: $(STAMP)
+# What compiles it, as far as it comes from the host.
+release-tools: $(STAMP)
 	$(call need,objdump strip dpkg-source patch perl tclsh,binutils dpkg-dev tcl)
+
+# All that comes over the network. Where it cannot be had, that is told before anything is compiled.
+release-inputs: release-tools
 	$(PY) build/interpreter.py --fetch $(PORTABLE)
+
+# Whether a file has uv in it: its head names all that it holds.
+WITH_UV_IN = $(shell LC_ALL=C sed '/^files=/!d;q' $(1) | tr " '" '\n' | grep -qx _internal/uv && echo 1 || echo 0)
 
 # $(call again,TARGET,FILE): of the same files, in another folder and at another time, comes the same file.
 ELSEWHERE = $(CURDIR)/$(WORK)/elsewhere/$(notdir $(CURDIR))
 define again
 	rm -rf $(ELSEWHERE) && mkdir -p $(ELSEWHERE)
 	cp -r build cdktr cdktr.py workflows requirements.lock LICENSE Makefile $(ELSEWHERE)
-	$(MAKE) -C $(ELSEWHERE) PY=$(CURDIR)/$(PY) STAMP= PORTABLE=$(abspath $(PORTABLE)) $(1)
+	$(MAKE) -C $(ELSEWHERE) PY=$(CURDIR)/$(PY) STAMP= PORTABLE=$(abspath $(PORTABLE)) WITH_UV=$(call WITH_UV_IN,$(2)) $(1)
 	cmp $(2) $(ELSEWHERE)/$(2)
 	rm -rf $(ELSEWHERE)
 endef

@@ -5,7 +5,8 @@
 makes FOLDER/python (a Python with its standard library), FOLDER/lib (the C++ run time that libraries in wheels need)
 and FOLDER/site (these libraries, as requirements.lock has them, and PyInstaller). What is there already, made from the
 same inputs, is kept. With --fetch it ends when all that comes over the network is there. Needs a Debian and the archive
-of that; takes about ten minutes on two cores.
+of that; takes about ten minutes on two cores. The exit code is 75 where this host or its network is not one for it, and
+1 for whatever else is wrong.
 
 The compiler is that of the zig project, which comes as a PyPI package and can aim at any glibc; all libraries are
 linked in statically, so the result needs nothing but that glibc.
@@ -89,13 +90,35 @@ PACKAGES = frozenset(
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_24_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
+#: The exit code of what cannot be had here, and of nothing else: whoever calls may do without.
+NOT_HERE = 75
+
+#: What apt and pip say when they reach nobody.
+_UNREACHED = re.compile(
+    "Could not resolve|Temporary failure resolving|Could not connect|Unable to connect|Connection (?:refused|timed out)"
+    "|Network is unreachable|No route to host|NewConnectionError|NameResolutionError|ConnectTimeoutError"
+    "|ReadTimeoutError|ProxyError"
+)
+
+#: What came, and is not what was asked for, however often something before it did not come.
+_WRONG = re.compile(r"DO NOT MATCH THE HASHES|Hash Sum mismatch|is not signed|NO_PUBKEY|\(from versions: (?!none\))")
+
+
+class NotHereError(Exception):
+    """The portable interpreter cannot be had on this host or in its network, which is no fault of the recipe."""
+
+
 def run(command: Sequence[str], cwd: Path, env: Mapping[str, str], log: Path) -> None:
-    """Run to the end, output into `log`. Raises SystemExit that shows the end of it."""
+    """Run to the end, output into `log`. Raises SystemExit that shows the end of it, NotHereError that does when the
+    network was not there."""
     with log.open("ab") as file:
+        start = file.tell()
         done = subprocess.run(command, cwd=cwd, env=dict(env), stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-        raise SystemExit(f"{tail}\n\n{' '.join(command)[:200]}: exit code {done.returncode}; all of it is in {log}")
+        said = log.read_bytes()[start:].decode(errors="replace")
+        tail = "\n".join(said.splitlines()[-30:])
+        why = f"{tail}\n\n{' '.join(command)[:200]}: exit code {done.returncode}; all of it is in {log}"
+        raise NotHereError(why) if _UNREACHED.search(said) and not _WRONG.search(said) else SystemExit(why)
 
 
 class Apt:
@@ -111,6 +134,8 @@ class Apt:
             "Dir::Cache": folder,
             "APT::Sandbox::User": "root",
             "Acquire::Check-Valid-Until": "false",
+            # An index that did not come is an error here, not first in what is looked for in it.
+            "APT::Update::Error-Mode": "any",
         }
         self._options = [word for name, value in pairs.items() for word in ("-o", f"{name}={value}")]
         self._folder = folder
@@ -118,16 +143,28 @@ class Apt:
 
     def call(self, *words: str, cwd: Path) -> None:
         """`apt-get WORDS`, without a question."""
-        run(["apt-get", "-q", *self._options, *words], cwd, os.environ, self._folder / "log")
+        # In the words that `run` knows.
+        env = {**os.environ, "LC_ALL": "C.UTF-8"}
+        run(["apt-get", "-q", *self._options, *words], cwd, env, self._folder / "log")
 
 
 def mirror() -> str:
-    """The address of Debian's archive as the sources of this host name it. Raises SystemExit where there is none."""
+    """The address of Debian's archive as the sources of this host name it. Raises NotHereError on another system, and
+    SystemExit on a Debian that seems to name none."""
     files = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     for text in (file.read_text(errors="replace") for file in files if file.is_file()):
         if found := re.search(r"^(?:deb(?:\s+\[[^]]*\])?|URIs:)\s+(\S+/debian/?)(?:\s|$)", text, re.MULTILINE):
             return found[1]
-    raise SystemExit("This host names no Debian archive in /etc/apt: the portable interpreter is built on Debian")
+    why = "This host names no Debian archive in /etc/apt: the portable interpreter is built on Debian"
+    raise SystemExit(why) if system() == "debian" else NotHereError(why)
+
+
+def system() -> str:
+    """The name by which this system knows itself."""
+    try:
+        return platform.freedesktop_os_release()["ID"]
+    except OSError:
+        return ""
 
 
 def keyring() -> Path:
@@ -250,10 +287,10 @@ def build_python(sources: Path, env: Mapping[str, str], target: Path) -> None:
 
 
 def base_python() -> str:
-    """The interpreter itself, not the link of an environment. Raises SystemExit for another version than PYTHON."""
+    """The interpreter itself, not the link of an environment. Raises NotHereError where none is of PYTHON's version."""
     path = shutil.which(f"{sys.base_prefix}/bin/{PYTHON}") or shutil.which(PYTHON)
     if path is None:
-        raise SystemExit(f"Building {PYTHON} needs a {PYTHON} on this host: sudo apt-get install {PYTHON}")
+        raise NotHereError(f"Building {PYTHON} needs a {PYTHON} on this host: sudo apt-get install {PYTHON}")
     return path
 
 
@@ -310,10 +347,33 @@ def is_done(stamp: Path, inputs: str) -> bool:
     return stamp.is_file() and stamp.read_text() == inputs
 
 
+def empty(folder: Path) -> None:
+    """Make the folder, or remove what another recipe left in it. Raises SystemExit for one that holds something and was
+    not made here: nobody's files are removed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = sorted(folder.iterdir())
+        stamp = folder / "recipe"
+        if found and not (stamp.is_file() and re.fullmatch(r"[0-9a-f]{64}", stamp.read_text(errors="replace"))):
+            raise SystemExit(
+                f"{folder} holds something that this build did not make: it is left alone."
+                " Name a folder that is empty or not there, or remove it yourself"
+            )
+        for path in found:
+            # That stays to the end: emptying that was cut short is gone on with.
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path != stamp:
+                path.unlink()
+    except OSError as error:
+        raise SystemExit(f"{folder} cannot be emptied for the portable interpreter: {error}") from None
+
+
 def fetch(folder: Path) -> None:
-    """All that comes over the network. Raises SystemExit where something cannot be had."""
+    """All that comes over the network. Raises NotHereError where this host is not one for it, or has no network, and
+    SystemExit for whatever else is wrong with it."""
     if platform.machine() != MACHINE:
-        raise SystemExit(f"The portable program is for {MACHINE} and built on it; this host is {platform.machine()}")
+        raise NotHereError(f"The portable program is for {MACHINE} and built on it; this host is {platform.machine()}")
     base_python()
     tools(folder)
     sources = folder / "sources"
@@ -347,8 +407,7 @@ def main() -> None:
     folder, here = Path(sys.argv[-1]).resolve(), Path(__file__)
     recipe, inputs = digest(here), digest(here, LOCK)
     if not is_done(folder / "recipe", recipe):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        empty(folder)
         (folder / "recipe").write_text(recipe)
     if not is_done(folder / "fetched", inputs):
         fetch(folder)
@@ -359,4 +418,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except NotHereError as not_here:
+        print(not_here, file=sys.stderr)
+        sys.exit(NOT_HERE)

@@ -331,11 +331,11 @@ class Api:
 
     async def pause(self, request: p.Pause) -> Reply:
         """Keep the clock from triggering a workflow."""
-        return success(await self._listing.or_near(request.workflow_id, self._coordinator.pause(request.workflow_id)))
+        return success(await self._coordinator.pause(request.workflow_id))
 
     async def resume(self, request: p.Resume) -> Reply:
         """Let the clock trigger a workflow again."""
-        return success(await self._listing.or_near(request.workflow_id, self._coordinator.resume(request.workflow_id)))
+        return success(await self._coordinator.resume(request.workflow_id))
 
     def close(self) -> None:
         """End the readers' threads."""

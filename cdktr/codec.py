@@ -102,15 +102,16 @@ def workflow_from_json(value: Mapping[str, Any]) -> Workflow:
 
 def outline_to_json(workflow: Workflow) -> dict[str, Any]:
     """The JSON object of what a list tells of a workflow."""
+    outline = Outline.of(workflow)
     return {
-        "id": workflow.id,
-        "name": workflow.name,
-        "path": workflow.path,
-        "cron": workflow.cron,
-        "start_time": workflow.start_time.isoformat() if workflow.start_time else None,
-        "timezone": workflow.timezone,
-        "tasks": len(workflow.tasks),
-        "params": bool(workflow.params),
+        "id": outline.id,
+        "name": outline.name,
+        "path": outline.path,
+        "cron": outline.cron,
+        "start_time": outline.start_time.isoformat() if outline.start_time else None,
+        "timezone": outline.timezone,
+        "tasks": outline.tasks,
+        "params": outline.has_params,
     }
 
 

@@ -17,6 +17,9 @@ from cdktr.records import AgentInfo, QueuedRun
 #: Entries of a lane that may be of no use any more, beside as many as there are runs in it.
 SPARE = 64
 
+#: Sets of labels of which it is remembered from which lanes they may take. All are forgotten when there are more.
+KNOWN = 4_096
+
 #: Workflows that are named of those whose runs wait for the same labels.
 NAMED = 10
 
@@ -56,6 +59,9 @@ class Lanes(Mapping[str, QueuedRun]):
         self._lanes: dict[Labels, _Lane] = {}
         #: By workflow id, of those that have a run here.
         self._lane_of: dict[str, _Lane] = {}
+        #: By the labels that an agent has: the lanes that it may take from, by the labels that those require. Noted at
+        #: the first question, as there is one at each trigger, and kept right as lanes come and go.
+        self._open: dict[Labels, dict[Labels, _Lane]] = {}
         for run in runs:
             self.add(run)
 
@@ -77,7 +83,7 @@ class Lanes(Mapping[str, QueuedRun]):
         if lane is None:
             labels = self._requires(run.workflow_id)
             if (lane := self._lanes.get(labels)) is None:
-                lane = self._lanes[labels] = _Lane(labels)
+                lane = self._begin(labels)
             self._lane_of[run.workflow_id] = lane
         self._runs[run.id] = run
         heappush(lane.order, (run.number, run.id))
@@ -93,7 +99,7 @@ class Lanes(Mapping[str, QueuedRun]):
         if not lane.workflows[run.workflow_id]:
             del lane.workflows[run.workflow_id], self._lane_of[run.workflow_id]
         if not lane.count:
-            del self._lanes[lane.labels]
+            self._end(lane)
         elif lane.order[0][1] == run_id:
             heappop(lane.order)
         elif len(lane.order) > 2 * lane.count + SPARE:
@@ -101,17 +107,37 @@ class Lanes(Mapping[str, QueuedRun]):
             heapify(lane.order)
         return run
 
+    def _begin(self, labels: Labels) -> _Lane:
+        lane = self._lanes[labels] = _Lane(labels)
+        for have, lanes in self._open.items():
+            if labels <= have:
+                lanes[labels] = lane
+        return lane
+
+    def _end(self, lane: _Lane) -> None:
+        del self._lanes[lane.labels]
+        for lanes in self._open.values():
+            lanes.pop(lane.labels, None)
+
+    def _open_to(self, have: Labels) -> dict[Labels, _Lane]:
+        lanes = self._open.get(have)
+        if lanes is None:
+            if len(self._open) >= KNOWN:
+                self._open.clear()
+            lanes = self._open[have] = {labels: lane for labels, lane in self._lanes.items() if labels <= have}
+        return lanes
+
     def _is_in(self, lane: _Lane, run_id: str) -> bool:
         run = self._runs.get(run_id)
         return run is not None and self._lane_of.get(run.workflow_id) is lane
 
     def has_for(self, labels: Labels) -> bool:
         """Is there a run for an agent that has these labels?"""
-        return any(required <= labels for required in self._lanes)
+        return bool(self._open_to(labels))
 
     def oldest(self, labels: Labels) -> QueuedRun | None:
         """The first of the runs for an agent that has these labels."""
-        firsts = [self._first(lane) for required, lane in self._lanes.items() if required <= labels]
+        firsts = [self._first(lane) for lane in self._open_to(labels).values()]
         return self._runs[min(firsts)[1]] if firsts else None
 
     def _first(self, lane: _Lane) -> tuple[int, str]:

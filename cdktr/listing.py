@@ -11,7 +11,6 @@ from cdktr.catalog import Catalog
 from cdktr.codec import outline_to_json, workflow_to_json
 from cdktr.errors import NotFoundError
 from cdktr.replies import OK, Reply, success
-from cdktr.text import near_ids
 
 Answer = TypeVar("Answer")
 
@@ -27,7 +26,6 @@ class Listing:
 
     def __init__(self, catalog: Catalog, in_thread: InThread) -> None:
         self._catalog = catalog
-        self._in_thread = in_thread
         self._whole = _Text(catalog, _whole, in_thread)
         self._outlines = _Text(catalog, _outlines, in_thread)
 
@@ -50,15 +48,6 @@ class Listing:
         """What is wrong in the folder, each problem as an object."""
         names = ("path", "line", "column", "message", "hint")
         return [{name: getattr(problem, name) for name in names} for problem in self._catalog.problems]
-
-    async def or_near(self, workflow_id: str, answer: Awaitable[Answer]) -> Answer:
-        """The answer. Raises NotFoundError that says which workflow may have been meant."""
-        try:
-            return await answer
-        except NotFoundError as error:
-            # Of ten thousand ids it takes long to find those that are like one.
-            near = await self._in_thread(lambda: near_ids(workflow_id, [*self._catalog.workflows]))
-            raise NotFoundError(f"{error}; did you mean {' or '.join(near)}?" if near else str(error)) from None
 
 
 class _Text:

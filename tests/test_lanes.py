@@ -1,5 +1,7 @@
 """The queue in lanes, beside a plain list."""
 
+from collections.abc import Set as AbstractSet
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -159,6 +161,44 @@ def test_what_no_lane_can_be_taken_from_is_not_looked_through() -> None:
     assert not lanes.has_for(EU)
     assert asked == ["train", "plain"], "once, and not for each run"
     assert [len(order) for order in entries] == [10_000, 1]
+
+
+class Counted(frozenset[str]):
+    """Labels that a lane requires; counts how often they are compared with what an agent has."""
+
+    count = 0
+
+    def __le__(self, other: AbstractSet[object]) -> bool:
+        Counted.count += 1
+        return super().__le__(other)
+
+
+def test_a_run_beside_many_blocked_lanes_is_not_offered_to_each_agent_for_each_lane() -> None:
+    required = {f"w{n}": Counted({f"other={n}"}) for n in range(100)} | {"plain": Counted()}
+    lanes = Lanes(required.__getitem__, [QueuedRun(f"r{n}", f"w{n}", number=n) for n in range(100)])
+    takers = Takers()
+    for n in range(100):
+        takers.add(f"a{n}", frozenset({f"host={n}"}))
+    assert takers.next(lanes) is None
+    Counted.count = 0
+    for n in range(100):
+        lanes.add(QueuedRun(f"p{n}", "plain", number=100 + n))
+        assert takers.next(lanes) == f"a{n}"
+        have = frozenset({f"host={n}"})
+        found = lanes.oldest(have)
+        assert found is not None
+        lanes.remove(found.id)
+        takers.add(f"a{n}", have)
+        assert takers.next(lanes) is None
+    assert Counted.count <= 100 * 100, "once for each run that begins a lane and each set of labels, not for each lane"
+
+
+def test_what_is_remembered_of_labels_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdktr.lanes.KNOWN", 3)
+    lanes = Lanes(lambda _: GPU, [QueuedRun("r", "w")])
+    for have in (*(GPU | {f"host={n}"} for n in range(20)), EU, GPU):
+        assert lanes.has_for(have) == (have != EU)
+        assert len(lanes._open) <= 3
 
 
 def test_no_more_than_some_workflows_are_named() -> None:
