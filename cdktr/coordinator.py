@@ -81,10 +81,9 @@ class Coordinator:
         if self.dispatch.queued.sort():
             self._offer()
 
-    def _required(self, workflow_id: str) -> Labels:
+    def _required(self, workflow_id: str) -> Labels | None:
         workflow = self._find(workflow_id)
-        # A run whose definition is gone ends with the next agent that asks, whatever that has.
-        return NO_LABELS if workflow is None or not workflow.requires else frozenset(workflow.requires)
+        return None if workflow is None else frozenset(workflow.requires) if workflow.requires else NO_LABELS
 
     def _tell_end(self, run_id: str) -> None:
         if (waiting := self._ends.pop(run_id, None)) is not None:

@@ -38,7 +38,7 @@ class Dispatch:
     """See the module. `timeout_s` is the silence after which an agent is lost; `requires` tells which labels an agent
     must have for a workflow, as its definition is now."""
 
-    def __init__(self, timeout_s: float, requires: Callable[[str], Labels] = lambda _: NO_LABELS) -> None:
+    def __init__(self, timeout_s: float, requires: Callable[[str], Labels | None] = lambda _: NO_LABELS) -> None:
         self._requires = requires
         self.queued = Lanes(requires)
         self.leases: dict[str, Lease] = {}

@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from cdktr.health import Waiting
-from cdktr.labels import Labels
+from cdktr.labels import NO_LABELS, Labels
 from cdktr.records import AgentInfo, QueuedRun
 
 #: Entries of a lane that may be of no use any more, beside as many as there are runs in it.
@@ -47,14 +47,15 @@ class Waits(NamedTuple):
 
 
 class Lanes(Mapping[str, QueuedRun]):
-    """The queued runs by id, in the order of their numbers. `requires` tells what a workflow requires now; what the
-    runs that are here require is what it told when the first of them came, or at the last `sort`."""
+    """The queued runs by id, in the order of their numbers. `requires` tells what a workflow requires now, None when
+    nobody knows, as its definition is not there; what the runs that are here require is what it told when the first of
+    them came, or at the last `sort`."""
 
-    def __init__(self, requires: Callable[[str], Labels], runs: Iterable[QueuedRun] = ()) -> None:
+    def __init__(self, requires: Callable[[str], Labels | None], runs: Iterable[QueuedRun] = ()) -> None:
         self._requires = requires
-        self._fill(runs)
+        self._fill(runs, {})
 
-    def _fill(self, runs: Iterable[QueuedRun]) -> None:
+    def _fill(self, runs: Iterable[QueuedRun], known: Mapping[str, Labels]) -> None:
         self._runs: dict[str, QueuedRun] = {}
         self._lanes: dict[Labels, _Lane] = {}
         #: By workflow id, of those that have a run here.
@@ -62,6 +63,8 @@ class Lanes(Mapping[str, QueuedRun]):
         #: By the labels that an agent has: the lanes that it may take from, by the labels that those require. Noted at
         #: the first question, as there is one at each trigger, and kept right as lanes come and go.
         self._open: dict[Labels, dict[Labels, _Lane]] = {}
+        for workflow_id, labels in known.items():
+            self._lane_of[workflow_id] = self._lane(labels)
         for run in runs:
             self.add(run)
 
@@ -81,10 +84,7 @@ class Lanes(Mapping[str, QueuedRun]):
         """A run waits; one that waited before is in its old place, by its number."""
         lane = self._lane_of.get(run.workflow_id)
         if lane is None:
-            labels = self._requires(run.workflow_id)
-            if (lane := self._lanes.get(labels)) is None:
-                lane = self._begin(labels)
-            self._lane_of[run.workflow_id] = lane
+            lane = self._lane_of[run.workflow_id] = self._lane(self._requires(run.workflow_id) or NO_LABELS)
         self._runs[run.id] = run
         heappush(lane.order, (run.number, run.id))
         lane.workflows[run.workflow_id] += 1
@@ -107,7 +107,9 @@ class Lanes(Mapping[str, QueuedRun]):
             heapify(lane.order)
         return run
 
-    def _begin(self, labels: Labels) -> _Lane:
+    def _lane(self, labels: Labels) -> _Lane:
+        if (lane := self._lanes.get(labels)) is not None:
+            return lane
         lane = self._lanes[labels] = _Lane(labels)
         for have, lanes in self._open.items():
             if labels <= have:
@@ -146,10 +148,16 @@ class Lanes(Mapping[str, QueuedRun]):
         return lane.order[0]
 
     def sort(self) -> bool:
-        """Ask anew what each workflow requires; True when that has changed for some of the runs."""
-        if all(self._requires(workflow_id) == lane.labels for workflow_id, lane in self._lane_of.items()):
+        """Ask anew what each workflow requires; True when that has changed for some of the runs. One whose definition
+        is not there requires what it did: files that are away for a moment must not cost runs that wait for long."""
+        before = {workflow_id: lane.labels for workflow_id, lane in self._lane_of.items()}
+        now = {}
+        for workflow_id, labels in before.items():
+            required = self._requires(workflow_id)
+            now[workflow_id] = labels if required is None else required
+        if now == before:
             return False
-        self._fill(self._runs.values())
+        self._fill(self._runs.values(), now)
         return True
 
     def waits(self) -> list[Waits]:

@@ -134,8 +134,11 @@ def test_what_a_run_requires_is_what_its_definition_says_now(tmp_path: Path) -> 
         del world.workflows["train"]
         world.coordinator.redefined()
         assert await world.lease("plain") == []
+        assert list(world.coordinator.dispatch.queued) == [other], "a file that is away for a moment costs no run"
+        alive(world, "tpu", "tpu")
+        assert await world.lease("tpu") == []
         await world.hub.write()
-        assert world.statuses(other) == ["PENDING", "FAILED"], "it ends with whoever asks"
+        assert world.statuses(other) == ["PENDING", "FAILED"], "it ends with one who could have taken it"
 
     in_world(story, tmp_path)
 

@@ -21,7 +21,7 @@ class LanesMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.required: dict[str, Labels] = {}
+        self.required: dict[str, Labels | None] = {}
         #: What the lanes were told of each workflow that has runs in them.
         self.known: dict[str, Labels] = {}
         self.lanes = Lanes(self.requires)
@@ -31,11 +31,11 @@ class LanesMachine(RuleBasedStateMachine):
         self.takers = Takers()
         self.turns: list[tuple[str, Labels]] = []
 
-    def requires(self, workflow_id: str) -> Labels:
+    def requires(self, workflow_id: str) -> Labels | None:
         return self.required.get(workflow_id, NO_LABELS)
 
     def add_to_model(self, run: QueuedRun) -> None:
-        self.known.setdefault(run.workflow_id, self.requires(run.workflow_id))
+        self.known.setdefault(run.workflow_id, self.requires(run.workflow_id) or NO_LABELS)
         self.waiting.append(run)
         self.waiting.sort(key=lambda each: each.number)
 
@@ -81,11 +81,12 @@ class LanesMachine(RuleBasedStateMachine):
         self.lanes.add(run)
         self.add_to_model(run)
 
-    @rule(workflow_id=WORKFLOWS, labels=SETS, is_told=st.booleans())
-    def redefine(self, workflow_id: str, labels: Labels, is_told: bool) -> None:
+    @rule(workflow_id=WORKFLOWS, labels=st.none() | SETS, is_told=st.booleans())
+    def redefine(self, workflow_id: str, labels: Labels | None, is_told: bool) -> None:
         self.required[workflow_id] = labels
         if is_told:
-            now = {name: self.requires(name) for name in self.known}
+            told = {name: self.requires(name) for name in self.known}
+            now = {name: self.known[name] if labels is None else labels for name, labels in told.items()}
             assert self.lanes.sort() == (now != self.known)
             self.known = now
 
