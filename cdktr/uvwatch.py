@@ -79,7 +79,7 @@ class UvWatch:
             self.facts = {"trouble": _told(f"looked in {', '.join(folders(self._env))}")}
         else:
             # Now, so that nobody learns it at night.
-            log.info("uv: %s", found[0])
+            log.info("uv: %s", _told(found[0]))
             self.facts = {"path": _told(found[0])}
 
     async def run(self) -> None:
@@ -102,9 +102,9 @@ class UvWatch:
             why = str(error)
         if found := re.match(r"uv (\S+)", said[0] if said else ""):
             return {"version": _told(found[1])}
-        trouble = f"{path} does not tell its version: {why}"
+        trouble = _told(f"{path} does not tell its version: {why}")
         log.warning("%s", trouble)
-        return {"trouble": _told(trouble)}
+        return {"trouble": trouble}
 
 
 def _told(fact: str) -> str:

@@ -287,8 +287,6 @@ class DispatchMachine(RuleBasedStateMachine):
         assert again.snapshot() == self.dispatch.snapshot()
         again.agents = self.dispatch.agents
         self.dispatch = again
-        # Nobody has told yet what it has.
-        self.labels.clear()
 
     @rule()
     def crash(self) -> None:
@@ -302,6 +300,8 @@ class DispatchMachine(RuleBasedStateMachine):
         assert set(again.agents) == {lease.agent_id for lease in again.leases.values()}
         assert again.take_changes() == []
         self.dispatch = again
+        # Nobody has told yet what it has.
+        self.labels.clear()
 
     # What always holds.
 

@@ -22,15 +22,15 @@ def run_asked(state: State) -> Result:
     outline = next((each for each in listed if each.id == workflow_id), None)
     if outline is None:
         return noticed(state, "There is no workflow to run here", bad=True), ()
-    if not outline.has_params:
+    workflow = selected_workflow(state) if outline.has_params else None
+    if outline.has_params and workflow is None:
+        return noticed(state, why_unknown(state) or f"{workflow_id} is gone", bad=True), ()
+    if workflow is None or not workflow.params:
         command = Trigger(workflow_id, {})
         if why := _why_ask(state, workflow_id):
             question = Confirm(f"A run of {workflow_id} {why}. Start another?", command)
             return replace(state, overlays=(*state.overlays, question)), ()
         return noticed(state, f"Starting {workflow_id} …"), (command,)
-    workflow = selected_workflow(state)
-    if workflow is None:
-        return noticed(state, why_unknown(state) or f"{workflow_id} is gone", bad=True), ()
     fields = tuple(
         Field(name, default="" if value is None else scalar_text(value), required=value is None)
         for name, value in workflow.params.items()
