@@ -156,6 +156,19 @@ def no_python(config: Subprocess) -> NotFoundError:
     )
 
 
+def _is_script(word: str) -> bool:
+    return not word.startswith("-") and _is_file(word)
+
+
+def _has_python(env: Mapping[str, str]) -> bool:
+    """Whether uv finds a Python without fetching one."""
+    if "UV_PYTHON" in env or any(shutil.which(name, path=env.get("PATH", "")) for name in ("python3", "python")):
+        return True
+    data = env.get("XDG_DATA_HOME") or os.path.join(_home(env), ".local/share")
+    own = env.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv/python")
+    return any(Path(own).glob("*/bin/python3"))
+
+
 def find_uv_for(config: UvPython, folder: str | None, env: Mapping[str, str]) -> str:
     """As `find_uv`, of a task's script; `folder` is the one in which it starts. The NotFoundError also says when the
     interpreter of cdktr would do."""
@@ -168,26 +181,14 @@ def find_uv_for(config: UvPython, folder: str | None, env: Mapping[str, str]) ->
 
 
 def check_python(config: Subprocess, env: Mapping[str, str]) -> None:
-    """Raises NotFoundError when a command is a Python that this host does not have, and that of cdktr is none for it,
-    as there is no script; see `without_python`."""
-    if config.cmd in PYTHONS and not shutil.which(config.cmd, path=env.get("PATH", os.defpath)):
+    """Raises NotFoundError when a command is Python on a host that has none, and that of cdktr does not run it, as it
+    is no script; see `without_python`."""
+    path = env.get("PATH", os.defpath)
+    if config.cmd in PYTHONS and not any(shutil.which(name, path=path) for name in PYTHONS):
         raise NotFoundError(
             f"Cannot start {config.cmd!r}: it is not on the agent's PATH, and the interpreter of cdktr runs script "
             "files only: the first of `args` must be one, with a name that ends in .py or has a /"
         )
-
-
-def _is_script(word: str) -> bool:
-    return not word.startswith("-") and _is_file(word)
-
-
-def _has_python(env: Mapping[str, str]) -> bool:
-    """Whether uv finds a Python without fetching one."""
-    if "UV_PYTHON" in env or any(shutil.which(name, path=env.get("PATH", "")) for name in ("python3", "python")):
-        return True
-    data = env.get("XDG_DATA_HOME") or os.path.join(_home(env), ".local/share")
-    own = env.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv/python")
-    return any(Path(own).glob("*/bin/python3"))
 
 
 class LastWords:
