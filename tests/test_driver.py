@@ -307,3 +307,8 @@ def test_a_script_on_the_interpreter_of_cdktr(tmp_path: Path, monkeypatch: pytes
     )
     driven = drive(command("-c", "print(1)"), env=env | {"PATH": os.defpath}, embedded_python=True)
     assert driven.lines == ["STDOUT 1"]
+    # Of a host that has one by its other name, nothing is said of that of cdktr.
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "python").symlink_to("/bin/echo")
+    driven = drive(command("-c", "print(1)"), env=env | {"PATH": str(tmp_path / "other")}, embedded_python=True)
+    assert driven.last("a").detail == "Cannot start 'python3': it is not on the agent's PATH"
