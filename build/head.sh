@@ -28,10 +28,10 @@ look_around() {
     file=$0
     case $file in
     /*) ;;
-    ./*) file=$PWD/${file#./} ;;
-    */*) file=$PWD/$file ;;
+    ./*) file=${PWD%/}/${file#./} ;;
+    */*) file=${PWD%/}/$file ;;
     # As in `sh cdktr`.
-    *) if [ -f "$file" ]; then file=$PWD/$file; else file=$(command -v -- "$file"); fi ;;
+    *) if [ -f "$file" ]; then file=${PWD%/}/$file; else file=$(command -v -- "$file"); fi ;;
     esac
     # As the settings read it; what stands in .env is not known yet.
     # shellcheck disable=SC2016,SC2088 # it is the text of a setting
@@ -44,7 +44,7 @@ look_around() {
     esac
     case $data in
     '' | /*) ;;
-    *) data=$PWD/$data ;;
+    *) data=${PWD%/}/$data ;;
     esac
 }
 
@@ -116,15 +116,42 @@ because() {
     return 1
 }
 
-# Sets `room` to the private folder of this user in a place, and makes it.
+# Sets `hopeless` when what the program said is about this host: then it starts from no other place either.
+blame_host() {
+    library=C
+    case $1 in
+    *GLIBC_[0-9]*) lacks=GLIBC_${1#*GLIBC_} ;;
+    *GLIBCXX_[0-9]*) lacks=GLIBCXX_${1#*GLIBCXX_} library=C++ ;;
+    # The last is an ash that takes it for a script.
+    *'Exec format error'* | *'cannot execute binary file'* | *': not executable: '*ELF* | "$new/cdktr: line "*)
+        hopeless="This host calls itself $machine and does not run programs for that: take the file for its processor."
+        return
+        ;;
+    *) return ;;
+    esac
+    lacks=${lacks%%[!A-Z0-9_.]*}
+    hopeless="This host's $library library is older than this file needs ($lacks): take the file that \`make release\` \
+makes, for glibc 2.28 and newer."
+}
+
+# Sets `own` to the private folder of this user in a place, and makes it; `kept` is what was there of the way to it.
 make_room() {
-    room=$1$user
+    own=$1$user
     # Somebody else has taken the name.
-    if { [ -e "$room" ] || [ -L "$room" ]; } && ! { [ -d "$room" ] && is_ours "$room"; }; then
-        room=$room.$$
+    if { [ -e "$own" ] || [ -L "$own" ]; } && ! { [ -d "$own" ] && is_ours "$own"; }; then
+        own=$own.$$
     fi
-    said=$(LC_ALL=C mkdir -p "$room" 2>&1) || because "$said" || return 1
-    said=$(LC_ALL=C chmod 700 "$room" 2>&1) || because "$said"
+    kept=${own%/*}
+    while [ -n "$kept" ] && [ ! -e "$kept" ]; do
+        kept=${kept%/*}
+    done
+    said=$(LC_ALL=C mkdir -p "$own" 2>&1) || because "$said" || return 1
+    said=$(LC_ALL=C chmod 700 "$own" 2>&1) || because "$said" || return 1
+    new=$own/.$hash.$host.$$
+    said=$(LC_ALL=C mkdir "$new" 2>&1) || because "$said" || return 1
+    # Another start may have removed it in between, and somebody else may have taken the name.
+    why='another user has taken the name'
+    is_ours "$own"
 }
 
 # Waits while somebody who began earlier unpacks the same, which spares the disk a second copy. It decides nothing:
@@ -163,6 +190,7 @@ unpack_into_new() {
     # A shell knows how the last program of these ended. What the others did is seen now, to the byte, by the program;
     # it gives the folder its name.
     said=$("$new/cdktr" --settle "$new" "$own/$hash" 2>&1) && return 0
+    blame_host "$said"
     why="the program cannot be started from there: $said"
     return 1
 }
@@ -181,22 +209,30 @@ may_use_data() {
 # The program in a place, as for `find_program`. Else `why` says why not.
 unpack() {
     [ "$1" != "$data/program-" ] || may_use_data || return 1
-    make_room "$1" || return 1
-    own=$room
-    new=$own/.$hash.$host.$$
-    said=$(LC_ALL=C mkdir "$new" 2>&1) || because "$said" || return 1
-    await_others
-    if find_program "$1" || { unpack_into_new && find_program "$1"; }; then
-        clean_up
-        return 0
+    if make_room "$1"; then
+        await_others
+        if find_program "$1" || { unpack_into_new && find_program "$1"; }; then
+            clean_up
+            return 0
+        fi
     fi
-    clean_up
-    rmdir "$own" 2>/dev/null
+    leave
     return 1
 }
 
 clean_up() {
-    [ -z "${new-}" ] || rm -rf "$new"
+    [ -z "$new" ] || rm -rf "$new"
+}
+
+# Leaves a place as it was found.
+leave() {
+    clean_up
+    [ -n "$own" ] || return 0
+    rmdir "$own" 2>/dev/null
+    above=${own%/*}
+    while [ "$above" != "$kept" ] && { [ ! -e "$above" ] || rmdir "$above" 2>/dev/null; }; do
+        above=${above%/*}
+    done
 }
 
 # Whether this file, this host and its programs are such that unpacking makes sense.
@@ -220,17 +256,22 @@ first_start() {
     user=$(id -u)
     host=$(uname -n)
     tried=
+    hopeless=
+    # Whatever the environment has under these names.
+    own=
+    new=
     mask=$(umask)
     umask 077
-    trap 'clean_up; exit 129' HUP
-    trap 'clean_up; exit 130' INT
-    trap 'clean_up; exit 143' TERM
+    trap 'leave; exit 129' HUP
+    trap 'leave; exit 130' INT
+    trap 'leave; exit 143' TERM
     for place in ${data:+"$data/program-"} "$beside/.cdktr-" /var/tmp/.cdktr-; do
         if unpack "$place"; then
             trap - HUP INT TERM
             umask "$mask"
             start "$@"
         fi
+        [ -z "$hopeless" ] || give_up "$hopeless"
         tried="$tried
   ${place%/*}: $why"
     done

@@ -157,6 +157,9 @@ def version_of(name: str, source: str) -> str:
     if OWN_VERSIONS.exists() and (version := json.loads(OWN_VERSIONS.read_text()).get(name)):
         return str(version)
     real = os.path.realpath(source)
+    # Of our own run time of C and C++: the packages from which it was taken lie beside it.
+    for package in sorted(Path(real).parent.parent.glob("runtime/*.deb")) if source else ():
+        return package.name.split("_")[1].rpartition("-")[0]
     # A package may name the path from before /lib became a link.
     for path in (real, real.removeprefix("/usr")) if source else ():
         owner = asked("dpkg-query", "-S", path).partition(": ")[0]

@@ -18,8 +18,9 @@ from cdktr.text import format_duration, slug
 from cdktr.uv import (
     DEFAULT_ENV,
     LastWords,
+    check_python,
     check_script,
-    find_uv,
+    find_uv_for,
     needs_embedded,
     no_python,
     uv_argv,
@@ -151,7 +152,11 @@ class Driver:
             return None, str(error)
         if exited.ok:
             return None
-        if last_words is None or exited.timed_out_after_s is not None or not (hint := last_words.hint(exited.code)):
+        if (
+            last_words is None
+            or exited.timed_out_after_s is not None
+            or not (hint := last_words.hint(exited.code, command.env))
+        ):
             return exited.code, exited.reason
         self._lines(task_id, "STDERR", [f"cdktr: {hint}"])
         return exited.code, f"{exited.reason}: {hint}"
@@ -168,11 +173,13 @@ class Driver:
                     raise no_python(task.config)
                 check_script(script, _folder(task))
                 argv, env = [*own_command(), SCRIPT, *task.config.args], own_environment(env)
+            elif self._embedded_python:
+                check_python(task.config, env)
         elif self._embedded_python and needs_embedded(task.config, _folder(task), env):
             check_script(task.config, _folder(task))
             argv, env = [*own_command(), SCRIPT, task.config.script_path], own_environment(env)
         else:
-            uv = find_uv(task.config.uv_path, env)
+            uv = find_uv_for(task.config, _folder(task), env)
             check_script(task.config, _folder(task))
             argv = uv_argv(task.config, uv)
         return Command(argv, env, _folder(task), task.timeout_s)

@@ -15,6 +15,9 @@ NAMED = 5
 #: Workflows of which STATUS names no more: there may be others.
 TOLD = 10
 
+#: Who tells where an agent without uv looked for one.
+PLACES = "`cdktr agent list --json` has the places where it was sought"
+
 Summary = Mapping[str, Any]
 
 
@@ -48,19 +51,21 @@ def status_lines(state: Mapping[str, Any], agents: Sequence[Summary] = ()) -> li
 
 
 def uv_text(agents: Sequence[Summary]) -> str:
-    """`0.9.3 at /usr/bin/uv on 2 agents; none on web1-4f2a: looked in …`; empty when no agent tells."""
+    """`0.9.3 at /usr/bin/uv on 2 agents; none on web1-4f2a (…)`; empty when no agent tells."""
     there: dict[str, list[str]] = {}
     lacking: dict[str, list[str]] = {}
     for agent in agents:
         if facts := agent.get("uv"):
             if "trouble" in facts:
-                lacking.setdefault(facts["trouble"], []).append(agent["agent_id"])
+                # Where it was sought is of each host's PATH, which may be long.
+                why = f": {facts['trouble']}" if "path" in facts else f" ({PLACES})"
+                lacking.setdefault(why, []).append(agent["agent_id"])
             else:
                 words = " at ".join(facts[name] for name in ("version", "path") if name in facts)
                 there.setdefault(words, []).append(agent["agent_id"])
     found = [f"{words} on {plural(len(ids), 'agent')}" for words, ids in there.items()]
     for why, ids in lacking.items():
-        found.append(f"none on {_some(ids)}: {why}")
+        found.append(f"none on {_some(ids)}{why}")
     return "; ".join(found)
 
 

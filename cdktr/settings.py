@@ -52,10 +52,12 @@ _HOME = re.compile(r"\$(?:HOME\b|\{HOME\})")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a setting's text becomes its value; `expected` completes the sentence "expected …"."""
+    """How a setting's text becomes its value, and a value a text that can be read again; `expected` completes the
+    sentence "expected …"."""
 
     expected: str
     read: Callable[[str], Any]
+    write: Callable[[Any], str] = str
 
 
 def _whole(low: int, high: int | None = None, what: str = "a whole number") -> Kind:
@@ -150,7 +152,7 @@ LABELS = Kind(
     lambda text: ",".join(sorted(read_labels(_words(text)))),
 )
 SECRET = Kind(f"a text of at least {SHORTEST_SECRET} characters", _secret)
-FLAG = Kind("1 or 0", lambda text: {"1": True, "0": False}[text.strip()])
+FLAG = Kind("1 or 0", lambda text: {"1": True, "0": False}[text.strip()], lambda value: str(int(value)))
 LEVEL = Kind("one of DEBUG, INFO, WARN, ERROR", lambda text: LOG_LEVELS[text.strip().upper()])
 
 
@@ -287,7 +289,7 @@ def load(
             value = value.replace(_MARK, values.get("app_data_directory", ""))
         values[f.name] = value
         # That there is none is no secret.
-        shown = "****" if f.metadata["secret"] and value else str(value)
+        shown = "****" if f.metadata["secret"] and value else f.metadata["kind"].write(value)
         entries.append(Entry(name, shown, source, defaults[name], f.metadata["help"]))
     return Loaded(Settings(**values), tuple(entries), tuple(_unknown(environment | file, defaults)))
 

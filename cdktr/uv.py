@@ -19,6 +19,9 @@ from cdktr.workflow import Subprocess, UvPython
 #: Lines come as they are printed: Python would keep what it prints into a pipe until 8 KiB are full.
 DEFAULT_ENV = {"PYTHONUNBUFFERED": "1"}
 
+#: How a script that asks for nothing but Python runs all the same.
+_EMBEDDED = "CDKTR_EMBEDDED_PYTHON=1 for its agent: this script then runs on the interpreter of cdktr"
+
 #: What a host calls its Python, as the command of a `!Subprocess`.
 PYTHONS = ("python3", "python")
 
@@ -176,6 +179,28 @@ def _has_python(env: Mapping[str, str]) -> bool:
     return any(Path(own).glob("*/bin/python3"))
 
 
+def find_uv_for(config: UvPython, folder: str | None, env: Mapping[str, str]) -> str:
+    """As `find_uv`, of a task's script; `folder` is the one in which it starts. The NotFoundError also says when the
+    interpreter of cdktr would do."""
+    try:
+        return find_uv(config.uv_path, env)
+    except NotFoundError as error:
+        if needs_embedded(config, folder, env):
+            raise NotFoundError(f"{error}. Or set {_EMBEDDED}") from None
+        raise
+
+
+def check_python(config: Subprocess, env: Mapping[str, str]) -> None:
+    """Raises NotFoundError when a command is Python on a host that has none, and that of cdktr does not run it, as it
+    is no script; see `without_python`."""
+    path = env.get("PATH", os.defpath)
+    if config.cmd in PYTHONS and not any(shutil.which(name, path=path) for name in PYTHONS):
+        raise NotFoundError(
+            f"Cannot start {config.cmd!r}: it is not on the agent's PATH, and the interpreter of cdktr runs script "
+            "files only: the first of `args` must be one, with a name that ends in .py or has a /"
+        )
+
+
 class LastWords:
     """The last that a task wrote, of which a hint is made when uv has failed. Its size is bounded.
 
@@ -195,12 +220,13 @@ class LastWords:
         else:
             self._has_output = True
 
-    def hint(self, code: int) -> str | None:
-        """What to do about the failure, None when it is the script's own."""
+    def hint(self, code: int, env: Mapping[str, str]) -> str | None:
+        """What to do about the failure, None when it is the script's own. `env` is the environment of the task."""
         script = _script(self._config, self._folder)
         # uv itself writes nothing on stdout: what has written there had started.
         if not self._has_output and (found := hint(code, list(self._stderr), script)):
-            return found
+            offers = found == _NO_PYTHON and needs_embedded(self._config, self._folder, env)
+            return f"{found}. Or set {_EMBEDDED}" if offers else found
         if not self._config.is_uv_project or not self._lacks_a_module() or _has_metadata(script):
             return None
         start = Path(self._folder or ".").absolute()
@@ -233,14 +259,14 @@ _QUOTED_LINES = 6
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 _WHERE = "in the `env` of the task or in the environment of the agent"
+_NO_PYTHON = (
+    f"uv found no Python for this script. Set UV_PYTHON to the path of one on this agent's host, {_WHERE}; uv fetches "
+    "one by itself only where there is internet and UV_PYTHON_DOWNLOADS allows it"
+)
 _HINTS: Sequence[tuple[re.Pattern[str], str]] = [
     (re.compile(pattern), text)
     for pattern, text in (
-        (
-            r"^error: No interpreter found|^error: .*Failed to download \S*/cpython-",
-            "uv found no Python for this script. Set UV_PYTHON to the path of one on this agent's host, "
-            f"{_WHERE}; uv fetches one by itself only where there is internet and UV_PYTHON_DOWNLOADS allows it",
-        ),
+        (r"^error: No interpreter found|^error: .*Failed to download \S*/cpython-", _NO_PYTHON),
         (
             r"^error: Failed to read `--find-links` directory",
             "the wheel folder is not on this agent's host. Put it there, or mend UV_FIND_LINKS: folders are separated "

@@ -171,6 +171,16 @@ def test_a_secret_is_told_of_and_not_in_the_unit(
     assert f"CDKTR_DB_PATH: secret, and not in the unit. Before it starts, write NAME=value into {tmp_path}" in said.err
 
 
+def test_a_unit_has_settings_as_they_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CDKTR_APP_DATA_DIRECTORY", "data")
+    monkeypatch.setenv("CDKTR_EMBEDDED_PYTHON", "1")
+    assert main(["service", "agent"]) == 0
+    assert "\nEnvironment=CDKTR_EMBEDDED_PYTHON=1\n" in capsys.readouterr().out
+
+
 def test_what_a_unit_reaches_is_known_by_the_links_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")

@@ -131,6 +131,15 @@ def test_what_goes_into_the_frozen_file_is_found_by_its_files(sbom: ModuleType, 
     assert all(part.texts for part in found.values())
 
 
+def test_the_version_of_a_run_time_that_was_taken_along(sbom: ModuleType, tmp_path: Path) -> None:
+    """As `build/interpreter.py` leaves it."""
+    for name in ("lib/libgcc_s.so.1", "lib/libstdc++.so.6", "runtime/libstdc++6_10.2.1-6_amd64.deb"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for library in ("libgcc_s.so.1", "libstdc++.so.6"):
+        assert sbom.version_of("GCC", str(tmp_path / "lib" / library)) == "10.2.1"
+
+
 def test_a_library_of_which_nobody_knows_the_licence_ends_the_build(sbom: ModuleType, tmp_path: Path) -> None:
     entry = ("libreadline.so.8", "/lib/libreadline.so.8", "BINARY")
     with pytest.raises(SystemExit, match=r"libreadline\.so\.8 .* does not know under which licence"):

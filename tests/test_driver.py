@@ -269,6 +269,14 @@ def test_a_script_on_the_interpreter_of_cdktr(tmp_path: Path, monkeypatch: pytes
 
     without = drive(of("plain.py"), env=env)
     assert "There is no uv on this agent's host" in (without.last("a").detail or "")
+    assert ". Or set CDKTR_EMBEDDED_PYTHON=1 for its agent" in (without.last("a").detail or "")
+    with_packages = workflow(
+        {"a": Task("Task", UvPython("plain.py", packages=("x",), working_directory=str(tmp_path)))}
+    )
+    for allowed in (False, True):
+        refused = drive(with_packages, env=env, embedded_python=allowed).last("a").detail or ""
+        assert "There is no uv on this agent's host" in refused
+        assert "CDKTR_EMBEDDED_PYTHON" not in refused
     driven = drive(of("plain.py"), env=env, embedded_python=True)
     assert driven.lines == [f"STDOUT __main__ ['plain.py'] plain.py 1 {tmp_path}", "STDOUT held back?"]
     assert driven.run.status is RunStatus.COMPLETED
@@ -302,4 +310,13 @@ def test_a_script_on_the_interpreter_of_cdktr(tmp_path: Path, monkeypatch: pytes
     driven = drive(command("./gone.py"), env=env, embedded_python=True)
     assert f"There is no script at {tmp_path}/gone.py" in (driven.last("a").detail or "")
     driven = drive(command("-c", "print(1)"), env=env, embedded_python=True)
+    assert (driven.last("a").detail or "").startswith(
+        "Cannot start 'python3': it is not on the agent's PATH, and the interpreter of cdktr runs script files only"
+    )
+    driven = drive(command("-c", "print(1)"), env=env | {"PATH": os.defpath}, embedded_python=True)
+    assert driven.lines == ["STDOUT 1"]
+    # Of a host that has one by its other name, nothing is said of that of cdktr.
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "python").symlink_to("/bin/echo")
+    driven = drive(command("-c", "print(1)"), env=env | {"PATH": str(tmp_path / "other")}, embedded_python=True)
     assert driven.last("a").detail == "Cannot start 'python3': it is not on the agent's PATH"

@@ -104,10 +104,13 @@ def test_which_uv_the_agents_have() -> None:
     assert health.uv_text([]) == health.uv_text(agents(None)) == health.uv_text([{"agent_id": "of an older one"}]) == ""
     assert health.uv_text(agents({"path": "/usr/bin/uv"})) == "/usr/bin/uv on 1 agent"
     assert health.uv_text(agents(none, here, None, here)) == (
-        "0.9.3 at /usr/bin/uv on 2 agents; none on web0: looked in /a, /b"
+        f"0.9.3 at /usr/bin/uv on 2 agents; none on web0 ({health.PLACES})"
     )
     broken = here | {"trouble": "/usr/bin/uv does not tell its version: exit code 1"}
     assert health.uv_text(agents(here, broken)).endswith(
         "none on web1: /usr/bin/uv does not tell its version: exit code 1"
     )
-    assert health.uv_text(agents(*[none] * 6)) == "none on web0, web1, web2, web3, web4, …: looked in /a, /b"
+    elsewhere = {"trouble": "looked in /c"}
+    assert health.uv_text(agents(*[none] * 3, *[elsewhere] * 3)) == (
+        f"none on web0, web1, web2, web3, web4, … ({health.PLACES})"
+    )

@@ -191,7 +191,17 @@ def test_levels(text: str, level: str) -> None:
 
 @pytest.mark.parametrize(("text", "allowed"), [("1", True), (" 0 ", False)])
 def test_flags(text: str, allowed: bool) -> None:
-    assert loaded(environ={"CDKTR_EMBEDDED_PYTHON": text}).settings.embedded_python is allowed
+    held = loaded(environ={"CDKTR_EMBEDDED_PYTHON": text})
+    assert held.settings.embedded_python is allowed
+    assert entry(held, "CDKTR_EMBEDDED_PYTHON").value == text.strip()
+
+
+def test_every_value_is_shown_as_it_can_be_written() -> None:
+    for each in loaded().entries:
+        # Of the secret and the labels there are none, and a text is needed.
+        if each.value:
+            [shown] = [e.value for e in loaded(environ={each.name: each.value}).entries if e.name == each.name]
+            assert shown == each.value
 
 
 @pytest.mark.parametrize(

@@ -186,13 +186,14 @@ class Failed:
     def __init__(self, folder: Path, config: UvPython, **env: str) -> None:
         base = {"PATH": os.defpath, "UV_PYTHON": sys.executable, "UV_CACHE_DIR": str(folder.parent / "cache")}
         argv = uv_argv(config, find_uv(None, os.environ))
-        done = subprocess.run(argv, cwd=folder, env={**base, **env}, capture_output=True, text=True)
+        env = base | env
+        done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True)
         words = LastWords(config, str(folder))
         for stream, text in (("STDOUT", done.stdout), ("STDERR", done.stderr)):
             if text:
                 words.add(stream, text.splitlines())
         self.code, self.stderr = done.returncode, done.stderr
-        self.hint = words.hint(self.code)
+        self.hint = words.hint(self.code, env)
 
 
 @pytest.fixture
@@ -243,6 +244,22 @@ def test_no_python(folder: Path) -> None:
     ):
         failed = Failed(folder, X, **env)
         assert str(failed.hint).startswith("uv found no Python for this script. Set UV_PYTHON"), failed.stderr
+        # Where another Python is asked for than the host's, that of cdktr is not taken.
+        assert "CDKTR_EMBEDDED_PYTHON" not in str(failed.hint)
+
+
+def test_no_python_where_that_of_cdktr_would_do(folder: Path) -> None:
+    words = LastWords(X, str(folder))
+    words.add("STDERR", OLDER["uv found no Python"][1])
+    # Beside this interpreter there is a uv.
+    bare = {"PATH": str(folder), "UV_PYTHON_INSTALL_DIR": str(folder)}
+    assert str(words.hint(2, bare)).endswith(
+        ". Or set CDKTR_EMBEDDED_PYTHON=1 for its agent: this script then runs on the interpreter of cdktr"
+    )
+    assert "CDKTR_EMBEDDED_PYTHON" not in str(words.hint(2, bare | {"PATH": os.defpath}))
+    packages = LastWords(replace(X, packages=("tinypkg",)), str(folder))
+    packages.add("STDERR", OLDER["uv found no Python"][1])
+    assert "CDKTR_EMBEDDED_PYTHON" not in str(packages.hint(2, bare))
 
 
 def test_inline_metadata_that_cannot_be_read(folder: Path) -> None:
@@ -364,9 +381,9 @@ def test_what_has_written_to_stdout_had_started() -> None:
     [stderr] = OLDER["no version of the packages fits"]
     words = LastWords(X, None)
     words.add("STDERR", ["x" * 100_000] * (2 * TAIL_LINES) + stderr)
-    assert words.hint(1)
+    assert words.hint(1, {})
     words.add("STDOUT", ["started"])
-    assert words.hint(1) is None
+    assert words.hint(1, {}) is None
 
 
 def test_the_real_one_runs_a_script(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from tests.binary.conftest import carries_uv, needs_root
 from tests.binary.place import OTHER_USER, USER, Mounts, Place, as_user, rooms
 
 VERSION = f"cdktr {__version__}\n"
+
+PACK = Path(__file__).resolve().parents[2] / "build" / "pack.py"
 
 SHELLS = (["dash"], ["bash", "--posix"], ["bash"], ["busybox", "ash"], ["mksh"], ["ksh93"])
 
@@ -211,7 +214,8 @@ def test_interrupted_while_it_unpacks(place: Place, number: signal.Signals) -> N
         time.sleep(0.001)
     os.killpg(process.pid, number)
     assert process.wait() in (128 + number, -number)
-    assert rooms(data) == []
+    # What it made for itself is gone as well.
+    assert not data.exists()
 
 
 @needs_root
@@ -298,7 +302,7 @@ def test_no_room_anywhere(place: Place, file: Path) -> None:
     for line, folder in zip(lines[1:4], (f"{home}/.cdktr", beside, "/var/tmp"), strict=True):
         assert re.fullmatch(rf"  {folder}: there is no room for it; it needs \d+ MB", line)
     assert lines[4].startswith("Set CDKTR_APP_DATA_DIRECTORY to a folder with room for ")
-    assert set(used.stdout.split()) <= {*map(str, (home, home / ".cdktr", beside, beside / "cdktr")), "/var/tmp"}
+    assert set(used.stdout.split()) == {*map(str, (home, beside, beside / "cdktr")), "/var/tmp"}
 
 
 def test_a_limit_of_the_size_of_files(place: Place) -> None:
@@ -306,6 +310,81 @@ def test_a_limit_of_the_size_of_files(place: Place) -> None:
     done = place.run("--version")
     assert done.returncode == 5
     assert done.stderr.count(": its files are larger than this user may write (ulimit -f)\n") == 3
+
+
+def test_what_it_made_is_removed_where_it_cannot_be_unpacked(place: Place, file: Path) -> None:
+    """And nothing else: neither what was there, nor what the environment has under names that the head uses."""
+    place.before = "ulimit -f 2000"
+    (place.folder / "there").mkdir()
+    kept = place.folder / "kept"
+    kept.mkdir()
+    (kept / "mine").touch()
+    names: dict[str, str | None] = dict.fromkeys(("new", "own", "kept", "room"), str(kept))
+    for data in ("there/a/b", "a/b/c"):
+        assert place.run("--version", CDKTR_APP_DATA_DIRECTORY=data, **names).returncode == 5
+    # No folder can be made there: the place fails before anything is.
+    (place.folder / "taken").touch()
+    assert place.run("--version", CDKTR_APP_DATA_DIRECTORY="taken", **names).returncode == 5
+    assert sorted(path.name for path in place.folder.rglob("*")) == ["home", "kept", "mine", "taken", "there"]
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_relative_folder_from_the_root(place: Place) -> None:
+    data = place.folder / "data"
+    place.before, place.inside = "ulimit -f 2000", "/"
+    done = place.run("--version", CDKTR_APP_DATA_DIRECTORY=str(data).lstrip("/"))
+    assert done.stderr.splitlines()[1].startswith(f"  {data}: its files are larger")
+
+
+def packed(program: bytes, folder: Path, file: Path) -> None:
+    """Make the file one of this program alone."""
+    folder.mkdir()
+    (folder / "cdktr").write_bytes(program)
+    (folder / "cdktr").chmod(0o755)
+    done = subprocess.run([sys.executable, str(PACK), str(folder), str(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    file.with_name(f"{file.name}.sha256").unlink()
+
+
+OLD_HOST = (
+    "library is older than this file needs ({}): take the file that `make release` makes, for glibc 2.28 and newer.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("/lib/libc.so.6: version `GLIBC_2.38' not found (required by x)", f"C {OLD_HOST.format('GLIBC_2.38')}"),
+        ("/lib/libstdc++.so.6: version `GLIBCXX_3.4.30' not found", f"C++ {OLD_HOST.format('GLIBCXX_3.4.30')}"),
+    ],
+)
+def test_a_host_that_is_too_old(place: Place, file: Path, said: str, told: str) -> None:
+    """In place of the program one that says what the loader would."""
+    script = f"#!/bin/sh\n# /lib64/ld-linux-x86-64.so.2\ncat >&2 <<'END'\n{said}\nEND\nexit 1\n"
+    packed(script.encode(), file.parent / "x", file)
+    shutil.rmtree(file.parent / "x")
+    done = place.run("--version")
+    assert (done.returncode, done.stderr) == (5, f"cdktr: This host's {told}")
+    assert list((place.folder / "home").iterdir()) == []
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_a_program_that_the_system_does_not_start(place: Place, file: Path, unpacked: Path, shell: list[str]) -> None:
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"there is no {shell[0]} here")
+    place.shell = shell
+    program = bytearray((unpacked / "cdktr").read_bytes())
+    # Of no processor at all.
+    program[18:20] = b"\xfe\xfe"
+    packed(bytes(program), file.parent / "x", file)
+    shutil.rmtree(file.parent / "x")
+    done = place.run("--version")
+    assert done.returncode == 5
+    assert done.stderr.startswith(f"cdktr: This host calls itself {os.uname().machine} and does not run programs for")
+    assert done.stderr.count("\n") == 1
+    assert list((place.folder / "home").iterdir()) == []
+    assert list(file.parent.iterdir()) == [file]
 
 
 @needs_root

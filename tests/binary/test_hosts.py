@@ -340,6 +340,22 @@ def test_a_unit_starts_this_file_with_these_settings(users: list[Live]) -> None:
 
 @needs_root
 @pytest.mark.parametrize("release", RELEASES)
+def test_a_c_library_that_is_too_old(release: str, binary: Path, needed: tuple[int, int]) -> None:
+    """It is told at once, and nothing is left behind."""
+    if needed <= RELEASES[release]:
+        pytest.skip(f"this file needs the C library {needed}, and {release} has {RELEASES[release]}")
+    with chroot(release, binary) as place:
+        done = place.run("--version")
+        assert done.returncode == 5
+        assert re.fullmatch(
+            r"cdktr: This host's C library is older than this file needs \(GLIBC_.*\): .*\n", done.stderr
+        )
+        seen = subprocess.run([*place.enter, "ls", "-A", "/home/user", "/var/tmp"], capture_output=True, text=True)
+        assert seen.stdout == "/home/user:\ncdktr\n\n/var/tmp:\n"
+
+
+@needs_root
+@pytest.mark.parametrize("release", RELEASES)
 def test_without_python_where_that_of_cdktr_may_not_be_used(
     release: str, binary: Path, needed: tuple[int, int]
 ) -> None:

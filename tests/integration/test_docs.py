@@ -181,7 +181,9 @@ def test_every_command_that_is_named_exists() -> None:
 
 
 def sentences() -> Iterator[str]:
-    """Every text of the code, NUL for what is filled in."""
+    """Every text of the code and of the file's head, NUL for what is filled in."""
+    head = (ROOT / "build" / "head.sh").read_text(encoding="utf-8").replace("\\\n", "").replace("\\`", "`")
+    yield from re.findall(r'"([^"\n]+)', re.sub(r"\$\(\(\w+\)\)|\$\{[^}]*\}|\$\w+", "\0", head))
     for path in sorted((ROOT / "cdktr").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
