@@ -244,6 +244,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\1
 @given(words=st.lists(TEXT, min_size=1, max_size=3), lines=st.none() | st.lists(TEXT, max_size=4), value=TEXT)
 @example(["${{ params.x }}", "${{"], ["END", "END1", "${{"], "${{ x }} 'a")
 @example(["%\\%"], ["%", "\\", ""], "' \"")
+@example(["x"], ["E\u00fc", "END\u00fc", "AND"], "")
 @settings(max_examples=80)
 def test_a_shell_gets_the_same_bytes(words: list[str], lines: list[str] | None, value: str) -> None:
     """Arguments, input and a variable of any text, written in a crontab, and printed by what comes of it."""

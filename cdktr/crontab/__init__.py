@@ -5,6 +5,7 @@ holds for the entries after it, or an entry; what is neither is told, as all els
 """
 
 import re
+import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -355,10 +356,21 @@ def _split(text: str, joins: bool) -> tuple[str, str]:
     return command, given.removesuffix("\n") + "\n" if given else ""
 
 
+def _end_word(lines: list[str]) -> str:
+    """What ends a here-document of these lines; none of them may be that.
+
+    dash loses a byte where a line begins as the word does and goes on with a character that is not ASCII (0.5.12), so
+    that a word is taken whose beginning no such line has, if there is one.
+    """
+    firsts = {line[0] for line in lines if line and not line.isascii()}
+    first = next((letter for letter in "E" + string.ascii_uppercase if letter not in firsts), "E")
+    return next(word for n in range(len(lines) + 1) if (word := f"{first}ND{n or ''}") not in lines)
+
+
 def _argv(shell: str, command: str, before: list[str], given: str) -> tuple[str, ...]:
     """The command line of a job: `before` are lines of sh that come first, `given` is its standard input."""
     if given:
-        end = next(word for n in range(len(given)) if (word := f"END{n or ''}") not in given.split("\n"))
+        end = _end_word(given.split("\n"))
         before = [*before, f"exec <<'{end}'\n{given}{end}"]
     if not before:
         return shell, "-c", command
