@@ -287,6 +287,7 @@ class Api:
                 "ended_unstored": sum(map(dispatch.is_over, dispatch.leases.values())),
                 "agents": len(dispatch.agents),
                 "agents_left": dispatch.agents.left(int(time.time() * 1000)),
+                "agents_killed": dispatch.agents.left(int(time.time() * 1000), killed=True),
                 "free_slots": _free_slots(dispatch.agent_infos()),
                 "unplaceable": [waits.plain() for waits in unplaceable[:MOST_WAITS]],
                 "crowded": [waits.plain() for waits in crowded[:MOST_WAITS]],

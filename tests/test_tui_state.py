@@ -564,6 +564,8 @@ def test_an_agent_that_was_stopped_is_not_called_lost() -> None:
     state, _ = update(state, e.Arrived(w.TheAgents(), AGENTS[2:]))
     gone, _ = update(state, e.Arrived(w.Facts(), {**FACTS, "agents_left": ["web1-4f2a"]}))
     assert re.search(r"web2-91cc +LOST", render(gone).text)
+    killed, _ = update(state, e.Arrived(w.Facts(), {**FACTS, "agents_killed": ["web1-4f2a"]}))
+    assert re.search(r"web1-4f2a +KILLED +0 +5", render(killed).text), "and what it held is not its any more"
     old = {name: value for name, value in FACTS.items() if name != "agents_left"}
     state, _ = update(state, e.Arrived(w.Facts(), old))
     assert re.search(r"web1-4f2a +LOST", render(state).text)

@@ -866,6 +866,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         "version!": "1",
         "holding": {},
         "leaving": False,
+        "killed": False,
         "labels": ["b"],
         "uv": {},
     },

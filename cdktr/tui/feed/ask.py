@@ -74,7 +74,7 @@ FACTS: dict[str, Any] = {
     **dict.fromkeys(("pid", "port", "workflows", "problems", "queued", "running", "ended_unstored", "agents"), int),
     **dict.fromkeys(("free_slots", "unstored_rows", "unstored_bytes", "unstored_bytes_limit", "dropped_lines"), int),
     **dict.fromkeys(("agents_spooled_bytes", "agents_dropped_lines"), int),
-    **dict.fromkeys(("database_set_aside", "database_losses", "agents_left"), list[str]),
+    **dict.fromkeys(("database_set_aside", "database_losses", "agents_left", "agents_killed"), list[str]),
     "uptime_s": float,
     "revisions": dict[str, int],
     "paused": dict[str, int],

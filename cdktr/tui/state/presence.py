@@ -21,10 +21,13 @@ def shown_agents(state: State) -> Sequence[Agent]:
     return (*(state.data.agents or ()), *state.lost)
 
 
-def has_left(state: State, agent: Agent) -> bool:
-    """Whether it is gone because it was stopped, as far as the principal tells."""
-    left = (state.data.facts or {}).get("agents_left")
-    return agent in state.lost and isinstance(left, list) and agent.id in left
+def how_gone(state: State, agent: Agent) -> str:
+    """How one that is gone went, as far as the principal tells: `STOPPED`, or `KILLED`; else nothing."""
+    if agent not in state.lost:
+        return ""
+    facts = state.data.facts or {}
+    told = (("STOPPED", facts.get("agents_left")), ("KILLED", facts.get("agents_killed")))
+    return next((word for word, ids in told if isinstance(ids, list) and agent.id in ids), "")
 
 
 def let_go(before: State, state: State) -> State:

@@ -6,7 +6,7 @@ from cdktr.text import format_duration, width
 from cdktr.tui.state.facts import Agent, OwnLine
 from cdktr.tui.state.loglines import MARKS, clock
 from cdktr.tui.state.model import LinkStatus, State
-from cdktr.tui.state.presence import LOST_S, SILENT_S, has_left, shown_agents
+from cdktr.tui.state.presence import LOST_S, SILENT_S, how_gone, shown_agents
 from cdktr.tui.state.wants import Facts, OwnLog, TheAgents
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
@@ -60,14 +60,15 @@ def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int
     area.zone(0, y, area.width, "row", agent.id)
     silent = max(state.now - agent.last_ping_ms / 1000, 0)
     heard = f"{format_duration(silent) if silent >= 9.95 else f'{round(silent)}s'} ago"
-    word, style = ("STOPPED", "dim") if has_left(state, agent) else _status(agent, state, silent, heard, widths[1])
+    word, style = _status(agent, state, silent, heard, widths[1])
     if lit:
         area.put(0, y, ">", "key", lit)
     area.put(2, y, sign(area.look, {"bad": "away", "dim": "dot"}.get(style, "here")), style, lit)
     row: list[Cell] = [
         agent.id,
         (word, style),
-        str(agent.running),
+        # What it held is not its any more.
+        "0" if agent in state.lost else str(agent.running),
         "?" if agent.slots is None else str(agent.slots),
         heard,
         agent.version or "?",
@@ -79,6 +80,8 @@ def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int
 
 def _status(agent: Agent, state: State, silent: float, heard: str, columns: int) -> tuple[str, str]:
     is_let_go = agent in state.lost
+    if gone := how_gone(state, agent):
+        return gone, "dim" if gone == "STOPPED" else "bad"
     if is_let_go and silent < SILENT_S and "agents_left" in (state.data.facts or {}):
         # So soon only one that stops is let go of; the principal tells with its next word.
         return "leaving", "dim"
