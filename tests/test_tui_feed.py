@@ -1,5 +1,6 @@
 """What the terminal UI asks a principal for, and what it tells of the answers; the principal's words are given here."""
 
+import os
 import threading
 from collections import deque
 from dataclasses import replace
@@ -504,6 +505,21 @@ def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> N
     command = c.SaveLogs(LogQuery(), str(nowhere))
     assert done(Fake(), command) == Told(f"{nowhere} cannot be written: No such file or directory", True, command)
     assert [found.name for found in tmp_path.iterdir()] == ["some.log"], "nothing half written is left"
+
+
+def test_lines_are_saved_where_a_link_leads_and_over_nothing_but_a_file(tmp_path: Path) -> None:
+    path, link, pipe = tmp_path / "there" / "run.log", tmp_path / "link.log", tmp_path / "pipe"
+    path.parent.mkdir()
+    link.symlink_to(path)
+    os.mkfifo(pipe)
+    assert isinstance(done(Fake(), c.SaveLogs(LogQuery(), str(link), replace=True)), Told)
+    assert link.is_symlink()
+    assert len(path.read_text("utf-8").splitlines()) == 3
+    told = done(Fake(), c.SaveLogs(LogQuery(), str(pipe), replace=True))
+    assert isinstance(told, Told)
+    assert told.bad
+    assert "is no file" in told.text
+    assert pipe.is_fifo()
 
 
 def test_what_is_half_saved_goes_with_the_ui(tmp_path: Path) -> None:

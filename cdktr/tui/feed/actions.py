@@ -136,15 +136,19 @@ def _saved(principal: Principal, command: SaveLogs, drafts: Drafts) -> Event:
     path = Path(command.path)
     try:
         path = _expanded(path)
+        # Where a link leads to, so that it still leads there.
+        target = Path(os.path.realpath(path))
         if path.is_dir():
             return Told(f"{path} is a folder; name a file in it", bad=True)
+        if path.exists() and not path.is_file():
+            return Told(f"{path} is no file that can be replaced; name another", bad=True)
         if not command.replace and path.exists():
             return Exists(command)
-        beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        beside = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
         with drafts.new(beside) as file:
             count = _write(principal, command, file)
             file.flush()
-            os.replace(beside, path)
+            os.replace(beside, target)
     except OSError as error:
         return Told(f"{path} cannot be written: {error.strerror}", bad=True)
     return Told(f"{plural(count, 'line')} saved in {path}")
