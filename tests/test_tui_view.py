@@ -18,7 +18,7 @@ from cdktr.tui.state.update import update
 from cdktr.tui.view.render import render
 from cdktr.tui.view.workflows import run_line
 from cdktr.workflow import Outline, Workflow
-from tests.world import ALL, NOW_MS, NOW_S, RUNS, new, pressed, task, told, with_logs
+from tests.world import ALL, FACTS, NOW_MS, NOW_S, RUNS, new, pressed, task, told, with_logs
 
 SCREENS = Path(__file__).parent / "data" / "screens"
 
@@ -294,6 +294,24 @@ def test_trouble_of_the_database_is_told_in_the_header() -> None:
     facts = {**(state.data.facts or {}), "database_trouble": "disk full"}
     state = replace(state, data=replace(state.data, facts=facts), link=Link(LinkStatus.UP))
     assert "its database is in trouble" in text_of(state)
+
+
+def test_a_queued_run_says_why_it_waits_and_has_no_timeline() -> None:
+    waits = {"labels": ["gpu"], "runs": 1, "workflows": ["etl.daily"]}
+    queued = replace(RUNS[0], status="PENDING", started_ms=None, agent_id=None)
+    for unplaceable, why in (([waits], "for an agent with gpu"), ([], "no agent has a free slot")):
+        state, _ = pressed(told(new(160, 24)), ["2"])
+        facts = {**FACTS, "queued": 1, "free_slots": 0, "unplaceable": unplaceable}
+        runs = (queued, *(state.data.runs or ())[1:])
+        state = replace(state, data=replace(state.data, facts=facts, runs=runs))
+        row = next(row for row in text_of(state).splitlines() if queued.id in row)
+        assert why[:10] in row
+        state, _ = update(replace(state, width=80), e.Key("enter"))
+        state = replace(state, data=replace(state.data, tasks={queued.id: RunTasks(queued, ())}))
+        text = text_of(state)
+        assert re.search(rf"^ waits +.*{why}", text, re.MULTILINE)
+        head = next(row for row in text.splitlines() if "TASK " in row)
+        assert head.rstrip().endswith("EXIT"), "there is no time to tell of"
 
 
 def test_of_many_tasks_it_is_told_which_are_seen() -> None:

@@ -1,5 +1,6 @@
 """The history of runs, and one of them: its tasks, and when they ran."""
 
+from cdktr.health import why_waiting
 from cdktr.tui.state.actions import keys_of, task_ids
 from cdktr.tui.state.facts import Run, RunTasks
 from cdktr.tui.state.graphmoves import workflow_named
@@ -10,7 +11,7 @@ from cdktr.tui.view.bars import bars
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import status
 from cdktr.tui.view.graph import graph
-from cdktr.tui.view.parts import Cell, Column, fact, fitted, note, rule, table_head, table_row
+from cdktr.tui.view.parts import Cell, Column, broken, fact, fitted, note, rule, table_head, table_row
 from cdktr.tui.view.tasks import rows_seen, task_line, task_table
 from cdktr.tui.view.times import full, lasted, now_of, short
 
@@ -24,6 +25,9 @@ COLUMNS = (
     Column("AGENT", 14, 4, 1, most=24),
     Column("DETAIL", 12, 5, 3),
 )
+
+#: Rows that the page of a run has for why it waits.
+WHY = 3
 
 
 def runs_place(area: Area, state: State) -> None:
@@ -86,9 +90,20 @@ def _row(area: Area, y: int, run: Run, state: State, widths: dict[int, int]) -> 
         lasted(run.started_ms, run.ended_ms, now),
         (run.trigger or "", "dim"),
         (run.agent_id or "", "dim"),
-        (run.detail or "", "dim"),
+        (run.detail or why_waits(state, run), "dim"),
     ]
     table_row(area, y, 4, COLUMNS, widths, row, lit)
+
+
+def why_waits(state: State, run: Run) -> str:
+    """Why a queued run has not begun, as far as the principal tells."""
+    if run.status != "PENDING" or run.started_ms is not None or not state.data.facts:
+        return ""
+    try:
+        return why_waiting(state.data.facts, run.workflow_id)
+    except KeyError:
+        # Another version tells other things.
+        return ""
 
 
 # One run.
@@ -146,13 +161,17 @@ def _facts(area: Area, state: State, run: Run) -> int:
     ]
     area.put(x + 3, 0, "   ".join(filter(None, rest)), "dim")
     y = 1
+    why = broken(why_waits(state, run), area.width - 11)[:WHY]
+    for number, part in enumerate(why):
+        fact(area, y, "" if number else "waits", part, "warn")
+        y += 1
     if run.detail:
         fact(area, y, "detail", run.detail, "bad" if style == "bad" else "plain")
         y += 1
     if run.params and run.params != "{}":
         fact(area, y, "params", run.params)
         y += 1
-    if area.height >= 24 and state.data.recent_of == run.workflow_id and len(state.data.recent) > 1:
+    if area.height >= 24 and not why and state.data.recent_of == run.workflow_id and len(state.data.recent) > 1:
         fact(area, y, f"last {len(state.data.recent)}", "")
         bars(area.part(10, y, area.width - 11, 4), state.data.recent, run.id)
         y += 4
