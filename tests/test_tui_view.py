@@ -179,9 +179,9 @@ def test_what_an_agent_has_is_told_where_there_is_room() -> None:
     ("unplaceable", "told"),
     [
         ([], "● Connected  "),
-        ([{"labels": ["gpu", "zone=eu"], "runs": 3, "workflows": ["w"]}], "Connected, 3 runs wait for gpu, zone=eu  "),
-        ([{"labels": ["a" * 63], "runs": 1, "workflows": ["w"]}], "Connected, 1 run waits for labels  "),
-        ([{"labels": [x], "runs": 1, "workflows": ["w"]} for x in "ab"], "Connected, 2 runs wait for labels  "),
+        ([{"labels": ["gpu", "zone=eu"], "runs": 3, "workflows": ["w"]}], "3 wait for gpu, zone=eu  "),
+        ([{"labels": ["a" * 63], "runs": 1, "workflows": ["w"]}], "1 waits for labels  "),
+        ([{"labels": [x], "runs": 1, "workflows": ["w"]} for x in "ab"], "2 wait for labels  "),
     ],
 )
 @pytest.mark.parametrize("columns", [80, 200])
@@ -189,8 +189,35 @@ def test_runs_that_nobody_can_take_are_told(columns: int, unplaceable: list[Any]
     state = screen(["4"], columns)
     facts = {**(state.data.facts or {}), "queued": 3, "unplaceable": unplaceable}
     text = text_of(replace(state, data=replace(state.data, facts=facts)))
-    assert told in text.splitlines()[0]
+    head = text.splitlines()[0]
+    assert told in head
+    assert "queue 3  running 1  agents 3  " in head, "which count most while something waits"
+    assert ("v0.1.0" in head) == (columns == 200 or not unplaceable)
     assert ("for an agent with " in text) == bool(unplaceable)
+
+
+def test_a_long_address_gives_way_to_what_is_told_of_the_principal() -> None:
+    for address in ("scheduler-1.production.example.org:5561", "10.0.0.1:5561, 10.0.0.2:5561"):
+        state = replace(screen([]), address=address)
+        head = text_of(state).splitlines()[0]
+        assert f"{address[:12]}" in head
+        assert "● Connected  queue 0  running 1  agents 3  v0.1.0  14:03" in head
+        assert address in text_of(replace(state, width=200)).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("why", "cause"),
+    [
+        ("No principal answers at 10.0.0.1:5561 (no such host), b:1 (Connection refused); see", "no such host, conn"),
+        ("The principal at 127.0.0.1:5561 did not answer in 5 s; it is stopped", "did not answer in 5 s"),
+        ("The principal at 127.0.0.1:5561 ended the connection", "ended the connection"),
+        ("No connection to 127.0.0.1:5561 can be made here: Too many open files", "too many open files"),
+        ("Whatever else", "Whatever else"),
+    ],
+)
+def test_why_a_principal_is_away_is_told_without_its_address(why: str, cause: str) -> None:
+    state, _ = update(screen([]), e.Away(why))
+    assert f"127.0.0.1:5561  ✗ Disconnected 0s: {cause}" in text_of(state).splitlines()[0]
 
 
 def test_nothing_is_known_yet() -> None:
