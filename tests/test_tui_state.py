@@ -403,7 +403,7 @@ def test_params_are_asked_for_and_checked() -> None:
     state, commands = after([*ETL, "r", "enter"])
     assert commands == []
     assert isinstance(state.overlay, Form)
-    assert "needs the parameter target" in state.overlay.error
+    assert state.overlay.error == "target is needed: type a value"
     assert state.overlay.focus == 2, "where it is wrong"
     state, commands = after(["h", "up", "x", "enter"], state)
     assert isinstance(state.overlay, Form)

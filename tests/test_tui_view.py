@@ -11,14 +11,14 @@ import pytest
 from cdktr.text import width
 from cdktr.tui.state import events as e
 from cdktr.tui.state import wants as w
-from cdktr.tui.state.facts import Abilities, Folder, Run, RunTasks
+from cdktr.tui.state.facts import Abilities, Folder, OwnLine, Run, RunTasks
 from cdktr.tui.state.layout import MOST_TASKS
 from cdktr.tui.state.model import Link, LinkStatus, Look, State
 from cdktr.tui.state.update import update
 from cdktr.tui.view.render import render
 from cdktr.tui.view.workflows import run_line
 from cdktr.workflow import Outline, Workflow
-from tests.world import ALL, FACTS, NOW_MS, NOW_S, RUNS, new, pressed, task, told, with_logs
+from tests.world import ALL, FACTS, NOW_MS, NOW_S, PROBLEMS, RUNS, new, pressed, task, told, with_logs
 
 SCREENS = Path(__file__).parent / "data" / "screens"
 
@@ -162,6 +162,50 @@ def test_a_form_offers_what_it_has() -> None:
     assert "calendar" in text_of(screen(PICTURES["range"][:-1])).splitlines()[-1]
 
 
+def test_what_is_wrong_in_a_form_is_told_in_full() -> None:
+    state = screen(["g", "j", "j", "j", "r", "tab", *"seven of them", "tab", *"here", "enter"], 60, 15)
+    inside = [row.split("│")[1].strip() for row in text_of(state).splitlines() if row.count("│") >= 2]
+    told = "Parameter limit of workflow etl.daily must be a whole number, not 'seven of them'"
+    assert " ".join(inside).endswith(told)
+    assert text_of(screen(["l", "t"], 60, 15)).count("a time, or how long ago: -2h, 90m; F2: calendar ") == 1
+
+
+def test_what_needs_attention_is_told_in_full() -> None:
+    state = screen(["4"])
+    uv = {"trouble": "there is no uv on its PATH, nor at UV; install it on that host"}
+    agents = [replace(agent, uv=uv) for agent in state.data.agents or ()]
+    text = text_of(replace(state, data=replace(state.data, agents=tuple(agents))))
+    words = " ".join(text.split())
+    assert "no schedule starts it until `cdktr task resume` ! 2 problems in the workflow folder:" in words
+    assert "w/health.yml:7:5: unknown key 'dependencies'; did you mean 'depends'?" in words
+    assert "uv none on web1-4f2a, web2-91cc, old-7: there is no uv on its PATH, nor at UV; install it on" in words
+    many = tuple(replace(PROBLEMS[0], line=n) for n in range(1, 99))
+    folder = replace(state.data.folder or Folder(), problems=many)
+    text = text_of(replace(state, data=replace(state.data, folder=folder)))
+    assert "and more: `cdktr status` tells all of it" in text
+    assert "Its own log" in text
+
+
+def test_a_line_of_the_own_log_can_be_seen_as_a_whole() -> None:
+    state = screen(["4"])
+    line = OwnLine(99, NOW_MS, "ERROR", "begins " + "goes on " * 20 + "ends\nTraceback: here")
+    state = replace(state, data=replace(state.data, own_log=(*state.data.own_log, line)))
+    assert " ends" not in text_of(state)
+    for key in ("enter", "right"):
+        text = text_of(update(state, e.Key(key))[0])
+        assert re.search(r"goes on ends$", text, re.MULTILINE)
+        assert text.splitlines()[-2].strip() == "Traceback: here"
+    assert " ends" not in text_of(pressed(state, ["enter", "enter"])[0])
+    short = update(replace(state, height=15, data=replace(state.data, folder=None)), e.Key("enter"))[0]
+    assert text_of(short).splitlines()[-2].strip() == "Traceback: here", "of what has no room the end is seen"
+
+
+def test_a_title_has_the_room_that_there_is() -> None:
+    run = Run("r", "w", "COMPLETED", NOW_MS - 305_800, NOW_MS - 305_800, NOW_MS - 300_000)
+    assert run_line(run, new(), 24) == "✓ COMPLETED 5.8s, 5m ago"
+    assert run_line(run, new(), 23) == "✓ COMPLETED, 5m ago"
+
+
 def test_what_an_agent_has_is_told_where_there_is_room() -> None:
     for columns in (60, 80, 143):
         rows = text_of(screen(["3"], columns)).splitlines()
@@ -193,7 +237,7 @@ def test_runs_that_nobody_can_take_are_told(columns: int, unplaceable: list[Any]
     assert told in head
     assert "queue 3  running 1  agents 3  " in head, "which count most while something waits"
     assert ("v0.1.0" in head) == (columns == 200 or not unplaceable)
-    assert ("for an agent with " in text) == bool(unplaceable)
+    assert ("for an agent with" in text) == bool(unplaceable)
 
 
 def test_a_long_address_gives_way_to_what_is_told_of_the_principal() -> None:

@@ -316,6 +316,8 @@ class State:
     agents_hold: bool = False
     #: Lines that the principal's own log is scrolled back.
     admin_back: int = 0
+    #: Its lines are shown as a whole.
+    admin_whole: bool = False
     run: RunPage | None = None
     logs: Logs | None = None
     #: How many selections of log lines were asked for: each has its number.
