@@ -33,6 +33,7 @@ from cdktr.tui.state.events import (
     LogNews,
     LogPage,
     LogsFailed,
+    Saving,
     Told,
     Triggered,
     Up,
@@ -441,7 +442,7 @@ def test_what_is_as_its_type_says() -> None:
 def done(fake: Fake, command: actions.Asked) -> Event:
     told: list[Event] = []
     actions.perform(fake.principal, command, actions.Drafts(), told.append)
-    [event] = told
+    [event] = [each for each in told if not isinstance(each, Saving)]
     return event
 
 
@@ -507,6 +508,18 @@ def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> N
     assert [found.name for found in tmp_path.iterdir()] == ["some.log"], "nothing half written is left"
 
 
+def test_it_is_told_how_far_the_saving_is(tmp_path: Path) -> None:
+    class Long(Fake):
+        def pages(self, request: p.ListLogs) -> Any:
+            yield from ([line(n), line(n + 1)] for n in (1, 3, 5))
+
+    command = c.SaveLogs(LogQuery(), str(tmp_path / "some.log"))
+    told: list[Event] = []
+    actions.perform(Long().principal, command, actions.Drafts(), told.append)
+    assert told[:-1] == [Saving(command, 2), Saving(command, 4)]
+    assert told[-1] == Told(f"6 lines saved in {command.path}", done=command)
+
+
 def test_lines_are_saved_where_a_link_leads_and_over_nothing_but_a_file(tmp_path: Path) -> None:
     path, link, pipe = tmp_path / "there" / "run.log", tmp_path / "link.log", tmp_path / "pipe"
     path.parent.mkdir()
@@ -540,7 +553,8 @@ def test_what_is_half_saved_goes_with_the_ui(tmp_path: Path) -> None:
     ui = feed.Feed(fake.principal, cast(Any, None), 1.0, ends.put)
     for _ in range(2):
         ui.do(c.SaveLogs(LogQuery(), str(path), replace=True))
-        end = ends.get(timeout=PATIENCE_S)
+        while isinstance(end := ends.get(timeout=PATIENCE_S), Saving):
+            pass
         assert isinstance(end, Told)
         assert end.bad
     assert found == [[".log", ".part"], [".log"]], "nothing is begun any more"

@@ -761,9 +761,14 @@ def test_saved_lines_are_told_until_somebody_sees_it_and_not_lost_unasked() -> N
         assert f"still being saved in {save.path}" in render(asked).text
         assert after(["n"], asked)[0].overlays == asked.overlays[:-1]
         assert after(["y"], asked)[1] == after(["ctrl-c"], asked)[1] == [c.Quit()]
+    far, _ = update(state, e.Saving(save, 230_000))
+    assert f"Saving to {save.path} … 230,000 lines" in render(far).text
+    other, _ = update(far, e.Told("Folder read: nothing changed"))
+    assert "Folder read" in render(update(other, e.Saving(save, 235_000))[0]).text
     # A file that is there already has to be asked about; then it goes on.
     state, _ = update(state, e.Exists(save))
     assert after(["n", "q"], state)[1] == [c.Quit()]
+    assert update(state, e.Saving(save, 5))[0] == state, "it does not go on"
     state, commands = after(["y"], state)
     assert commands == [replace(save, replace=True)]
     assert after(["q"], state)[1] == []

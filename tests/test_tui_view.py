@@ -147,10 +147,13 @@ def test_what_was_told_before_a_principal_went_away_has_its_time(columns: int) -
     assert "as of" not in text_of(update(state, e.Tick(NOW_S + 86_500))[0])
 
 
-def test_a_long_remark_has_the_row_of_the_tabs() -> None:
+def test_a_long_remark_leaves_the_tabs_where_they_are() -> None:
     told = "The workflow hello was not started: its file is not there any more"
     state, _ = update(screen([]), e.Told(told, bad=True))
-    assert told in text_of(state)
+    assert text_of(state).splitlines()[-2] == f" {told}"
+    assert "[1 Workflows]  2 Runs   3 Agents   4 Admin" in text_of(state)
+    longer, _ = update(state, e.Told(" ".join([told] * 2), bad=True))
+    assert " ".join(text_of(longer).split()).count(told) == 2
     state, _ = update(state, e.Told("Saved"))
     assert "[1 Workflows]" in text_of(state)
 

@@ -124,6 +124,7 @@ HANDLERS: dict[type[e.Event], Callable[[State, Any], Result]] = {
     e.Failed: arrivals.failed,
     e.Triggered: arrivals.triggered,
     e.Told: arrivals.told,
+    e.Saving: arrivals.goes_on,
     e.Exists: _exists,
     e.LogPage: logscreen.page_came,
     e.LogNews: logscreen.news_came,

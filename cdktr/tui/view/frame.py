@@ -10,6 +10,7 @@ from cdktr.tui.state.keys import Binding, Where, bindings_of, is_able, where
 from cdktr.tui.state.model import Form, LinkStatus, State, Tab
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
+from cdktr.tui.view.parts import broken
 from cdktr.tui.view.times import now_of, short
 
 #: How keys are written.
@@ -24,6 +25,9 @@ LABELS = 24
 
 #: Columns to which a longer address gives way.
 ADDRESS = 18
+
+#: Rows that a long remark has at most.
+REMARK = 3
 
 #: What the footer always has room for.
 LASTING = ("help", "quit")
@@ -144,12 +148,7 @@ _CAUSES = tuple(
 
 def tabs(area: Area, state: State) -> None:
     """The places, and at the end what was last remarked, or of when all that is shown is."""
-    notice = state.notice
-    taken = 1 + sum(len(tab) + 5 for tab in Tab)
-    if notice is not None and width(cells(notice.text)) > area.width - taken - 1:
-        # For a while it is worth more than the places, whose keys still go there.
-        area.part(1, 0, area.width - 2, 1).right(0, notice.text, "bad" if notice.bad else "notice")
-        return
+    notice = None if _is_long(area, state) else state.notice
     x = 1
     for number, tab in enumerate(Tab, 1):
         here = tab is state.tab
@@ -161,6 +160,24 @@ def tabs(area: Area, state: State) -> None:
         part.right(0, notice.text, "bad" if notice.bad else "notice")
     elif state.link.status is LinkStatus.AWAY and state.data.facts is not None:
         part.right(0, f"as of {short(round(state.link.since * 1000), now_of(state))}", "bad")
+
+
+def _is_long(area: Area, state: State) -> bool:
+    """Whether the last remark has no room beside the places."""
+    taken = 1 + sum(len(tab) + 5 for tab in Tab)
+    return state.notice is not None and width(cells(state.notice.text)) > area.width - taken - 1
+
+
+def remark(area: Area, state: State) -> None:
+    """The last remark in the last rows of a place, for a while, where it has no room beside the tabs."""
+    notice = state.notice
+    if notice is None or not _is_long(area, state):
+        return
+    rows = broken(notice.text, area.width - 2)[:REMARK]
+    part = area.below(area.height - len(rows))
+    part.fill()
+    for y, row in enumerate(rows):
+        part.put(1, y, row, "bad" if notice.bad else "notice")
 
 
 def footer(area: Area, state: State) -> None:
