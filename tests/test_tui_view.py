@@ -13,7 +13,7 @@ from cdktr.tui.state import events as e
 from cdktr.tui.state import wants as w
 from cdktr.tui.state.facts import Abilities, Folder, OwnLine, Run, RunTasks
 from cdktr.tui.state.layout import MOST_TASKS
-from cdktr.tui.state.model import Link, LinkStatus, Look, State
+from cdktr.tui.state.model import Cursor, Link, LinkStatus, Look, State
 from cdktr.tui.state.update import update
 from cdktr.tui.view.render import render
 from cdktr.tui.view.workflows import run_line
@@ -265,6 +265,20 @@ def test_a_long_address_gives_way_to_what_is_told_of_the_principal() -> None:
 def test_why_a_principal_is_away_is_told_without_its_address(why: str, cause: str) -> None:
     state, _ = update(screen([]), e.Away(why))
     assert f"127.0.0.1:5561  ✗ Disconnected 0s: {cause}" in text_of(state).splitlines()[0]
+
+
+def test_the_footer_offers_what_can_be_done() -> None:
+    invalid = text_of(screen(["g"], 120)).splitlines()[-1]
+    assert invalid.split() == "/ filter R reload y copy id ? help q quit".split()
+    assert "enter graph  r run" in text_of(screen(["g", "j", "j"], 120)).splitlines()[-1]
+    for rows, offered in ((24, True), (60, False)):
+        assert (" v graph" in text_of(screen(["2", "enter"], 80, rows)).splitlines()[-1]) == offered
+    unknown = screen(["2", "enter"])
+    unknown = replace(unknown, data=replace(unknown.data, definitions={}))
+    assert " v graph" not in text_of(unknown), "there is none to be drawn"
+    none = screen(["2"])
+    none = replace(none, data=replace(none.data, runs=()), runs=replace(none.runs, cursor=Cursor()))
+    assert "enter" not in text_of(none).splitlines()[-1]
 
 
 def test_nothing_is_known_yet() -> None:

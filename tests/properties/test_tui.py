@@ -147,7 +147,7 @@ def events(draw: st.DrawFn, state: State) -> e.Event:
             return e.Told(draw(wild), draw(st.booleans()))
         case "Exists":
             command = SaveLogs(LogQuery(), draw(wild))
-            return draw(st.sampled_from([e.Exists(command), e.Saving(command, 7)]))
+            return e.Exists(command) if draw(st.booleans()) else e.Saving(command, 7)
     return e.Away(draw(wild))
 
 

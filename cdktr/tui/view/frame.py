@@ -8,9 +8,11 @@ from cdktr.labels import in_words
 from cdktr.text import cells, format_duration, width
 from cdktr.tui.state.keys import Binding, Where, bindings_of, is_able, where
 from cdktr.tui.state.model import Form, LinkStatus, State, Tab
+from cdktr.tui.state.wants import selected_id, selected_run
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
 from cdktr.tui.view.parts import broken
+from cdktr.tui.view.runs import has_other_view
 from cdktr.tui.view.times import now_of, short
 
 #: How keys are written.
@@ -196,9 +198,24 @@ def footer(area: Area, state: State) -> None:
         x = _binding(area, state, binding, x) + 2
 
 
+#: What needs a workflow to be selected, a file that cannot be used being none; and what needs a run.
+_OF_WORKFLOW = frozenset({"enter", "run", "logs", "open_run", "pause", "older", "newer", "zoom"})
+_OF_RUN = frozenset({"enter", "run", "logs"})
+
+
 def _is_vain(state: State, binding: Binding) -> bool:
-    """No day is asked for in the form of a run."""
-    return binding.action == "calendar" and isinstance(state.overlay, Form) and bool(state.overlay.workflow_id)
+    """Whether a key does nothing as things are."""
+    match where(state):
+        case Where.FORM:
+            # No day is asked for in the form of a run.
+            return binding.action == "calendar" and isinstance(state.overlay, Form) and bool(state.overlay.workflow_id)
+        case Where.WORKFLOWS:
+            return binding.action in _OF_WORKFLOW and not selected_id(state)
+        case Where.RUNS:
+            return binding.action in _OF_RUN and not selected_run(state)
+        case Where.RUN:
+            return binding.action == "other_view" and not has_other_view(state)
+    return False
 
 
 _OVER = frozenset(Where) - frozenset(
