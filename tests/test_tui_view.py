@@ -314,6 +314,21 @@ def test_a_match_is_marked() -> None:
     assert marked == ["row 41"]
 
 
+def test_what_came_of_a_search_is_told() -> None:
+    keys = ["g", "j", "j", "j", "l", "/"]
+    state = screen([*keys, *"ROW 41", "enter"])
+    assert text_of(state).splitlines()[1].endswith(" match at line 42 ──")
+    state = replace(state, logs=replace(state.logs, begins=False)) if state.logs else state
+    assert re.search(r" match at 2026-01-31 14:02:01\S* ──$", text_of(state).splitlines()[1])
+    assert "match" not in text_of(pressed(state, ["g"])[0]).splitlines()[1]
+    state = update(screen([*keys, *"nowhere", "enter"]), e.Tick(NOW_S + 60))[0]
+    assert text_of(state).splitlines()[1].endswith(" no match, ● following ──")
+    state, _ = update(state, e.Key("f"))
+    assert text_of(state).splitlines()[1].endswith("─ no match ──")
+    empty = replace(state, logs=replace(state.logs, lines=(), missed="")) if state.logs else state
+    assert text_of(empty).splitlines()[1].endswith("─────")
+
+
 def test_a_long_line_is_wrapped_or_scrolled() -> None:
     keys = ["g", "j", "j", "j", "l", "g"]
     assert text_of(screen([*keys, "w"])).count("a long line") > text_of(screen(keys)).count("a long line")

@@ -180,6 +180,8 @@ class Logs:
     search: str = ""
     #: The sequence of the line that was found.
     found: int | None = None
+    #: What was searched for in vain.
+    missed: str = ""
     #: A page is under way: `fetch`, which is asked for again at `again`, in seconds since the epoch, when it failed.
     busy: bool = False
     fetch: FetchLogs | None = None
