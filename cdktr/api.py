@@ -286,6 +286,8 @@ class Api:
                 "running": sum(not dispatch.is_over(lease) for lease in dispatch.leases.values()),
                 "ended_unstored": sum(map(dispatch.is_over, dispatch.leases.values())),
                 "agents": len(dispatch.agents),
+                "now_ms": int(time.time() * 1000),
+                "heartbeat_timeout_ms": round(dispatch.agents.timeout_s * 1000),
                 "agents_left": dispatch.agents.left(int(time.time() * 1000)),
                 "agents_killed": dispatch.agents.left(int(time.time() * 1000), killed=True),
                 "free_slots": _free_slots(dispatch.agent_infos()),

@@ -292,6 +292,8 @@ class ListOwnLog(Structured):
 class ClusterStatus(Structured):
     """The principal's own state: version, uptime, queue, leases, agents, problems.
 
+    `now_ms` is its clock, by which the last word of each agent is told, and `heartbeat_timeout_ms` the silence after
+    which it gives one up.
     `agents_left` are the agents that stopped of late, `agents_killed` those that were killed, as their heirs told.
     `revisions` are numbers that differ when something changed since:
     a status of a run or task, the workflow folder.

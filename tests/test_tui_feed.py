@@ -143,6 +143,15 @@ def test_a_fact_of_another_kind_is_taken_as_not_told() -> None:
     assert not {"queued", "stopping", "uptime_s"} & told.keys()
 
 
+@pytest.mark.parametrize(("ahead_s", "told_s"), [(-3600, -3600.0), (-1, 0.0), (1, 0.0), (90, 90.0)])
+def test_a_clock_that_is_another_is_noticed(monkeypatch: pytest.MonkeyPatch, ahead_s: int, told_s: float) -> None:
+    monkeypatch.setattr("cdktr.tui.feed.ask.time.time", lambda: 1_000_000.25)
+    fake = Fake(STATUS={**FACTS, "now_ms": 1_000_000_000 + ahead_s * 1000})
+    told = Questions(fake.ask, Abilities("9", frozenset({"STATUS"}))).answer(w.Facts())
+    assert told["ahead_s"] == told_s
+    assert "now_ms" not in told, "which would be another each time"
+
+
 def test_of_each_fact_it_is_known_what_it_is() -> None:
     for name, value in {**world.FACTS, **FACTS}.items():
         assert has_kind(value, KNOWN[name]), name

@@ -18,7 +18,7 @@ from cdktr.tui.state.update import update
 from cdktr.tui.view.render import render
 from cdktr.tui.view.workflows import run_line
 from cdktr.workflow import Outline, Workflow
-from tests.world import ALL, FACTS, NOW_MS, NOW_S, PROBLEMS, RUNS, new, pressed, task, told, with_logs
+from tests.world import AGENTS, ALL, FACTS, NOW_MS, NOW_S, PROBLEMS, RUNS, new, pressed, task, told, with_logs
 
 SCREENS = Path(__file__).parent / "data" / "screens"
 
@@ -375,6 +375,19 @@ def test_an_agent_that_falls_silent_is_not_called_ready() -> None:
     assert "silent 20s" in old
     assert "silent 17s" in web1
     assert any(span.style == "warn" and "silent" in span.text for row in render(state).rows for span in row)
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, -90, 0, 90, 3600])
+def test_clocks_that_differ_make_no_agent_silent(ahead_s: int) -> None:
+    here = screen(["3"])
+    agents = tuple(replace(agent, last_ping_ms=agent.last_ping_ms + ahead_s * 1000) for agent in AGENTS)
+    state, _ = update(here, e.Arrived(w.Facts(), {**FACTS, "ahead_s": float(ahead_s)}))
+    state, _ = update(state, e.Arrived(w.TheAgents(), agents))
+    assert text_of(state) == text_of(here)
+    # When an agent is lost, the principal says.
+    patient = {**FACTS, "ahead_s": float(ahead_s), "heartbeat_timeout_ms": 60_000}
+    state, _ = update(state, e.Arrived(w.Facts(), patient))
+    assert re.search(r"web2-91cc +silent 48s", text_of(state))
 
 
 def test_a_run_that_is_over_ended_so_long_ago() -> None:

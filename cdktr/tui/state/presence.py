@@ -6,11 +6,8 @@ from dataclasses import replace
 from cdktr.tui.state.facts import Agent
 from cdktr.tui.state.model import State
 
-#: Seconds without a word after which an agent is called lost. The principal lets go of it soon after, or has.
+#: Seconds without a word after which an agent is called lost, where the principal does not tell when it gives one up.
 LOST_S = 30.0
-
-#: Seconds without a word that are told.
-SILENT_S = LOST_S / 3
 
 #: Seconds after its last word for which an agent that the principal let go of is still shown.
 KEPT_S = 600.0
@@ -19,6 +16,18 @@ KEPT_S = 600.0
 def shown_agents(state: State) -> Sequence[Agent]:
     """Those that the principal knows, and those that it let go of lately."""
     return (*(state.data.agents or ()), *state.lost)
+
+
+def silence(state: State, agent: Agent) -> float:
+    """Seconds since its last word, by the clock of the principal, which noted that."""
+    ahead = (state.data.facts or {}).get("ahead_s", 0.0)
+    return max(state.now + ahead - agent.last_ping_ms / 1000, 0.0)
+
+
+def lost_s(state: State) -> float:
+    """Seconds without a word after which the principal gives an agent up; from a third of them on they are told."""
+    told = (state.data.facts or {}).get("heartbeat_timeout_ms")
+    return told / 1000 if isinstance(told, int) else LOST_S
 
 
 def how_gone(state: State, agent: Agent) -> str:
@@ -43,5 +52,5 @@ def let_go(before: State, state: State) -> State:
 
 def forgotten(state: State) -> State:
     """The state without the lost ones of long ago."""
-    kept = tuple(agent for agent in state.lost if state.now - agent.last_ping_ms / 1000 < KEPT_S)
+    kept = tuple(agent for agent in state.lost if silence(state, agent) < KEPT_S)
     return state if kept == state.lost else replace(state, lost=kept)

@@ -10,7 +10,7 @@ from cdktr.tui.state.facts import Agent, OwnLine
 from cdktr.tui.state.loglines import MARKS, clock
 from cdktr.tui.state.model import LinkStatus, State
 from cdktr.tui.state.moves import wrapped
-from cdktr.tui.state.presence import LOST_S, SILENT_S, how_gone, shown_agents
+from cdktr.tui.state.presence import how_gone, lost_s, shown_agents, silence
 from cdktr.tui.state.wants import Facts, OwnLog, TheAgents
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
@@ -64,7 +64,7 @@ def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int
     if lit:
         area.fill("plain", True, y)
     area.zone(0, y, area.width, "row", agent.id)
-    silent = max(state.now - agent.last_ping_ms / 1000, 0)
+    silent = silence(state, agent)
     heard = f"{format_duration(silent) if silent >= 9.95 else f'{round(silent)}s'} ago"
     word, style = _status(agent, state, silent, heard, widths[1])
     if lit:
@@ -85,16 +85,16 @@ def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int
 
 
 def _status(agent: Agent, state: State, silent: float, heard: str, columns: int) -> tuple[str, str]:
-    is_let_go = agent in state.lost
+    is_let_go, limit = agent in state.lost, lost_s(state)
     if gone := how_gone(state, agent):
         return gone, "dim" if gone == "STOPPED" else "bad"
-    if is_let_go and silent < SILENT_S and "agents_left" in (state.data.facts or {}):
+    if is_let_go and silent < limit / 3 and "agents_left" in (state.data.facts or {}):
         # So soon only one that stops is let go of; the principal tells with its next word.
         return "leaving", "dim"
-    if is_let_go or silent > LOST_S:
+    if is_let_go or silent > limit:
         whole = f"LOST, last heard {heard}"
         return whole if len(whole) <= columns else "LOST", "bad"
-    if silent >= SILENT_S:
+    if silent >= limit / 3:
         return f"silent {int(silent)}s", "warn"
     return ("RUNNING", "busy") if agent.running else ("READY", "good")
 
