@@ -381,7 +381,18 @@ def test_one_run_too_many_is_asked_about() -> None:
     assert after(["r"], state)[1] == [c.Trigger("backup", {})]
     latest = {"backup": Latest("brave-heron-13", "PENDING", 5)}
     state, _ = update(state, e.Arrived(w.TheLatest(), latest))
-    assert isinstance(update(state, e.Key("r"))[0].overlay, Confirm)
+    state, _ = update(state, e.Key("r"))
+    assert isinstance(state.overlay, Confirm)
+    assert state.overlay.question == "A run of backup is under way. Start another?"
+    # It ends while the question stands, whatever a list of long ago says.
+    old = Run("brave-heron-13", "backup", "RUNNING")
+    state = replace(state, data=replace(state.data, runs=(old,)))
+    latest = {"backup": Latest("brave-heron-13", "COMPLETED", 6)}
+    state, _ = update(state, e.Arrived(w.TheLatest(), latest))
+    assert isinstance(state.overlay, Confirm)
+    assert state.overlay.question == "A run of backup has ended by now. Start another?"
+    assert after(["y"], state)[1] == [c.Trigger("backup", {})]
+    assert after(["n", "r"], state)[1] == [c.Trigger("backup", {})]
 
 
 def test_pasted_text_is_not_taken_for_keys() -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cdktr.tui.state.layout import MOST_TASKS
 from cdktr.tui.state.model import Cursor, Link, LinkStatus, Look, State
 from cdktr.tui.state.update import update
 from cdktr.tui.view.render import render
+from cdktr.tui.view.times import due_in
 from cdktr.tui.view.workflows import run_line
 from cdktr.workflow import Outline, Workflow
 from tests.world import AGENTS, ALL, FACTS, NOW_MS, NOW_S, PROBLEMS, RUNS, new, pressed, task, told, with_logs
@@ -388,6 +390,15 @@ def test_clocks_that_differ_make_no_agent_silent(ahead_s: int) -> None:
     patient = {**FACTS, "ahead_s": float(ahead_s), "heartbeat_timeout_ms": 60_000}
     state, _ = update(state, e.Arrived(w.Facts(), patient))
     assert re.search(r"web2-91cc +silent 48s", text_of(state))
+
+
+def test_a_schedule_of_seconds_is_told_in_seconds() -> None:
+    now = datetime(2026, 1, 31, 14, 3, 3, tzinfo=UTC)
+    quick, slow = (Outline("w", "W", cron=cron) for cron in ("*/10 * * * * *", "0 * * * * *"))
+    assert due_in(quick, now) == "in 7s"
+    assert due_in(slow, now) == "in <1m", "a screen on which nothing happens stands still"
+    state, _ = update(screen([]), e.Arrived(w.TheFolder(), Folder((quick,))))
+    assert ", in 10s" in text_of(replace(state, width=200))
 
 
 def test_a_run_that_is_over_ended_so_long_ago() -> None:

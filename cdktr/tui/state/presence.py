@@ -20,7 +20,7 @@ def shown_agents(state: State) -> Sequence[Agent]:
 
 def silence(state: State, agent: Agent) -> float:
     """Seconds since its last word, by the clock of the principal, which noted that."""
-    ahead = (state.data.facts or {}).get("ahead_s", 0.0)
+    ahead: float = (state.data.facts or {}).get("ahead_s", 0.0)
     return max(state.now + ahead - agent.last_ping_ms / 1000, 0.0)
 
 

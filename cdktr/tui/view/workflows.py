@@ -20,7 +20,7 @@ from cdktr.tui.view.glyphs import sign, status, wire
 from cdktr.tui.view.graph import graph
 from cdktr.tui.view.parts import Cell, Column, broken, fact, fitted, note, rule, table_head, table_row
 from cdktr.tui.view.tasks import task_line, task_table
-from cdktr.tui.view.times import due, due_at, due_in, lasted, now_of, short, since
+from cdktr.tui.view.times import due, due_at, due_in, is_quick, lasted, now_of, short, since
 from cdktr.workflow import Outline, Workflow, scalar_text
 
 COLUMNS = (
@@ -173,7 +173,7 @@ def _lines(state: State, outline: Outline, workflow: Workflow | None, columns: i
     if paused is not None:
         found.append(("paused", f"since {short(paused, now)}, by hand it runs", "warn"))
     elif at is not None:
-        found.append(("next run", _due(at, now, columns), "plain"))
+        found.append(("next run", _due(at, now, columns, is_quick(outline, at)), "plain"))
     if workflow is None:
         return found
     params = "  ".join(
@@ -185,9 +185,9 @@ def _lines(state: State, outline: Outline, workflow: Workflow | None, columns: i
     return [*found, *((name, " ".join(value.split()), "plain") for name, value in rest if value)]
 
 
-def _due(at: datetime, now: datetime, columns: int) -> str:
-    text = due_at(at, now)
-    return text if width(text) <= columns else due_at(at.astimezone(), now)
+def _due(at: datetime, now: datetime, columns: int, quick: bool) -> str:
+    text = due_at(at, now, quick)
+    return text if width(text) <= columns else due_at(at.astimezone(), now, quick)
 
 
 def run_line(run: Run, state: State, room: int = 1_000) -> str:
