@@ -158,7 +158,7 @@ class Agent:
         if await self._heir.settle(berth, self._berth.identity.principal):
             with contextlib.suppress(*AWAY):
                 # So that nobody waits for its heartbeat.
-                await self._ask(Heartbeat(berth.identity.agent_id, 0, __version__, {}, leaving=True))
+                await self._ask(Heartbeat(berth.identity.agent_id, 0, __version__, {}, leaving=True, killed=True))
 
     def _listen_for_stop(self) -> None:
         on_stop(self.stop)

@@ -220,8 +220,8 @@ class Coordinator:
             shown = reprlib.repr(request.labels)
             raise ProtocolError(f"labels cannot be {shown}; expected at most {MOST_LABELS} labels; {RULE}") from None
         if request.leaving:
-            self.dispatch.agents.leave(request.agent_id, now_ms())
-            self._lose(request.agent_id, f"agent {request.agent_id} stopped")
+            self.dispatch.agents.leave(request.agent_id, now_ms(), killed=request.killed)
+            self._lose(request.agent_id, f"agent {request.agent_id} {'was killed' if request.killed else 'stopped'}")
             return {"lost": []}
         agent_id, labels = request.agent_id, self.dispatch.labels_of(request.agent_id)
         self.heard(agent_id, request.slots, request.version, told)

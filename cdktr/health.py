@@ -113,6 +113,20 @@ def attention(state: Mapping[str, Any], waiting: Sequence[Summary]) -> list[str]
     return found
 
 
+def bad_files(problems: Sequence[Summary]) -> list[str]:
+    """What is wrong in the workflow folder, as LSPROBLEMS tells it: nothing, or one text of several lines."""
+    if not problems:
+        return []
+    head = f"{plural(len(problems), 'problem')} in the workflow folder:"
+    return ["\n  ".join([head, *map(problem_line, problems)])]
+
+
+def problem_line(problem: Summary) -> str:
+    """`path:line:column: message; hint`."""
+    place = f"{problem['path']}:{problem['line']}:{problem['column']}" if problem["line"] else problem["path"]
+    return f"{place}: {problem['message']}" + (f"; {problem['hint']}" if problem["hint"] else "")
+
+
 def paused_since(state: Mapping[str, Any]) -> Mapping[str, int]:
     """Workflow id -> since when it is paused, in milliseconds; an older principal knows no pauses."""
     found = state.get("paused")

@@ -39,8 +39,8 @@ class Agents(dict[str, Agent]):
     def __init__(self, timeout_s: float) -> None:
         super().__init__()
         self.timeout_s = timeout_s
-        #: Those that said that they stop, and when.
-        self._left: dict[str, int] = {}
+        #: Those that said that they stop, or whose heir said that they were killed: when, and whether killed.
+        self._left: dict[str, tuple[int, bool]] = {}
         self._last_check: float | None = None
 
     def heard(
@@ -75,15 +75,15 @@ class Agents(dict[str, Agent]):
             for agent_id, a in self.items()
         ]
 
-    def leave(self, agent_id: str, now_ms: int) -> None:
-        """An agent said that it stops."""
+    def leave(self, agent_id: str, now_ms: int, *, killed: bool = False) -> None:
+        """An agent said that it stops, or its heir that it was killed."""
         self.pop(agent_id, None)
         self._left.pop(agent_id, None)
-        self._left = dict([*self._left.items(), (agent_id, now_ms)][-MOST_LEFT:])
+        self._left = dict([*self._left.items(), (agent_id, (now_ms, killed))][-MOST_LEFT:])
 
-    def left(self, now_ms: int) -> list[str]:
-        """Those that stopped of late, so that nobody takes them for lost."""
-        return [agent_id for agent_id, at_ms in self._left.items() if now_ms - at_ms < LEFT_MS]
+    def left(self, now_ms: int, *, killed: bool = False) -> list[str]:
+        """Those that stopped of late, so that nobody takes them for lost; or those that were killed."""
+        return [name for name, (at_ms, was) in self._left.items() if was == killed and now_ms - at_ms < LEFT_MS]
 
     def expire(self, now: float, interval_s: float) -> list[str]:
         """The agents lost by `now`. To be called every `interval_s`: a gap means that the principal itself stood

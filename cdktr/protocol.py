@@ -151,6 +151,8 @@ class Heartbeat(Structured):
     holding: dict[str, str] = field(default_factory=dict)
     #: The agent stops: nobody need wait for it.
     leaving: bool = False
+    #: Its heir says so: it did not stop, it was killed.
+    killed: bool = False
     #: What it keeps because it is not stored here yet, and how many lines had to give way to that.
     spooled_bytes: int = 0
     dropped_lines: int = 0
@@ -296,7 +298,10 @@ class ListOwnLog(Structured):
 class ClusterStatus(Structured):
     """The principal's own state: version, uptime, queue, leases, agents, problems.
 
-    `agents_left` are the agents that stopped of late. `revisions` are numbers that differ when something changed since:
+    `now_ms` is its clock, by which the last word of each agent is told, and `heartbeat_timeout_ms` the silence after
+    which it gives one up.
+    `agents_left` are the agents that stopped of late, `agents_killed` those that were killed, as their heirs told.
+    `revisions` are numbers that differ when something changed since:
     a status of a run or task, the workflow folder.
     """
 

@@ -122,6 +122,7 @@ def test_it_registers_fetches_starts_reports_and_leaves() -> None:
     last = script.asked[-1]
     assert isinstance(last, p.Heartbeat)
     assert last.leaving
+    assert not last.killed
 
 
 def test_it_tells_what_it_has_from_the_beginning() -> None:
@@ -321,4 +322,5 @@ def test_what_cannot_be_delivered_is_kept_for_the_next(
     sources = {request.source for request in script.asked if isinstance(request, p.Report)}
     assert len(sources) == 1
     assert sources.pop().startswith(left.name + "/")
-    assert next(r.agent_id for r in script.asked if isinstance(r, p.Heartbeat) and r.leaving) == left.name
+    gone = next(r for r in script.asked if isinstance(r, p.Heartbeat) and r.leaving)
+    assert (gone.agent_id, gone.killed) == (left.name, True)

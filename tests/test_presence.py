@@ -24,6 +24,8 @@ def test_an_agent_that_stopped_is_not_lost() -> None:
     assert (list(agents), agents.left(6_000), agents.left(5_000 + LEFT_MS)) == ([], ["a"], [])
     agents.heard("a", 7.0, 7_000)
     assert agents.left(7_000) == []
+    agents.leave("c", 7_000, killed=True)
+    assert (agents.left(7_000), agents.left(7_000, killed=True)) == ([], ["c"])
     for number in range(MOST_LEFT + 5):
         agents.leave(f"b{number}", 8_000 + number)
     assert agents.left(9_000) == [f"b{number}" for number in range(5, MOST_LEFT + 5)]

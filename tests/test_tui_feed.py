@@ -1,5 +1,6 @@
 """What the terminal UI asks a principal for, and what it tells of the answers; the principal's words are given here."""
 
+import os
 import threading
 from collections import deque
 from dataclasses import replace
@@ -32,6 +33,7 @@ from cdktr.tui.state.events import (
     LogNews,
     LogPage,
     LogsFailed,
+    Saving,
     Told,
     Triggered,
     Up,
@@ -139,6 +141,15 @@ def test_a_fact_of_another_kind_is_taken_as_not_told() -> None:
     told = questions.answer(w.Facts())
     assert told.items() >= {"pid": 7, "new": ["whatever"], "database_trouble": None}.items()
     assert not {"queued", "stopping", "uptime_s"} & told.keys()
+
+
+@pytest.mark.parametrize(("ahead_s", "told_s"), [(-3600, -3600.0), (-1, 0.0), (1, 0.0), (90, 90.0)])
+def test_a_clock_that_is_another_is_noticed(monkeypatch: pytest.MonkeyPatch, ahead_s: int, told_s: float) -> None:
+    monkeypatch.setattr("cdktr.tui.feed.ask.time.time", lambda: 1_000_000.25)
+    fake = Fake(STATUS={**FACTS, "now_ms": 1_000_000_000 + ahead_s * 1000})
+    told = Questions(fake.ask, Abilities("9", frozenset({"STATUS"}))).answer(w.Facts())
+    assert told["ahead_s"] == told_s
+    assert "now_ms" not in told, "which would be another each time"
 
 
 def test_of_each_fact_it_is_known_what_it_is() -> None:
@@ -440,7 +451,7 @@ def test_what_is_as_its_type_says() -> None:
 def done(fake: Fake, command: actions.Asked) -> Event:
     told: list[Event] = []
     actions.perform(fake.principal, command, actions.Drafts(), told.append)
-    [event] = told
+    [event] = [each for each in told if not isinstance(each, Saving)]
     return event
 
 
@@ -506,6 +517,33 @@ def test_lines_are_saved_and_nothing_is_overwritten_unasked(tmp_path: Path) -> N
     assert [found.name for found in tmp_path.iterdir()] == ["some.log"], "nothing half written is left"
 
 
+def test_it_is_told_how_far_the_saving_is(tmp_path: Path) -> None:
+    class Long(Fake):
+        def pages(self, request: p.ListLogs) -> Any:
+            yield from ([line(n), line(n + 1)] for n in (1, 3, 5))
+
+    command = c.SaveLogs(LogQuery(), str(tmp_path / "some.log"))
+    told: list[Event] = []
+    actions.perform(Long().principal, command, actions.Drafts(), told.append)
+    assert told[:-1] == [Saving(command, 2), Saving(command, 4)]
+    assert told[-1] == Told(f"6 lines saved in {command.path}", done=command)
+
+
+def test_lines_are_saved_where_a_link_leads_and_over_nothing_but_a_file(tmp_path: Path) -> None:
+    path, link, pipe = tmp_path / "there" / "run.log", tmp_path / "link.log", tmp_path / "pipe"
+    path.parent.mkdir()
+    link.symlink_to(path)
+    os.mkfifo(pipe)
+    assert isinstance(done(Fake(), c.SaveLogs(LogQuery(), str(link), replace=True)), Told)
+    assert link.is_symlink()
+    assert len(path.read_text("utf-8").splitlines()) == 3
+    told = done(Fake(), c.SaveLogs(LogQuery(), str(pipe), replace=True))
+    assert isinstance(told, Told)
+    assert told.bad
+    assert "is no file" in told.text
+    assert pipe.is_fifo()
+
+
 def test_what_is_half_saved_goes_with_the_ui(tmp_path: Path) -> None:
     found: list[list[str]] = []
     path = tmp_path / "some.log"
@@ -524,7 +562,8 @@ def test_what_is_half_saved_goes_with_the_ui(tmp_path: Path) -> None:
     ui = feed.Feed(fake.principal, cast(Any, None), 1.0, ends.put)
     for _ in range(2):
         ui.do(c.SaveLogs(LogQuery(), str(path), replace=True))
-        end = ends.get(timeout=PATIENCE_S)
+        while isinstance(end := ends.get(timeout=PATIENCE_S), Saving):
+            pass
         assert isinstance(end, Told)
         assert end.bad
     assert found == [[".log", ".part"], [".log"]], "nothing is begun any more"

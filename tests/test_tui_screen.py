@@ -1,5 +1,6 @@
 """Bytes become keys, and styles colours; what a terminal really shows is in tests/integration/test_tui.py."""
 
+import io
 import sys
 from itertools import product
 
@@ -191,4 +192,8 @@ def test_without_a_terminal_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
 )
 def test_the_charset_of_the_locale(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], is_utf8: bool) -> None:
     monkeypatch.setattr(terminal, "_first_environment", lambda: environment)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8"))
     assert terminal._is_utf8() == is_utf8
+    # What Python writes in is asked too: PYTHONIOENCODING may say otherwise.
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    assert not terminal._is_utf8()

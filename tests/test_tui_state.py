@@ -381,7 +381,18 @@ def test_one_run_too_many_is_asked_about() -> None:
     assert after(["r"], state)[1] == [c.Trigger("backup", {})]
     latest = {"backup": Latest("brave-heron-13", "PENDING", 5)}
     state, _ = update(state, e.Arrived(w.TheLatest(), latest))
-    assert isinstance(update(state, e.Key("r"))[0].overlay, Confirm)
+    state, _ = update(state, e.Key("r"))
+    assert isinstance(state.overlay, Confirm)
+    assert state.overlay.question == "A run of backup is under way. Start another?"
+    # It ends while the question stands, whatever a list of long ago says.
+    old = Run("brave-heron-13", "backup", "RUNNING")
+    state = replace(state, data=replace(state.data, runs=(old,)))
+    latest = {"backup": Latest("brave-heron-13", "COMPLETED", 6)}
+    state, _ = update(state, e.Arrived(w.TheLatest(), latest))
+    assert isinstance(state.overlay, Confirm)
+    assert state.overlay.question == "A run of backup has ended by now. Start another?"
+    assert after(["y"], state)[1] == [c.Trigger("backup", {})]
+    assert after(["n", "r"], state)[1] == [c.Trigger("backup", {})]
 
 
 def test_pasted_text_is_not_taken_for_keys() -> None:
@@ -403,7 +414,7 @@ def test_params_are_asked_for_and_checked() -> None:
     state, commands = after([*ETL, "r", "enter"])
     assert commands == []
     assert isinstance(state.overlay, Form)
-    assert "needs the parameter target" in state.overlay.error
+    assert state.overlay.error == "target is needed: type a value"
     assert state.overlay.focus == 2, "where it is wrong"
     state, commands = after(["h", "up", "x", "enter"], state)
     assert isinstance(state.overlay, Form)
@@ -564,6 +575,8 @@ def test_an_agent_that_was_stopped_is_not_called_lost() -> None:
     state, _ = update(state, e.Arrived(w.TheAgents(), AGENTS[2:]))
     gone, _ = update(state, e.Arrived(w.Facts(), {**FACTS, "agents_left": ["web1-4f2a"]}))
     assert re.search(r"web2-91cc +LOST", render(gone).text)
+    killed, _ = update(state, e.Arrived(w.Facts(), {**FACTS, "agents_killed": ["web1-4f2a"]}))
+    assert re.search(r"web1-4f2a +KILLED +0 +5", render(killed).text), "and what it held is not its any more"
     old = {name: value for name, value in FACTS.items() if name != "agents_left"}
     state, _ = update(state, e.Arrived(w.Facts(), old))
     assert re.search(r"web1-4f2a +LOST", render(state).text)
@@ -759,9 +772,14 @@ def test_saved_lines_are_told_until_somebody_sees_it_and_not_lost_unasked() -> N
         assert f"still being saved in {save.path}" in render(asked).text
         assert after(["n"], asked)[0].overlays == asked.overlays[:-1]
         assert after(["y"], asked)[1] == after(["ctrl-c"], asked)[1] == [c.Quit()]
+    far, _ = update(state, e.Saving(save, 230_000))
+    assert f"Saving to {save.path} … 230,000 lines" in render(far).text
+    other, _ = update(far, e.Told("Folder read: nothing changed"))
+    assert "Folder read" in render(update(other, e.Saving(save, 235_000))[0]).text
     # A file that is there already has to be asked about; then it goes on.
     state, _ = update(state, e.Exists(save))
     assert after(["n", "q"], state)[1] == [c.Quit()]
+    assert update(state, e.Saving(save, 5))[0] == state, "it does not go on"
     state, commands = after(["y"], state)
     assert commands == [replace(save, replace=True)]
     assert after(["q"], state)[1] == []

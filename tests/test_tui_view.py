@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ import pytest
 from cdktr.text import width
 from cdktr.tui.state import events as e
 from cdktr.tui.state import wants as w
-from cdktr.tui.state.facts import Abilities, Folder, Run, RunTasks
+from cdktr.tui.state.facts import Abilities, Folder, OwnLine, Run, RunTasks
 from cdktr.tui.state.layout import MOST_TASKS
-from cdktr.tui.state.model import Link, LinkStatus, Look, State
+from cdktr.tui.state.model import Cursor, Link, LinkStatus, Look, State
 from cdktr.tui.state.update import update
 from cdktr.tui.view.render import render
+from cdktr.tui.view.times import due_in
 from cdktr.tui.view.workflows import run_line
 from cdktr.workflow import Outline, Workflow
-from tests.world import ALL, NOW_MS, NOW_S, RUNS, new, pressed, task, told, with_logs
+from tests.world import AGENTS, ALL, FACTS, NOW_MS, NOW_S, PROBLEMS, RUNS, new, pressed, task, told, with_logs
 
 SCREENS = Path(__file__).parent / "data" / "screens"
 
@@ -147,10 +149,13 @@ def test_what_was_told_before_a_principal_went_away_has_its_time(columns: int) -
     assert "as of" not in text_of(update(state, e.Tick(NOW_S + 86_500))[0])
 
 
-def test_a_long_remark_has_the_row_of_the_tabs() -> None:
+def test_a_long_remark_leaves_the_tabs_where_they_are() -> None:
     told = "The workflow hello was not started: its file is not there any more"
     state, _ = update(screen([]), e.Told(told, bad=True))
-    assert told in text_of(state)
+    assert text_of(state).splitlines()[-2] == f" {told}"
+    assert "[1 Workflows]  2 Runs   3 Agents   4 Admin" in text_of(state)
+    longer, _ = update(state, e.Told(" ".join([told] * 2), bad=True))
+    assert " ".join(text_of(longer).split()).count(told) == 2
     state, _ = update(state, e.Told("Saved"))
     assert "[1 Workflows]" in text_of(state)
 
@@ -160,6 +165,50 @@ def test_a_form_offers_what_it_has() -> None:
     assert "(needed)" in text
     assert "calendar" not in text.splitlines()[-1]
     assert "calendar" in text_of(screen(PICTURES["range"][:-1])).splitlines()[-1]
+
+
+def test_what_is_wrong_in_a_form_is_told_in_full() -> None:
+    state = screen(["g", "j", "j", "j", "r", "tab", *"seven of them", "tab", *"here", "enter"], 60, 15)
+    inside = [row.split("│")[1].strip() for row in text_of(state).splitlines() if row.count("│") >= 2]
+    told = "Parameter limit of workflow etl.daily must be a whole number, not 'seven of them'"
+    assert " ".join(inside).endswith(told)
+    assert text_of(screen(["l", "t"], 60, 15)).count("a time, or how long ago: -2h, 90m; F2: calendar ") == 1
+
+
+def test_what_needs_attention_is_told_in_full() -> None:
+    state = screen(["4"])
+    uv = {"trouble": "there is no uv on its PATH, nor at UV; install it on that host"}
+    agents = [replace(agent, uv=uv) for agent in state.data.agents or ()]
+    text = text_of(replace(state, data=replace(state.data, agents=tuple(agents))))
+    words = " ".join(text.split())
+    assert "no schedule starts it until `cdktr task resume` ! 2 problems in the workflow folder:" in words
+    assert "w/health.yml:7:5: unknown key 'dependencies'; did you mean 'depends'?" in words
+    assert "uv none on web1-4f2a, web2-91cc, old-7: there is no uv on its PATH, nor at UV; install it on" in words
+    many = tuple(replace(PROBLEMS[0], line=n) for n in range(1, 99))
+    folder = replace(state.data.folder or Folder(), problems=many)
+    text = text_of(replace(state, data=replace(state.data, folder=folder)))
+    assert "and more: `cdktr status` tells all of it" in text
+    assert "Its own log" in text
+
+
+def test_a_line_of_the_own_log_can_be_seen_as_a_whole() -> None:
+    state = screen(["4"])
+    line = OwnLine(99, NOW_MS, "ERROR", "begins " + "goes on " * 20 + "ends\nTraceback: here")
+    state = replace(state, data=replace(state.data, own_log=(*state.data.own_log, line)))
+    assert " ends" not in text_of(state)
+    for key in ("enter", "right"):
+        text = text_of(update(state, e.Key(key))[0])
+        assert re.search(r"goes on ends$", text, re.MULTILINE)
+        assert text.splitlines()[-2].strip() == "Traceback: here"
+    assert " ends" not in text_of(pressed(state, ["enter", "enter"])[0])
+    short = update(replace(state, height=15, data=replace(state.data, folder=None)), e.Key("enter"))[0]
+    assert text_of(short).splitlines()[-2].strip() == "Traceback: here", "of what has no room the end is seen"
+
+
+def test_a_title_has_the_room_that_there_is() -> None:
+    run = Run("r", "w", "COMPLETED", NOW_MS - 305_800, NOW_MS - 305_800, NOW_MS - 300_000)
+    assert run_line(run, new(), 24) == "✓ COMPLETED 5.8s, 5m ago"
+    assert run_line(run, new(), 23) == "✓ COMPLETED, 5m ago"
 
 
 def test_what_an_agent_has_is_told_where_there_is_room() -> None:
@@ -179,9 +228,9 @@ def test_what_an_agent_has_is_told_where_there_is_room() -> None:
     ("unplaceable", "told"),
     [
         ([], "● Connected  "),
-        ([{"labels": ["gpu", "zone=eu"], "runs": 3, "workflows": ["w"]}], "Connected, 3 runs wait for gpu, zone=eu  "),
-        ([{"labels": ["a" * 63], "runs": 1, "workflows": ["w"]}], "Connected, 1 run waits for labels  "),
-        ([{"labels": [x], "runs": 1, "workflows": ["w"]} for x in "ab"], "Connected, 2 runs wait for labels  "),
+        ([{"labels": ["gpu", "zone=eu"], "runs": 3, "workflows": ["w"]}], "3 wait for gpu, zone=eu  "),
+        ([{"labels": ["a" * 63], "runs": 1, "workflows": ["w"]}], "1 waits for labels  "),
+        ([{"labels": [x], "runs": 1, "workflows": ["w"]} for x in "ab"], "2 wait for labels  "),
     ],
 )
 @pytest.mark.parametrize("columns", [80, 200])
@@ -189,8 +238,49 @@ def test_runs_that_nobody_can_take_are_told(columns: int, unplaceable: list[Any]
     state = screen(["4"], columns)
     facts = {**(state.data.facts or {}), "queued": 3, "unplaceable": unplaceable}
     text = text_of(replace(state, data=replace(state.data, facts=facts)))
-    assert told in text.splitlines()[0]
-    assert ("for an agent with " in text) == bool(unplaceable)
+    head = text.splitlines()[0]
+    assert told in head
+    assert "queue 3  running 1  agents 3  " in head, "which count most while something waits"
+    assert ("v0.1.0" in head) == (columns == 200 or not unplaceable)
+    assert ("for an agent with" in text) == bool(unplaceable)
+
+
+def test_a_long_address_gives_way_to_what_is_told_of_the_principal() -> None:
+    for address in ("scheduler-1.production.example.org:5561", "10.0.0.1:5561, 10.0.0.2:5561"):
+        state = replace(screen([]), address=address)
+        head = text_of(state).splitlines()[0]
+        assert f"{address[:12]}" in head
+        assert "● Connected  queue 0  running 1  agents 3  v0.1.0  14:03" in head
+        assert address in text_of(replace(state, width=200)).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("why", "cause"),
+    [
+        ("No principal answers at 10.0.0.1:5561 (no such host), b:1 (Connection refused); see", "no such host, conn"),
+        ("The principal at 127.0.0.1:5561 did not answer in 5 s; it is stopped", "did not answer in 5 s"),
+        ("The principal at 127.0.0.1:5561 ended the connection", "ended the connection"),
+        ("No connection to 127.0.0.1:5561 can be made here: Too many open files", "too many open files"),
+        ("Whatever else", "Whatever else"),
+    ],
+)
+def test_why_a_principal_is_away_is_told_without_its_address(why: str, cause: str) -> None:
+    state, _ = update(screen([]), e.Away(why))
+    assert f"127.0.0.1:5561  ✗ Disconnected 0s: {cause}" in text_of(state).splitlines()[0]
+
+
+def test_the_footer_offers_what_can_be_done() -> None:
+    invalid = text_of(screen(["g"], 120)).splitlines()[-1]
+    assert invalid.split() == "/ filter R reload y copy id ? help q quit".split()
+    assert "enter graph  r run" in text_of(screen(["g", "j", "j"], 120)).splitlines()[-1]
+    for rows, offered in ((24, True), (60, False)):
+        assert (" v graph" in text_of(screen(["2", "enter"], 80, rows)).splitlines()[-1]) == offered
+    unknown = screen(["2", "enter"])
+    unknown = replace(unknown, data=replace(unknown.data, definitions={}))
+    assert " v graph" not in text_of(unknown), "there is none to be drawn"
+    none = screen(["2"])
+    none = replace(none, data=replace(none.data, runs=()), runs=replace(none.runs, cursor=Cursor()))
+    assert "enter" not in text_of(none).splitlines()[-1]
 
 
 def test_nothing_is_known_yet() -> None:
@@ -224,6 +314,21 @@ def test_a_match_is_marked() -> None:
     state = screen(["g", "j", "j", "j", "l", "/", *"ROW 41", "enter"])
     marked = [span.text for row in render(state).rows for span in row if span.style == "match"]
     assert marked == ["row 41"]
+
+
+def test_what_came_of_a_search_is_told() -> None:
+    keys = ["g", "j", "j", "j", "l", "/"]
+    state = screen([*keys, *"ROW 41", "enter"])
+    assert text_of(state).splitlines()[1].endswith(" match at line 42 ──")
+    state = replace(state, logs=replace(state.logs, begins=False)) if state.logs else state
+    assert re.search(r" match at 2026-01-31 14:02:01\S* ──$", text_of(state).splitlines()[1])
+    assert "match" not in text_of(pressed(state, ["g"])[0]).splitlines()[1]
+    state = update(screen([*keys, *"nowhere", "enter"]), e.Tick(NOW_S + 60))[0]
+    assert text_of(state).splitlines()[1].endswith(" no match, ● following ──")
+    state, _ = update(state, e.Key("f"))
+    assert text_of(state).splitlines()[1].endswith("─ no match ──")
+    empty = replace(state, logs=replace(state.logs, lines=(), missed="")) if state.logs else state
+    assert text_of(empty).splitlines()[1].endswith("─────")
 
 
 def test_a_long_line_is_wrapped_or_scrolled() -> None:
@@ -274,6 +379,28 @@ def test_an_agent_that_falls_silent_is_not_called_ready() -> None:
     assert any(span.style == "warn" and "silent" in span.text for row in render(state).rows for span in row)
 
 
+@pytest.mark.parametrize("ahead_s", [-3600, -90, 0, 90, 3600])
+def test_clocks_that_differ_make_no_agent_silent(ahead_s: int) -> None:
+    here = screen(["3"])
+    agents = tuple(replace(agent, last_ping_ms=agent.last_ping_ms + ahead_s * 1000) for agent in AGENTS)
+    state, _ = update(here, e.Arrived(w.Facts(), {**FACTS, "ahead_s": float(ahead_s)}))
+    state, _ = update(state, e.Arrived(w.TheAgents(), agents))
+    assert text_of(state) == text_of(here)
+    # When an agent is lost, the principal says.
+    patient = {**FACTS, "ahead_s": float(ahead_s), "heartbeat_timeout_ms": 60_000}
+    state, _ = update(state, e.Arrived(w.Facts(), patient))
+    assert re.search(r"web2-91cc +silent 48s", text_of(state))
+
+
+def test_a_schedule_of_seconds_is_told_in_seconds() -> None:
+    now = datetime(2026, 1, 31, 14, 3, 3, tzinfo=UTC)
+    quick, slow = (Outline("w", "W", cron=cron) for cron in ("*/10 * * * * *", "0 * * * * *"))
+    assert due_in(quick, now) == "in 7s"
+    assert due_in(slow, now) == "in <1m", "a screen on which nothing happens stands still"
+    state, _ = update(screen([]), e.Arrived(w.TheFolder(), Folder((quick,))))
+    assert ", in 10s" in text_of(replace(state, width=200))
+
+
 def test_a_run_that_is_over_ended_so_long_ago() -> None:
     run = Run("r", "w", "FAILED", NOW_MS - 24_000, NOW_MS - 24_000, NOW_MS - 2_000)
     assert run_line(run, new()) == "✗ FAILED 22s, 2.0s ago"
@@ -294,6 +421,24 @@ def test_trouble_of_the_database_is_told_in_the_header() -> None:
     facts = {**(state.data.facts or {}), "database_trouble": "disk full"}
     state = replace(state, data=replace(state.data, facts=facts), link=Link(LinkStatus.UP))
     assert "its database is in trouble" in text_of(state)
+
+
+def test_a_queued_run_says_why_it_waits_and_has_no_timeline() -> None:
+    waits = {"labels": ["gpu"], "runs": 1, "workflows": ["etl.daily"]}
+    queued = replace(RUNS[0], status="PENDING", started_ms=None, agent_id=None)
+    for unplaceable, why in (([waits], "for an agent with gpu"), ([], "no agent has a free slot")):
+        state, _ = pressed(told(new(160, 24)), ["2"])
+        facts = {**FACTS, "queued": 1, "free_slots": 0, "unplaceable": unplaceable}
+        runs = (queued, *(state.data.runs or ())[1:])
+        state = replace(state, data=replace(state.data, facts=facts, runs=runs))
+        row = next(row for row in text_of(state).splitlines() if queued.id in row)
+        assert why[:10] in row
+        state, _ = update(replace(state, width=80), e.Key("enter"))
+        state = replace(state, data=replace(state.data, tasks={queued.id: RunTasks(queued, ())}))
+        text = text_of(state)
+        assert re.search(rf"^ waits +.*{why}", text, re.MULTILINE)
+        head = next(row for row in text.splitlines() if "TASK " in row)
+        assert head.rstrip().endswith("EXIT"), "there is no time to tell of"
 
 
 def test_of_many_tasks_it_is_told_which_are_seen() -> None:

@@ -10,12 +10,12 @@ from typing import Any
 from cdktr.cli import Exit
 from cdktr.cli.common import TroubleTeller, connect, is_terminal, say, show, show_json
 from cdktr.cli.logs import window
-from cdktr.cli.names import check_run, check_workflow, definition, find_workflow, outlines, problem_line
+from cdktr.cli.names import check_run, check_workflow, definition, find_workflow, outlines
 from cdktr.cli.show import history_table, run_lines, workflow_lines, workflows_table
 from cdktr.client import Principal
 from cdktr.codec import workflow_from_json
 from cdktr.errors import NotFoundError, SettingError
-from cdktr.health import paused_since
+from cdktr.health import paused_since, problem_line
 from cdktr.moments import next_run, schedule_in_words
 from cdktr.protocol import ClusterStatus, ListLatest, ListProblems, ListRuns, ListTaskRuns, ListWorkflows, Reload
 from cdktr.text import plural

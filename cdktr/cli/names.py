@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 from cdktr.client import Principal
 from cdktr.codec import outline_from_json
 from cdktr.errors import NotFoundError, RefusedError, SettingError
+from cdktr.health import problem_line
 from cdktr.protocol import AwaitRun, GetWorkflow, ListCatalog, ListProblems, ListRuns, ListWorkflows
 from cdktr.text import near_ids
 from cdktr.workflow import Outline
@@ -81,9 +82,3 @@ def hint(workflow_id: str, known: list[str]) -> str:
     if near := near_ids(workflow_id, known):
         return f"did you mean {' or '.join(near)}?"
     return "`cdktr task list` shows all" if known else "the principal's workflow folder is empty"
-
-
-def problem_line(problem: dict[str, Any]) -> str:
-    """`path:line:column: message; hint`."""
-    place = f"{problem['path']}:{problem['line']}:{problem['column']}" if problem["line"] else problem["path"]
-    return f"{place}: {problem['message']}" + (f"; {problem['hint']}" if problem["hint"] else "")

@@ -5,11 +5,9 @@ from argparse import Namespace
 
 from cdktr.cli import Exit
 from cdktr.cli.common import connect, say, show, show_json
-from cdktr.cli.names import problem_line
 from cdktr.cli.show import agents_table
-from cdktr.health import attention, status_lines
+from cdktr.health import attention, bad_files, status_lines
 from cdktr.protocol import ClusterStatus, GetRegisteredAgents, ListProblems, ListRuns
-from cdktr.text import plural
 
 #: Queued runs that are named.
 NAMED = 5
@@ -27,12 +25,8 @@ def status(arguments: Namespace) -> int:
         show_json({**state, "attention": warnings, "problem_list": problems})
         return Exit.DONE
     show(status_lines(state, agents))
-    for warning in warnings:
+    for warning in (*warnings, *bad_files(problems)):
         say(f"warning: {warning}")
-    if problems:
-        say(f"warning: {plural(len(problems), 'problem')} in the workflow folder:")
-        for problem in problems:
-            say(f"  {problem_line(problem)}")
     return Exit.DONE
 
 

@@ -2,6 +2,7 @@
 
 import gc
 from argparse import Namespace
+from contextlib import suppress
 
 from cdktr import __version__
 from cdktr.caller import Subscriber
@@ -28,5 +29,6 @@ def show(arguments: Namespace) -> int:
     gc.freeze()
     if signal is None:
         return Exit.DONE
-    say(f"cdktr: the terminal UI was ended by {signal.name}")
+    with suppress(OSError):  # what a terminal that is gone is told is told to nobody
+        say(f"cdktr: the terminal UI was ended by {signal.name}")
     return 128 + signal

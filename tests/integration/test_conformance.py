@@ -867,6 +867,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         "holding": {},
         "leaving": False,
         "ended": ["b"],
+        "killed": False,
         "labels": ["b"],
         "uv": {},
     },

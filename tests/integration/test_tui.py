@@ -1,8 +1,11 @@
 """The terminal UI as somebody meets it: a real principal and agent, keys, and what stands on the screen."""
 
+import fcntl
 import os
 import re
 import signal
+import subprocess
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,9 +15,9 @@ import pytest
 from cdktr.batch import Batch
 from cdktr.records import RunStatus, RunUpdate
 from cdktr.store import Store
-from tests.integration.cluster import Cluster
+from tests.integration.cluster import PATIENCE_S, Cluster
 from tests.integration.conftest import NewCluster
-from tests.integration.terminal import HAS_TMUX, Terminal, select
+from tests.integration.terminal import HAS_TMUX, SCRIPT, Terminal, select
 
 pytestmark = [
     pytest.mark.integration,
@@ -560,6 +563,26 @@ def test_ids_are_copied_and_the_mouse_is_obeyed_unless_it_is_the_terminals(
     assert terminal.tmux("display-message", "-p", "#{mouse_any_flag}").strip() == "0"
     terminal.press("q")
     terminal.shows("ended 0")
+
+
+def test_a_terminal_of_no_size_that_goes(folder: Cluster) -> None:
+    ours, its = os.openpty()
+    command = [*SCRIPT, "ui"]
+    environment = {**folder.environment(), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    for name in ("LINES", "COLUMNS"):
+        environment.pop(name, None)
+    ui = subprocess.Popen(
+        command, stdin=its, stdout=its, stderr=its, cwd=folder.folder, env=environment,
+        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(its)
+    painted = b""
+    while not (b"Connected" in painted and b"quit" in painted):
+        painted += os.read(ours, 65536)
+    assert b"\x1b[24;" in painted
+    assert b"\x1b[25;" not in painted
+    os.close(ours)
+    assert ui.wait(PATIENCE_S) == 128 + signal.SIGHUP
 
 
 def test_where_there_is_no_terminal_a_sentence_says_so(folder: Cluster, new_terminal: NewTerminal) -> None:

@@ -146,7 +146,8 @@ def events(draw: st.DrawFn, state: State) -> e.Event:
         case "Told":
             return e.Told(draw(wild), draw(st.booleans()))
         case "Exists":
-            return e.Exists(SaveLogs(LogQuery(), draw(wild)))
+            command = SaveLogs(LogQuery(), draw(wild))
+            return e.Exists(command) if draw(st.booleans()) else e.Saving(command, 7)
     return e.Away(draw(wild))
 
 

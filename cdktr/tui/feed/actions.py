@@ -20,7 +20,7 @@ from cdktr.tui.feed.ask import abilities, understood
 from cdktr.tui.feed.checked import checked
 from cdktr.tui.feed.logs import request_of
 from cdktr.tui.state.commands import ReloadFolder, SaveLogs, SetPaused, Trigger
-from cdktr.tui.state.events import Event, Exists, Told, Triggered
+from cdktr.tui.state.events import Event, Exists, Saving, Told, Triggered
 
 #: Seconds that reading a folder of many files may take on top of the time-out.
 RELOAD_S = 60.0
@@ -73,7 +73,7 @@ def perform(principal: Principal, command: Asked, drafts: Drafts, tell: Tell) ->
     event: Event
     try:
         with understood():
-            event = _done(principal, command, drafts)
+            event = _done(principal, command, drafts, tell)
     except CdktrError as error:
         event = Told(str(error), bad=True)
     if isinstance(event, Told) and isinstance(command, SaveLogs):
@@ -81,7 +81,7 @@ def perform(principal: Principal, command: Asked, drafts: Drafts, tell: Tell) ->
     tell(event)
 
 
-def _done(principal: Principal, command: Asked, drafts: Drafts) -> Event:
+def _done(principal: Principal, command: Asked, drafts: Drafts, tell: Tell) -> Event:
     match command:
         case Trigger():
             return _triggered(principal, command)
@@ -90,7 +90,7 @@ def _done(principal: Principal, command: Asked, drafts: Drafts) -> Event:
         case ReloadFolder():
             return _reloaded(principal)
         case SaveLogs():
-            return _saved(principal, command, drafts)
+            return _saved(principal, command, drafts, tell)
 
 
 def _triggered(principal: Principal, command: Trigger) -> Event:
@@ -131,20 +131,24 @@ def _reloaded(principal: Principal) -> Event:
     return Told(f"Folder read: {found}" + (f"; {plural(wrong, 'problem')}" if wrong else ""), bad=bool(wrong))
 
 
-def _saved(principal: Principal, command: SaveLogs, drafts: Drafts) -> Event:
+def _saved(principal: Principal, command: SaveLogs, drafts: Drafts, tell: Tell) -> Event:
     """The lines are in the file when all of them are, and not before."""
     path = Path(command.path)
     try:
         path = _expanded(path)
+        # Where a link leads to, so that it still leads there.
+        target = Path(os.path.realpath(path))
         if path.is_dir():
             return Told(f"{path} is a folder; name a file in it", bad=True)
+        if path.exists() and not path.is_file():
+            return Told(f"{path} is no file that can be replaced; name another", bad=True)
         if not command.replace and path.exists():
             return Exists(command)
-        beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        beside = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
         with drafts.new(beside) as file:
-            count = _write(principal, command, file)
+            count = _write(principal, command, file, tell)
             file.flush()
-            os.replace(beside, path)
+            os.replace(beside, target)
     except OSError as error:
         return Told(f"{path} cannot be written: {error.strerror}", bad=True)
     return Told(f"{plural(count, 'line')} saved in {path}")
@@ -158,9 +162,11 @@ def _expanded(path: Path) -> Path:
         return path
 
 
-def _write(principal: Principal, command: SaveLogs, file: TextIO) -> int:
+def _write(principal: Principal, command: SaveLogs, file: TextIO, tell: Tell) -> int:
     count = 0
     for lines in principal.pages(p.ListLogs(**request_of(command.query), limit=SAVED_AT_ONCE)):
+        if count:
+            tell(Saving(command, count))
         for line in lines:
             record = LogRecord(*(line[name] for name in LogRecord._fields))
             file.write(f"{printable(format_log(record, command.verbose))}\n")

@@ -1,5 +1,6 @@
 """From what is wanted to requests, and from the replies to what the state keeps; an older principal is asked less."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -52,6 +53,10 @@ REVISION_OF: dict[type[w.Want], str] = {
 }
 
 
+#: Seconds by which two clocks may differ without anybody's notice.
+SKEW_S = 3.0
+
+
 #: What the answer to each want is.
 KINDS: dict[type[w.Want], Any] = {
     w.Facts: dict[str, Any],
@@ -74,12 +79,18 @@ FACTS: dict[str, Any] = {
     **dict.fromkeys(("pid", "port", "workflows", "problems", "queued", "running", "ended_unstored", "agents"), int),
     **dict.fromkeys(("free_slots", "unstored_rows", "unstored_bytes", "unstored_bytes_limit", "dropped_lines"), int),
     **dict.fromkeys(("agents_spooled_bytes", "agents_dropped_lines"), int),
-    **dict.fromkeys(("database_set_aside", "database_losses", "agents_left"), list[str]),
-    "uptime_s": float,
+    **dict.fromkeys(("database_set_aside", "database_losses", "agents_left", "agents_killed"), list[str]),
+    **dict.fromkeys(("now_ms", "heartbeat_timeout_ms"), int),
+    **dict.fromkeys(("uptime_s", "ahead_s"), float),
     "revisions": dict[str, int],
     "paused": dict[str, int],
     **dict.fromkeys(("unplaceable", "crowded"), list[Waiting]),
 }
+
+
+def _ahead(seconds: float) -> float:
+    """How far the principal's clock is ahead of ours, where that is more than its answer may take."""
+    return float(round(seconds)) if abs(seconds) > SKEW_S else 0.0
 
 
 @contextmanager
@@ -146,7 +157,11 @@ class Questions:
     def _facts(self) -> dict[str, Any]:
         if self._able.has("STATUS"):
             told = checked(self._ask(p.ClusterStatus(), 0), dict[str, Any])
-            return {name: value for name, value in told.items() if has_kind(value, FACTS.get(name, Any))}
+            found = {name: value for name, value in told.items() if has_kind(value, FACTS.get(name, Any))}
+            if "now_ms" in found:
+                # What it is at this moment is no fact that lasts.
+                found["ahead_s"] = _ahead(found.pop("now_ms") / 1000 - time.time())
+            return found
         self._ask(p.Ping(), 0)
         return {}
 

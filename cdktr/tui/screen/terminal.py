@@ -31,6 +31,9 @@ _PLAIN, _COMMON = "vt220", "xterm"
 #: Beginnings of the names of terminals that take text for the clipboard.
 _CLIPBOARD = ("xterm", "tmux", "screen", "rxvt", "alacritty", "foot", "wezterm", "st-", "kitty", "contour", "ghostty")
 
+#: Columns and rows of a terminal of which nobody knows them.
+_USUAL = (80, 24)
+
 #: Names of locales that stand for none.
 _NO_LOCALE = ("C", "POSIX")
 
@@ -53,13 +56,26 @@ def check() -> None:
 
 
 def _is_utf8() -> bool:
-    """Whether the user's locale is of UTF-8, not what Python made of it where there is none."""
+    """Whether the user's locale is of UTF-8, not what Python made of it where there is none; and what it writes."""
+    if _name_of(getattr(sys.stdout, "encoding", None) or "") != "utf8":
+        return False
     found = _first_environment()
     chosen = next((found[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if found.get(name)), "C")
     if chosen in _NO_LOCALE:
         return False
     encoding = chosen.partition(".")[2].partition("@")[0] or locale.nl_langinfo(locale.CODESET)
-    return encoding.lower().replace("-", "") == "utf8"
+    return _name_of(encoding) == "utf8"
+
+
+def _name_of(encoding: str) -> str:
+    return encoding.lower().replace("-", "").replace("_", "")
+
+
+def _told_size() -> tuple[int, int]:
+    """The columns and rows that the environment tells, for a terminal that was given no size; else the usual ones."""
+    told = (os.environ.get(name, "") for name in ("COLUMNS", "LINES"))
+    found = [int(text) if text.isdecimal() and 0 < len(text) < 5 else 0 for text in told]
+    return found[0] or _USUAL[0], found[1] or _USUAL[1]
 
 
 def _first_environment() -> dict[str, str]:
@@ -102,6 +118,7 @@ class Terminal:
         check()
         self._name = os.environ.get("TERM") or "unknown"
         self._driven_as, is_plain = _set_up()
+        self._told = _told_size()
         self._shown: list[Row | None] = []
         self._screen: Any = None
         self._parts: list[str] = []
@@ -126,10 +143,9 @@ class Terminal:
         """Whether it has another size than when it was opened."""
         return self._size() != self.size
 
-    @staticmethod
-    def _size() -> tuple[int, int]:
+    def _size(self) -> tuple[int, int]:
         columns, rows = os.get_terminal_size(sys.stdout.fileno())
-        return columns, rows
+        return columns or self._told[0], rows or self._told[1]
 
     @property
     def input(self) -> int:
@@ -139,9 +155,12 @@ class Terminal:
     def open(self) -> None:
         """Take it. Whatever is painted next is painted anew."""
         os.environ["TERM"] = self._driven_as
-        for name in ("LINES", "COLUMNS"):
+        has_size = all(os.get_terminal_size(sys.stdout.fileno()))
+        for name, count in zip(("COLUMNS", "LINES"), self._size(), strict=True):
             # curses would believe them, and leave the terminal scrolling that many lines alone.
             os.environ.pop(name, None)
+            if not has_size:
+                os.environ[name] = str(count)
         try:
             screen = Screen.open(unicode_aware=self.look.unicode)
         except BaseException:
@@ -291,7 +310,9 @@ class Terminal:
         """Hand a text to the terminal's clipboard; False where there is none. Whether it takes it, it does not tell."""
         if not self._has_clipboard:
             return False
-        command = f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07"
+        # A name may have bytes that are no text.
+        data = base64.b64encode(text.encode(errors="replace")).decode()
+        command = f"\x1b]52;c;{data}\x07"
         is_inside_screen = self._name.startswith("screen") and not os.environ.get("TMUX")
         self._write(f"\x1bP{command}\x1b\\" if is_inside_screen else command)
         return True

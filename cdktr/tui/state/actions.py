@@ -360,6 +360,7 @@ ACTIONS: Mapping[str, Action] = {
     "older": lambda state: _other_run(state, 1),
     "newer": lambda state: _other_run(state, -1),
     "zoom": _zoom,
+    "whole": lambda state: (replace(state, admin_whole=not state.admin_whole), ()),
     "reload": lambda state: (noticed(state, "Reading the folder …"), (ReloadFolder(),)),
     "copy": _copy,
     "refresh": lambda state: (state, (Refresh(),)),

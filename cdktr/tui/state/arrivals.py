@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from cdktr.tui.state import logscreen
 from cdktr.tui.state.commands import Command, SaveLogs
-from cdktr.tui.state.events import Arrived, Away, Failed, Told, Triggered, Up
+from cdktr.tui.state.events import Arrived, Away, Failed, Saving, Told, Triggered, Up
 from cdktr.tui.state.history import came, runs_of
 from cdktr.tui.state.logscreen import REMARK_S
 from cdktr.tui.state.model import Cursor, Data, Link, LinkStatus, Notice, State
@@ -146,6 +146,15 @@ def told(state: State, event: Told) -> Result:
         # It took longer than somebody looks on: it stands until a key is pressed.
         state = replace(saved(state, event.done), notice=replace(state.notice, until=math.inf))
     return state, ()
+
+
+def goes_on(state: State, event: Saving) -> Result:
+    """How far the saving of log lines is, unless something else is being told."""
+    what = f"Saving to {event.command.path} …"
+    is_free = state.notice is None or state.notice.text.startswith(what)
+    if event.command not in state.saving or not is_free:
+        return state, ()
+    return noticed(state, f"{what} {event.lines:,} lines"), ()
 
 
 def saved(state: State, command: SaveLogs) -> State:

@@ -102,6 +102,14 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Saving:
+    """So many log lines are saved, and more follow."""
+
+    command: SaveLogs
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
 class Exists:
     """The file that lines are to be saved in is there already."""
 
@@ -162,6 +170,7 @@ Event = (
     | Failed
     | Triggered
     | Told
+    | Saving
     | Exists
     | LogPage
     | LogNews

@@ -98,6 +98,8 @@ class Agent:
     spooled_bytes: int = 0
     dropped_lines: int = 0
     labels: tuple[str, ...] = ()
+    #: As in a heartbeat.
+    uv: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,7 @@ def agent_of(value: Mapping[str, Any]) -> Agent:
         value.get("spooled_bytes", 0),
         value.get("dropped_lines", 0),
         tuple(value.get("labels", ())),
+        value.get("uv"),
     )
 
 

@@ -54,6 +54,7 @@ KEYS: tuple[Binding, ...] = (
     _key("enter", "enter", W.GRAPH, "log", "log of the selected task"),
     _key("enter", "enter", W.RUNS, "open", "open the run: tasks, timeline"),
     _key("enter", "enter", W.RUN, "log", "log of the selected task"),
+    _key("enter right", "whole", W.ADMIN, "whole lines", "show the lines of the log as a whole, or cut"),
     _key("r", "run", frozenset({W.WORKFLOWS, W.GRAPH, W.RUNS, W.RUN}), "run", "run the workflow now", "RUNTASK"),
     _key("l", "logs", PLACES - {W.AGENTS, W.ADMIN}, "logs", "log of the workflow or the run", "LSLOGS"),
     _key("o", "open_run", frozenset({W.WORKFLOWS, W.GRAPH}), "open run", "open the run that the graph shows", "LSRUNS"),

@@ -50,7 +50,7 @@ def level_changed(state: State, logs: Logs) -> Result:
 def _asked(state: State, logs: Logs, place: Place | None = None, sequence: int | None = None) -> Result:
     """Ask for a part of the log that has nothing to do with what is held, under a number of its own."""
     number = state.asked + 1
-    logs = replace(logs, number=number, live=False, found=None, owed=0)
+    logs = replace(logs, number=number, live=False, found=None, missed="", owed=0)
     place = place or (Place.TAIL if logs.query.end_ms is None else Place.HEAD)
     return _sent(state, logs, FetchLogs(number, logs.query, place, sequence))
 
@@ -164,7 +164,7 @@ def _found(state: State, logs: Logs, page: LogPage) -> Result:
         if page.sequence is not None:
             return _match_around(state, logs, direction)
         notice = Notice(f"{logs.search!r} is not found", state.now + REMARK_S)
-        return _followed(replace(state, logs=logs, notice=notice))
+        return _followed(replace(state, logs=replace(logs, missed=logs.search), notice=notice))
     if page.sequence is None:
         state = replace(state, notice=_around(state, direction))
     # Which ends are the log's is not known; the next pages tell.
@@ -212,7 +212,7 @@ def at_end(state: State, logs: Logs) -> Logs:
 def shown_at(state: State, logs: Logs, sequence: int) -> Logs:
     """Standing where a line is in the upper half of the screen."""
     index = next((n for n, line in enumerate(logs.lines) if line.sequence == sequence), 0)
-    return replace(logs, top=max(index - log_rows(state) // 3, 0), found=sequence, following=False, owed=0)
+    return replace(logs, top=max(index - log_rows(state) // 3, 0), found=sequence, missed="", following=False, owed=0)
 
 
 def scrolled(state: State, logs: Logs, by: int) -> Result:
@@ -312,7 +312,7 @@ def _match_around(state: State, logs: Logs, direction: int) -> Result:
     if hit is None:
         where = "" if (logs.begins and logs.ends) or can_ask else " in what is loaded here"
         notice = Notice(f"{logs.search!r} is not found{where}", state.now + REMARK_S)
-        return _followed(replace(state, logs=logs, notice=notice))
+        return _followed(replace(state, logs=replace(logs, missed=logs.search), notice=notice))
     return paged(replace(state, logs=shown_at(state, logs, hit), notice=_around(state, direction)))
 
 

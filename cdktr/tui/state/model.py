@@ -180,6 +180,8 @@ class Logs:
     search: str = ""
     #: The sequence of the line that was found.
     found: int | None = None
+    #: What was searched for in vain.
+    missed: str = ""
     #: A page is under way: `fetch`, which is asked for again at `again`, in seconds since the epoch, when it failed.
     busy: bool = False
     fetch: FetchLogs | None = None
@@ -316,6 +318,8 @@ class State:
     agents_hold: bool = False
     #: Lines that the principal's own log is scrolled back.
     admin_back: int = 0
+    #: Its lines are shown as a whole.
+    admin_whole: bool = False
     run: RunPage | None = None
     logs: Logs | None = None
     #: How many selections of log lines were asked for: each has its number.

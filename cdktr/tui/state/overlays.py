@@ -177,7 +177,9 @@ def _run_form(state: State, form: Form) -> Result:
             bind_params(workflow, given)
     except CdktrError as error:
         wrong = _wrong(workflow, form) if workflow is not None else form.focus
-        return put(state, replace(form, focus=wrong, error=str(error))), ()
+        field = form.fields[wrong]
+        why = f"{field.name} is needed: type a value" if field.required and not field.text else str(error)
+        return put(state, replace(form, focus=wrong, error=why)), ()
     return noticed(without(state), f"Starting {form.workflow_id} …"), (Trigger(form.workflow_id, given),)
 
 

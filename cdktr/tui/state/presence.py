@@ -6,11 +6,8 @@ from dataclasses import replace
 from cdktr.tui.state.facts import Agent
 from cdktr.tui.state.model import State
 
-#: Seconds without a word after which an agent is called lost. The principal lets go of it soon after, or has.
+#: Seconds without a word after which an agent is called lost, where the principal does not tell when it gives one up.
 LOST_S = 30.0
-
-#: Seconds without a word that are told.
-SILENT_S = LOST_S / 3
 
 #: Seconds after its last word for which an agent that the principal let go of is still shown.
 KEPT_S = 600.0
@@ -21,10 +18,25 @@ def shown_agents(state: State) -> Sequence[Agent]:
     return (*(state.data.agents or ()), *state.lost)
 
 
-def has_left(state: State, agent: Agent) -> bool:
-    """Whether it is gone because it was stopped, as far as the principal tells."""
-    left = (state.data.facts or {}).get("agents_left")
-    return agent in state.lost and isinstance(left, list) and agent.id in left
+def silence(state: State, agent: Agent) -> float:
+    """Seconds since its last word, by the clock of the principal, which noted that."""
+    ahead: float = (state.data.facts or {}).get("ahead_s", 0.0)
+    return max(state.now + ahead - agent.last_ping_ms / 1000, 0.0)
+
+
+def lost_s(state: State) -> float:
+    """Seconds without a word after which the principal gives an agent up; from a third of them on they are told."""
+    told = (state.data.facts or {}).get("heartbeat_timeout_ms")
+    return told / 1000 if isinstance(told, int) else LOST_S
+
+
+def how_gone(state: State, agent: Agent) -> str:
+    """How one that is gone went, as far as the principal tells: `STOPPED`, or `KILLED`; else nothing."""
+    if agent not in state.lost:
+        return ""
+    facts = state.data.facts or {}
+    told = (("STOPPED", facts.get("agents_left")), ("KILLED", facts.get("agents_killed")))
+    return next((word for word, ids in told if isinstance(ids, list) and agent.id in ids), "")
 
 
 def let_go(before: State, state: State) -> State:
@@ -40,5 +52,5 @@ def let_go(before: State, state: State) -> State:
 
 def forgotten(state: State) -> State:
     """The state without the lost ones of long ago."""
-    kept = tuple(agent for agent in state.lost if state.now - agent.last_ping_ms / 1000 < KEPT_S)
+    kept = tuple(agent for agent in state.lost if silence(state, agent) < KEPT_S)
     return state if kept == state.lost else replace(state, lost=kept)

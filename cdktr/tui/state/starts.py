@@ -5,7 +5,7 @@ from dataclasses import replace
 from cdktr.tui.state.arrivals import noticed
 from cdktr.tui.state.commands import Command, Trigger
 from cdktr.tui.state.graphmoves import selected_workflow, why_unknown
-from cdktr.tui.state.model import Confirm, Field, Form, State
+from cdktr.tui.state.model import Confirm, Field, Form, State, Tab
 from cdktr.tui.state.wants import selected_id
 from cdktr.workflow import scalar_text
 
@@ -27,8 +27,8 @@ def run_asked(state: State) -> Result:
         return noticed(state, why_unknown(state) or f"{workflow_id} is gone", bad=True), ()
     if workflow is None or not workflow.params:
         command = Trigger(workflow_id, {})
-        if why := _why_ask(state, workflow_id):
-            question = Confirm(f"A run of {workflow_id} {why}. Start another?", command)
+        if _why_ask(state, workflow_id):
+            question = Confirm(_question(state, workflow_id), command)
             return replace(state, overlays=(*state.overlays, question)), ()
         return noticed(state, f"Starting {workflow_id} …"), (command,)
     fields = tuple(
@@ -39,10 +39,27 @@ def run_asked(state: State) -> Result:
     return replace(state, overlays=(*state.overlays, form)), ()
 
 
+def asked_anew(state: State) -> State:
+    """The state with the question that is open, if it is this one, as things are now."""
+    overlay = state.overlay
+    if not isinstance(overlay, Confirm) or not isinstance(overlay.command, Trigger):
+        return state
+    question = _question(state, overlay.command.workflow_id)
+    if question == overlay.question:
+        return state
+    return replace(state, overlays=(*state.overlays[:-1], replace(overlay, question=question)))
+
+
+def _question(state: State, workflow_id: str) -> str:
+    return f"A run of {workflow_id} {_why_ask(state, workflow_id) or 'has ended by now'}. Start another?"
+
+
 def _why_ask(state: State, workflow_id: str) -> str:
     """Why one more run of a workflow may be one too many; "" when nothing speaks of it. A form is asked in any case."""
     if state.now - state.started.get(workflow_id, 0.0) < JUST_NOW_S:
         return "was just started"
     latest = state.data.latest.get(workflow_id)
-    known = [run.status for run in (*(state.data.runs or ()), *state.data.recent) if run.workflow_id == workflow_id]
+    # Of the lists, only the one that is kept fresh now.
+    fresh = (state.data.runs or ()) if state.tab is Tab.RUNS and state.run is None else state.data.recent
+    known = [run.status for run in fresh if run.workflow_id == workflow_id]
     return "is under way" if {"RUNNING", "PENDING"} & {latest.status if latest else "", *known} else ""

@@ -13,6 +13,7 @@ from cdktr.tui.state.keys import Where, binding_of, is_able, where
 from cdktr.tui.state.model import Confirm, State, Tab
 from cdktr.tui.state.overlays import key_pressed, text_pasted
 from cdktr.tui.state.presence import forgotten, let_go
+from cdktr.tui.state.starts import asked_anew
 from cdktr.tui.state.wants import TheAgents
 
 Result = tuple[State, tuple[Command, ...]]
@@ -29,7 +30,7 @@ def update(state: State, event: e.Event) -> Result:
             state = replace(state, started={**state.started, command.workflow_id: state.now})
         elif isinstance(command, SaveLogs):
             state = replace(state, saving=(*state.saving, command))
-    return settled(state), commands
+    return asked_anew(settled(state)), commands
 
 
 def _key(state: State, event: e.Key) -> Result:
@@ -124,6 +125,7 @@ HANDLERS: dict[type[e.Event], Callable[[State, Any], Result]] = {
     e.Failed: arrivals.failed,
     e.Triggered: arrivals.triggered,
     e.Told: arrivals.told,
+    e.Saving: arrivals.goes_on,
     e.Exists: _exists,
     e.LogPage: logscreen.page_came,
     e.LogNews: logscreen.news_came,

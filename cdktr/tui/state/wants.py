@@ -134,7 +134,7 @@ def wants(state: State) -> tuple[Want, ...]:
     elif state.tab is Tab.AGENTS:
         found.append(TheAgents())
     elif state.tab is Tab.ADMIN:
-        found.append(OwnLog())
+        found += [OwnLog(), TheAgents()]
     return tuple(want for want in found if _is_known(state, want))
 
 

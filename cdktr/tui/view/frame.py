@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from cdktr.labels import in_words
-from cdktr.text import cells, format_duration, plural, width
+from cdktr.text import cells, format_duration, width
 from cdktr.tui.state.keys import Binding, Where, bindings_of, is_able, where
 from cdktr.tui.state.model import Form, LinkStatus, State, Tab
+from cdktr.tui.state.wants import selected_id, selected_run
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
+from cdktr.tui.view.parts import broken
+from cdktr.tui.view.runs import has_other_view
 from cdktr.tui.view.times import now_of, short
 
 #: How keys are written.
@@ -21,6 +24,12 @@ _PLAIN = {"up": "Up", "down": "Down", "left": "Left", "right": "Right"}
 
 #: Columns of labels that the header has room for.
 LABELS = 24
+
+#: Columns to which a longer address gives way.
+ADDRESS = 18
+
+#: Rows that a long remark has at most.
+REMARK = 3
 
 #: What the footer always has room for.
 LASTING = ("help", "quit")
@@ -34,74 +43,114 @@ def key_name(key: str, unicode: bool) -> str:
 def header(area: Area, state: State) -> None:
     """The principal and how it is; what it has to do; the clock."""
     area.fill("header")
-    x = area.put(1, 0, "cdktr", "header title")
     clock = now_of(state).astimezone().strftime("%H:%M")
-    text, style = _link(state)
+    told = _Told("cdktr ", min(width(state.address), max(area.width // 3, ADDRESS)), *_link(state), [clock])
     # What is wrong with the connection comes first.
-    up = state.link.status is LinkStatus.UP
-    needed = x + 1 + width(state.address) + 2 + (width(text) if up else area.width)
-    counts = [*_counts(state), clock]
-    while len(counts) > 1 and needed + sum(width(count) + 2 for count in counts) > area.width - 1:
-        # The version goes first, the clock last.
-        del counts[-2]
-    end = area.right(0, f"{'  '.join(counts)} ", "header")
-    x = area.put(x + 1, 0, state.address, "header", room=max(end - x - 4 - width(text), 12) if up else 40)
-    area.put(x + 2, 0, text, f"header {style}", room=end - x - 3)
+    if state.link.status is LinkStatus.UP:
+        told = _fitting(state, told._replace(address=width(state.address)), area.width)
+    x = area.put(1, 0, told.name, "header title")
+    end = area.right(0, f"{'  '.join(told.counts)} ", "header")
+    x = area.put(x, 0, state.address, "header", room=told.address)
+    area.put(x + 2, 0, told.texts[0], f"header {told.style}", room=end - x - 3)
+
+
+class _Told(NamedTuple):
+    """What the header tells: the columns of the address, ways to say how the connection is, the longest first."""
+
+    name: str
+    address: int
+    texts: Sequence[str]
+    style: str
+    counts: Sequence[str]
+
+    @property
+    def size(self) -> int:
+        counts = sum(width(count) + 2 for count in self.counts)
+        return 1 + len(self.name) + self.address + 2 + width(self.texts[0]) + counts + 1
+
+
+def _fitting(state: State, told: _Told, columns: int) -> _Told:
+    """As much as there is room for: the counts stay longest, but for the clock."""
+    version = [f"v{state.abilities.version}"] if state.abilities and state.abilities.version else []
+    counts = _counts(state)
+    for number, more in ((n, more) for n in range(len(told.texts)) for more in (version, ())):
+        for name in (told.name, ""):
+            tried = told._replace(name=name, texts=told.texts[number:], counts=[*counts, *more, *told.counts])
+            if (room := columns - tried.size + told.address) >= min(told.address, ADDRESS):
+                return tried._replace(address=min(told.address, room))
+    while counts and tried.size > columns:
+        counts.pop()
+        tried = tried._replace(counts=[*counts, *told.counts])
+    return tried._replace(address=max(min(told.address, tried.address + columns - tried.size), 12))
 
 
 def _counts(state: State) -> list[str]:
     facts = state.data.facts or {}
-    version = state.abilities.version if state.abilities else ""
-    found = [f"{name} {facts[key]}" for name, key in _COUNTS if isinstance(facts.get(key), int)]
-    return [*found, f"v{version}"] if version else found
+    return [f"{name} {facts[key]}" for name, key in _COUNTS if isinstance(facts.get(key), int)]
 
 
 _COUNTS = (("queue", "queued"), ("running", "running"), ("agents", "agents"))
 
 
-def _link(state: State) -> tuple[str, str]:
+def _link(state: State) -> tuple[Sequence[str], str]:
+    """How the connection is, the longest way to say it first; the style."""
+    words, mark, style = _words(state)
+    return [f"{sign(state.look, mark)} {text}" for text in words], style
+
+
+def _words(state: State) -> tuple[Sequence[str], str, str]:
     link = state.link
     if link.status is LinkStatus.UP:
         trouble = next(
             (name for name in ("database_trouble", "journal_trouble") if (state.data.facts or {}).get(name)), ""
         )
         if (state.data.facts or {}).get("stopping"):
-            return f"{sign(state.look, 'away')} Stopping", "warn"
+            return ["Stopping"], "away", "warn"
         if trouble:
-            return f"{sign(state.look, 'away')} Connected, its {trouble.partition('_')[0]} is in trouble", "bad"
+            what = f"{trouble.partition('_')[0]} is in trouble"
+            return [f"{link.status}, its {what}", f"its {what}"], "away", "bad"
         if lacking := _lacking(state):
-            return f"{sign(state.look, 'here')} {link.status}, {lacking}", "warn"
-        return f"{sign(state.look, 'here')} {link.status}", "good"
+            return [f"{link.status}, {lacking[0]}", *lacking], "here", "warn"
+        return [str(link.status)], "here", "good"
     if link.status is LinkStatus.UNKNOWN:
-        return f"{sign(state.look, 'unknown')} {link.status} ...", "dim"
+        return [f"{link.status} ..."], "unknown", "dim"
     lasts = format_duration(max(round(state.now - link.since), 0)) if state.now - link.since >= 1 else "0s"
-    # The address stands before it.
-    cause = _CAUSE.fullmatch(link.why)
-    why = f"{cause[1][:1].lower()}{cause[1][1:]}" if cause else link.why
-    return f"{sign(state.look, 'away')} {link.status} {lasts.replace('.0s', 's')}: {why}", "bad"
+    return [f"{link.status} {lasts.replace('.0s', 's')}: {_cause(link.why)}"], "away", "bad"
 
 
-def _lacking(state: State) -> str:
-    """That runs wait for labels which no agent has."""
+def _cause(why: str) -> str:
+    """Why the principal is away, without its address, which stands before it."""
+    found = next((match for match in (each.fullmatch(why) for each in _CAUSES) if match), None)
+    if found is None:
+        return why
+    causes = re.findall(r"\(([^()]+)\)", found[1]) or [found[1]]
+    return ", ".join(f"{cause[:1].lower()}{cause[1:]}" for cause in dict.fromkeys(causes))
+
+
+def _lacking(state: State) -> Sequence[str]:
+    """That runs wait for labels which no agent has, and the same without naming them."""
     found: Sequence[Mapping[str, Any]] = (state.data.facts or {}).get("unplaceable", ())
     runs = sum(waits["runs"] for waits in found)
     labels = in_words(found[0]["labels"]) if len(found) == 1 else ""
-    what = labels if 0 < len(labels) <= LABELS else "labels"
-    return f"{plural(runs, 'run')} {'waits' if runs == 1 else 'wait'} for {what}" if runs else ""
+    wait = f"{runs:,} {'waits' if runs == 1 else 'wait'} for"
+    named = [f"{wait} {labels}"] if 0 < len(labels) <= LABELS else []
+    return [*named, f"{wait} labels"] if runs else []
 
 
-#: What is said of the one principal that does not answer: its cause, perhaps with advice after it.
-_CAUSE = re.compile(r"No principal answers at [^()]*\(([^()]+)\)(?:;.*)?", re.DOTALL)
+#: What is said of a principal that does not answer: the cause, or of several addresses those of all; advice after it.
+_CAUSES = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        r"No principal answers at ([^()]*\([^()]+\)(?:, [^()]*\([^()]+\))*)(?:;.*)?",
+        r"The principal at \S+ ((?:did not answer|ended the connection)[^;]*)(?:;.*)?",
+        r"No connection to \S+ can be made here: (.+)",
+    )
+)
 
 
 def tabs(area: Area, state: State) -> None:
     """The places, and at the end what was last remarked, or of when all that is shown is."""
-    notice = state.notice
-    taken = 1 + sum(len(tab) + 5 for tab in Tab)
-    if notice is not None and width(cells(notice.text)) > area.width - taken - 1:
-        # For a while it is worth more than the places, whose keys still go there.
-        area.part(1, 0, area.width - 2, 1).right(0, notice.text, "bad" if notice.bad else "notice")
-        return
+    notice = None if _is_long(area, state) else state.notice
     x = 1
     for number, tab in enumerate(Tab, 1):
         here = tab is state.tab
@@ -113,6 +162,24 @@ def tabs(area: Area, state: State) -> None:
         part.right(0, notice.text, "bad" if notice.bad else "notice")
     elif state.link.status is LinkStatus.AWAY and state.data.facts is not None:
         part.right(0, f"as of {short(round(state.link.since * 1000), now_of(state))}", "bad")
+
+
+def _is_long(area: Area, state: State) -> bool:
+    """Whether the last remark has no room beside the places."""
+    taken = 1 + sum(len(tab) + 5 for tab in Tab)
+    return state.notice is not None and width(cells(state.notice.text)) > area.width - taken - 1
+
+
+def remark(area: Area, state: State) -> None:
+    """The last remark in the last rows of a place, for a while, where it has no room beside the tabs."""
+    notice = state.notice
+    if notice is None or not _is_long(area, state):
+        return
+    rows = broken(notice.text, area.width - 2)[:REMARK]
+    part = area.below(area.height - len(rows))
+    part.fill()
+    for y, row in enumerate(rows):
+        part.put(1, y, row, "bad" if notice.bad else "notice")
 
 
 def footer(area: Area, state: State) -> None:
@@ -131,9 +198,24 @@ def footer(area: Area, state: State) -> None:
         x = _binding(area, state, binding, x) + 2
 
 
+#: What needs a workflow to be selected, a file that cannot be used being none; and what needs a run.
+_OF_WORKFLOW = frozenset({"enter", "run", "logs", "open_run", "pause", "older", "newer", "zoom"})
+_OF_RUN = frozenset({"enter", "run", "logs"})
+
+
 def _is_vain(state: State, binding: Binding) -> bool:
-    """No day is asked for in the form of a run."""
-    return binding.action == "calendar" and isinstance(state.overlay, Form) and bool(state.overlay.workflow_id)
+    """Whether a key does nothing as things are."""
+    match where(state):
+        case Where.FORM:
+            # No day is asked for in the form of a run.
+            return binding.action == "calendar" and isinstance(state.overlay, Form) and bool(state.overlay.workflow_id)
+        case Where.WORKFLOWS:
+            return binding.action in _OF_WORKFLOW and not selected_id(state)
+        case Where.RUNS:
+            return binding.action in _OF_RUN and not selected_run(state)
+        case Where.RUN:
+            return binding.action == "other_view" and not has_other_view(state)
+    return False
 
 
 _OVER = frozenset(Where) - frozenset(

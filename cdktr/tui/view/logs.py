@@ -5,6 +5,7 @@ from cdktr.tui.state.facts import LogLine
 from cdktr.tui.state.loglines import body, head, rows
 from cdktr.tui.state.logscreen import first_shown_at_end
 from cdktr.tui.state.model import Logs, State
+from cdktr.tui.state.room import log_rows
 from cdktr.tui.view.canvas import CUT, Area
 from cdktr.tui.view.glyphs import sign
 from cdktr.tui.view.parts import note
@@ -53,7 +54,8 @@ def _title(area: Area, state: State, logs: Logs) -> None:
     x = area.put(2, 0, " Log of ", "title", room=room)
     x = area.put(x, 0, f"{logs.title} ", "title", room=room - x)
     area.put(x, 0, "".join(f"{sign(area.look, 'sep')} {word} " for word in words if word), "dim", room=room - x)
-    area.put(area.width - width(place[0]) - 4, 0, f" {place[0]} ", place[1])
+    if place[0]:
+        area.put(area.width - width(place[0]) - 4, 0, f" {place[0]} ", place[1])
 
 
 def _place(state: State, logs: Logs) -> tuple[str, str]:
@@ -68,14 +70,27 @@ def _place(state: State, logs: Logs) -> tuple[str, str]:
         return clip(cells(f"lags behind: {logs.trouble}", look.unicode), state.width // 2, CUT[look.unicode]), "bad"
     if logs.busy:
         return "...", "dim"
+    missed = "no match" if logs.search and logs.missed == logs.search else ""
     if logs.following:
-        return (f"{sign(look, 'here')} following", "good") if logs.open else ("the end", "dim")
-    if not logs.shown:
-        return "", "dim"
+        where, style = (f"{sign(look, 'here')} following", "good") if logs.open else ("the end", "dim")
+        return ", ".join(filter(None, (missed, where))), style
+    if missed or not logs.shown:
+        return missed, "dim"
     last = first_shown_at_end(state, logs)
     top = min(logs.top, last)
+    if match := _match(state, logs, top):
+        return match, "dim"
     where = "the end" if top >= last and logs.ends else "the beginning" if not top and logs.begins else ""
     return where or full(logs.shown[top].timestamp_ms), "dim"
+
+
+def _match(state: State, logs: Logs, top: int) -> str:
+    """Where the found line is, as far as that is known, while it is seen."""
+    seen = logs.shown[top : top + log_rows(state)]
+    index = next((n for n, line in enumerate(seen) if line.sequence is not None and line.sequence == logs.found), None)
+    if index is None:
+        return ""
+    return f"match at line {top + index + 1:,}" if logs.begins else f"match at {full(seen[index].timestamp_ms)}"
 
 
 def _line(area: Area, y: int, line: LogLine, logs: Logs) -> int:

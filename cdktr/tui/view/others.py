@@ -1,12 +1,16 @@
 """Agents, and the principal with its own log."""
 
-from cdktr.health import attention, megabytes, status_lines
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from cdktr.health import attention, bad_files, megabytes, status_lines
 from cdktr.labels import in_words
-from cdktr.text import format_duration, width
+from cdktr.text import cells, format_duration, width
 from cdktr.tui.state.facts import Agent, OwnLine
 from cdktr.tui.state.loglines import MARKS, clock
 from cdktr.tui.state.model import LinkStatus, State
-from cdktr.tui.state.presence import LOST_S, SILENT_S, has_left, shown_agents
+from cdktr.tui.state.moves import wrapped
+from cdktr.tui.state.presence import how_gone, lost_s, shown_agents, silence
 from cdktr.tui.state.wants import Facts, OwnLog, TheAgents
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import sign
@@ -22,6 +26,8 @@ COLUMNS = (
     Column("TO TELL", 8, 2, right=True),
     Column("LABELS", 12, 3, 1),
 )
+#: Rows that its own log keeps while much needs attention.
+OWN_ROWS = 5
 #: The number of that column, and the columns of a screen from which it takes nothing from the others.
 LABELS = len(COLUMNS) - 1
 LABELLED = 144
@@ -58,16 +64,17 @@ def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int
     if lit:
         area.fill("plain", True, y)
     area.zone(0, y, area.width, "row", agent.id)
-    silent = max(state.now - agent.last_ping_ms / 1000, 0)
+    silent = silence(state, agent)
     heard = f"{format_duration(silent) if silent >= 9.95 else f'{round(silent)}s'} ago"
-    word, style = ("STOPPED", "dim") if has_left(state, agent) else _status(agent, state, silent, heard, widths[1])
+    word, style = _status(agent, state, silent, heard, widths[1])
     if lit:
         area.put(0, y, ">", "key", lit)
     area.put(2, y, sign(area.look, {"bad": "away", "dim": "dot"}.get(style, "here")), style, lit)
     row: list[Cell] = [
         agent.id,
         (word, style),
-        str(agent.running),
+        # What it held is not its any more.
+        "0" if agent in state.lost else str(agent.running),
         "?" if agent.slots is None else str(agent.slots),
         heard,
         agent.version or "?",
@@ -78,14 +85,16 @@ def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int
 
 
 def _status(agent: Agent, state: State, silent: float, heard: str, columns: int) -> tuple[str, str]:
-    is_let_go = agent in state.lost
-    if is_let_go and silent < SILENT_S and "agents_left" in (state.data.facts or {}):
+    is_let_go, limit = agent in state.lost, lost_s(state)
+    if gone := how_gone(state, agent):
+        return gone, "dim" if gone == "STOPPED" else "bad"
+    if is_let_go and silent < limit / 3 and "agents_left" in (state.data.facts or {}):
         # So soon only one that stops is let go of; the principal tells with its next word.
         return "leaving", "dim"
-    if is_let_go or silent > LOST_S:
+    if is_let_go or silent > limit:
         whole = f"LOST, last heard {heard}"
         return whole if len(whole) <= columns else "LOST", "bad"
-    if silent >= SILENT_S:
+    if silent >= limit / 3:
         return f"silent {int(silent)}s", "warn"
     return ("RUNNING", "busy") if agent.running else ("READY", "good")
 
@@ -108,22 +117,39 @@ def _facts(area: Area, state: State) -> int:
     facts = state.data.facts or {}
     y = 1
     try:
-        lines, warnings = status_lines(facts), attention(facts, ())
+        agents = [{"agent_id": agent.id, "uv": agent.uv} for agent in state.data.agents or ()]
+        problems = [asdict(problem) for problem in state.data.folder.problems] if state.data.folder else []
+        lines, warnings = status_lines(facts, agents), [*attention(facts, ()), *bad_files(problems)]
     except KeyError:
         # Another version tells other things.
         lines, warnings = [f"{name[:10]:<11}{value}" for name, value in facts.items()], []
-    for line in lines[: max(area.height // 2, 3)]:
-        area.put(1, y, line[:11], "dim")
-        area.put(12, y, line[11:])
+    rows = [
+        (line[:11] if not number else "", part)
+        for line in lines
+        for number, part in enumerate(broken(line[11:], area.width - 13))
+    ]
+    for name, part in rows[: max(area.height // 2, 3)]:
+        area.put(1, y, name, "dim")
+        area.put(12, y, part)
         y += 1
     if state.link.status is LinkStatus.AWAY:
         for row in broken(state.link.why, area.width - 4):
             area.put(1, y, f"{sign(area.look, 'away')} {row}", "bad")
             y += 1
-    for warning in warnings[: max(area.height // 4, 1)]:
-        area.put(1, y, f"{sign(area.look, 'invalid')} {warning}", "warn")
+    found = [row for warning in warnings for row in _warning(area, warning)]
+    room = max(area.height - y - OWN_ROWS, area.height // 4, 1)
+    if len(found) > room:
+        found[room - 1 :] = ["  and more: `cdktr status` tells all of it"]
+    for row in found:
+        area.put(1, y, row, "warn")
         y += 1
     return y
+
+
+def _warning(area: Area, text: str) -> list[str]:
+    """The rows of a warning, its mark before the first."""
+    rows = [row for line in text.split("\n") for row in broken(line, area.width - 4)]
+    return [f"{' ' if number else sign(area.look, 'invalid')} {row}" for number, row in enumerate(rows)]
 
 
 def _own_log(area: Area, state: State) -> None:
@@ -136,12 +162,36 @@ def _own_log(area: Area, state: State) -> None:
         return
     if not lines:
         note(rows, 0, state.data.failed.get(OwnLog(), "..."))
-    end = len(lines) - back
-    for y, line in enumerate(lines[max(end - rows.height, 0) : end]):
-        _own_line(rows, y, line)
+    y = rows.height
+    drawn: list[tuple[OwnLine, list[str]]] = []
+    for line in reversed(lines[: len(lines) - back]):
+        if y <= 0:
+            break
+        parts = _own_rows(rows, line) if state.admin_whole else [line.message]
+        drawn.append((line, parts))
+        y -= len(parts)
+    # Of the first, the end is seen where not all of it has room.
+    y = min(y, 0)
+    for line, parts in reversed(drawn):
+        y = _own_line(rows, y, line, parts)
 
 
-def _own_line(area: Area, y: int, line: OwnLine) -> None:
+def _own_rows(area: Area, line: OwnLine) -> list[str]:
+    """The rows of a line as a whole: its lines, each broken where it has to be."""
+    columns = max(area.width - len(_own_head(line)) - 2, 1)
+    return [row for part in line.message.split("\n") for row in wrapped(cells(part, area.look.unicode), columns)]
+
+
+def _own_head(line: OwnLine) -> str:
+    return f"{clock(line.timestamp_ms)} {MARKS.get(line.level, '!')} "
+
+
+def _own_line(area: Area, y: int, line: OwnLine, parts: Sequence[str]) -> int:
     style = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "warn"}.get(line.level, "plain")
-    x = area.put(1, y, f"{clock(line.timestamp_ms)} {MARKS.get(line.level, '!')} ", "dim")
-    area.put(x, y, line.message, style)
+    head = _own_head(line)
+    area.put(1, y, head, "dim")
+    x = 1 + len(head)
+    for part in parts:
+        area.put(x, y, part, style)
+        y += 1
+    return y

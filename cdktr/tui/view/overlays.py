@@ -11,6 +11,9 @@ from cdktr.tui.view.frame import key_name
 from cdktr.tui.view.parts import box, broken, middle
 from cdktr.tui.view.times import now_of
 
+#: What a range of time may be told by.
+HINT = "a time, or how long ago: -2h, 90m; F2: calendar"
+
 
 def overlay(area: Area, state: State, shown: Overlay, below: State) -> None:
     """Draw one; `below` is the state without it."""
@@ -55,11 +58,12 @@ def _prompt(area: Area, prompt: Prompt) -> None:
 
 def _form(area: Area, form: Form) -> None:
     label = max(width(cells(field.name)) for field in form.fields)
-    columns = max(40, min(area.width - 4, label + 44))
-    rows = len(form.fields) + (4 if not form.error else 5)
-    inside = box(middle(area, columns, rows), form.title)
-    room = inside.height - (2 if form.error else 1)
-    top = max(0, form.focus - room + 2)
+    columns = max(40, min(area.width - 4, max(label + 44, width(HINT) + 4)))
+    notes = broken(form.error or ("" if form.workflow_id else HINT), columns - 4)
+    below = len(notes) + (1 if form.error else 0)
+    inside = box(middle(area, columns, len(form.fields) + 3 + max(below, 1)), form.title)
+    room = max(inside.height - 1 - below, 1)
+    top = max(0, form.focus - room + 1)
     label = min(label, inside.width // 2)
     for y, field in enumerate(form.fields[top : top + room], 1):
         here = y - 1 + top == form.focus
@@ -69,10 +73,8 @@ def _form(area: Area, form: Form) -> None:
         _field(inside, x, y, field.text, field.at, here, inside.width - x)
         if not field.text and (hint := "(needed)" if field.required else field.default):
             inside.put(x + (2 if here else 0), y, hint, "hint")
-    if form.error:
-        inside.put(0, inside.height - 1, form.error, "bad")
-    elif not form.workflow_id:
-        inside.put(0, inside.height - 1, "a time, or how long ago: -2h, 90m; F2: calendar", "dim")
+    for y, row in enumerate(notes, inside.height - len(notes)):
+        inside.put(0, y, row, "bad" if form.error else "dim")
 
 
 def _calendar(area: Area, shown: Calendar, today: date) -> None:

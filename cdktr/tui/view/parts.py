@@ -72,7 +72,9 @@ def rule(area: Area, y: int, title: str, more: str = "", style: str = "title", r
     area.draw(0, y, line * area.width, "border")
     x = area.put(2, y, f" {title} ", style, room=area.width - 4) if title else 2
     if more and x < area.width - 6:
-        x = area.put(x, y, f"{more} ", "dim", room=area.width - x - 2)
+        # Where it just fits, up to the edge.
+        more = f"{more} " if x + width(cells(more, area.look.unicode)) < area.width else more
+        x = area.put(x, y, more, "dim", room=area.width - x)
     if right and width(right) + x + 4 < area.width:
         area.put(area.width - width(cells(right, area.look.unicode)) - 3, y, f" {right} ", "dim")
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from cdktr.tui.state.model import LEAST, State, Tab
 from cdktr.tui.state.room import Rect, body
 from cdktr.tui.view.canvas import Area, Canvas, Frame
-from cdktr.tui.view.frame import footer, header, tabs, too_small
+from cdktr.tui.view.frame import footer, header, remark, tabs, too_small
 from cdktr.tui.view.logs import logs_screen
 from cdktr.tui.view.others import admin_place, agents_place
 from cdktr.tui.view.overlays import overlay
@@ -32,7 +32,9 @@ def render(state: State) -> Frame:
         logs_screen(screen.part(0, 1, state.width, state.height - 2), state)
     else:
         tabs(screen.part(0, 1, state.width, 1), state)
-        _place(screen.part(*body(state)), state)
+        place = screen.part(*body(state))
+        _place(place, state)
+        remark(place, state)
     footer(screen.part(0, state.height - 1, state.width, 1), state)
     for number, shown in enumerate(state.overlays):
         overlay(screen, state, shown, replace(state, overlays=state.overlays[:number]))

@@ -1,5 +1,9 @@
 """The history of runs, and one of them: its tasks, and when they ran."""
 
+from collections.abc import Sequence
+
+from cdktr.health import why_waiting
+from cdktr.tui.state import room
 from cdktr.tui.state.actions import keys_of, task_ids
 from cdktr.tui.state.facts import Run, RunTasks
 from cdktr.tui.state.graphmoves import workflow_named
@@ -10,7 +14,7 @@ from cdktr.tui.view.bars import bars
 from cdktr.tui.view.canvas import Area
 from cdktr.tui.view.glyphs import status
 from cdktr.tui.view.graph import graph
-from cdktr.tui.view.parts import Cell, Column, fact, fitted, note, rule, table_head, table_row
+from cdktr.tui.view.parts import Cell, Column, broken, fact, fitted, note, rule, table_head, table_row
 from cdktr.tui.view.tasks import rows_seen, task_line, task_table
 from cdktr.tui.view.times import full, lasted, now_of, short
 
@@ -24,6 +28,10 @@ COLUMNS = (
     Column("AGENT", 14, 4, 1, most=24),
     Column("DETAIL", 12, 5, 3),
 )
+
+#: Rows of the bars of the last runs, and those that the page of a run has for why it waits.
+BARS = 4
+WHY = 3
 
 
 def runs_place(area: Area, state: State) -> None:
@@ -86,9 +94,20 @@ def _row(area: Area, y: int, run: Run, state: State, widths: dict[int, int]) -> 
         lasted(run.started_ms, run.ended_ms, now),
         (run.trigger or "", "dim"),
         (run.agent_id or "", "dim"),
-        (run.detail or "", "dim"),
+        (run.detail or why_waits(state, run), "dim"),
     ]
     table_row(area, y, 4, COLUMNS, widths, row, lit)
+
+
+def why_waits(state: State, run: Run) -> str:
+    """Why a queued run has not begun, as far as the principal tells."""
+    if run.status != "PENDING" or run.started_ms is not None or not state.data.facts:
+        return ""
+    try:
+        return why_waiting(state.data.facts, run.workflow_id)
+    except KeyError:
+        # Another version tells other things.
+        return ""
 
 
 # One run.
@@ -111,13 +130,13 @@ def run_page(area: Area, state: State, run_id: str, cursor: Cursor, *, graphed: 
         why = "..." if held is None else "The principal knows no such run."
         note(area, 2, state.data.failed.get(TheTasks(run_id), why))
         return
-    y = _facts(area.below(1), state, run) + 1
-    body = area.below(y)
+    _facts(area.below(1), state, run)
+    body = area.below(1 + _fact_rows(state, run, area.width, area.height - 1))
     held = held or RunTasks(run, ())
     workflow = workflow_named(state, run.workflow_id)
     ids = list(keys_of(state)) if focused else task_ids(workflow, [task.task_id for task in held.tasks])
     seen = {task.task_id: task for task in held.tasks}
-    tall = body.height >= len(ids) + 14 and workflow is not None
+    tall = _has_both(body.height, ids) and workflow is not None
     if graphed and workflow is not None and not tall:
         rule(area, 0, run_id, told)
         rows = body.height - 2
@@ -134,8 +153,45 @@ def run_page(area: Area, state: State, run_id: str, cursor: Cursor, *, graphed: 
         graph(below.part(2, 1, below.width - 3, below.height - 1), workflow, seen, cursor.key, focused, now_of(state))
 
 
-def _facts(area: Area, state: State, run: Run) -> int:
-    """A few rows; how many."""
+def has_other_view(state: State) -> bool:
+    """Whether the opened run has a graph that is not shown beside the timeline, or the other way round."""
+    held = state.data.tasks.get(state.run.run_id) if state.run is not None else None
+    if held is None or held.run is None or workflow_named(state, held.run.workflow_id) is None:
+        return False
+    height = room.body(state).height - 1
+    return not _has_both(height - _fact_rows(state, held.run, state.width, height), keys_of(state))
+
+
+def _has_both(rows: int, ids: Sequence[str]) -> bool:
+    return rows >= len(ids) + 14
+
+
+def _fact_rows(state: State, run: Run, columns: int, rows: int) -> int:
+    return 1 + len(_told(state, run, columns)) + (BARS if _is_charted(state, run, rows) else 0)
+
+
+def _is_charted(state: State, run: Run, rows: int) -> bool:
+    return (
+        rows >= 24
+        and not why_waits(state, run)
+        and state.data.recent_of == run.workflow_id
+        and (len(state.data.recent) > 1)
+    )
+
+
+def _told(state: State, run: Run, columns: int) -> list[tuple[str, str, str]]:
+    """Names, values and styles of what is told of a run, but for the first row."""
+    why = broken(why_waits(state, run), columns - 11)[:WHY]
+    found = [("" if number else "waits", part, "warn") for number, part in enumerate(why)]
+    if run.detail:
+        found.append(("detail", run.detail, "bad" if status(state.look, run.status)[1] == "bad" else "plain"))
+    if run.params and run.params != "{}":
+        found.append(("params", run.params, "plain"))
+    return found
+
+
+def _facts(area: Area, state: State, run: Run) -> None:
+    """A few rows."""
     now = now_of(state)
     mark, style = status(area.look, run.status)
     x = area.put(1, 0, f"{mark} {run.status} {lasted(run.started_ms, run.ended_ms, now)}", style)
@@ -145,15 +201,10 @@ def _facts(area: Area, state: State, run: Run) -> int:
         f"on {run.agent_id}" if run.agent_id else "",
     ]
     area.put(x + 3, 0, "   ".join(filter(None, rest)), "dim")
-    y = 1
-    if run.detail:
-        fact(area, y, "detail", run.detail, "bad" if style == "bad" else "plain")
-        y += 1
-    if run.params and run.params != "{}":
-        fact(area, y, "params", run.params)
-        y += 1
-    if area.height >= 24 and state.data.recent_of == run.workflow_id and len(state.data.recent) > 1:
+    found = _told(state, run, area.width)
+    for y, (name, value, how) in enumerate(found, 1):
+        fact(area, y, name, value, how)
+    if _is_charted(state, run, area.height):
+        y = 1 + len(found)
         fact(area, y, f"last {len(state.data.recent)}", "")
-        bars(area.part(10, y, area.width - 11, 4), state.data.recent, run.id)
-        y += 4
-    return y
+        bars(area.part(10, y, area.width - 11, BARS), state.data.recent, run.id)

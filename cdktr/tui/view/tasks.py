@@ -51,7 +51,9 @@ def task_table(
     table_head(area, 0, 4, TASKS, widths)
     timeline = area.part(beside + 1, 0, area.width - beside - 2, area.height)
     span = _span(run, seen, now)
-    if timeline.width >= 12:
+    if timeline.width < 12:
+        span = None
+    if span is not None:
         _axis(timeline, span)
     rows = max(area.height - 1, 0)
     top = first_row(cursor, len(ids), rows)
@@ -67,7 +69,7 @@ def task_table(
             left.put(0, 0, ">", "key", lit)
         left.put(2, 0, mark, style, lit)
         table_row(left, 0, 4, TASKS, widths, _task_cells(task_id, task, style, now), lit)
-        if timeline.width >= 12 and task is not None:
+        if span is not None and task is not None:
             _stretch(timeline, y, task, span, style, now)
 
 
@@ -84,10 +86,13 @@ def _task_cells(task_id: str, task: TaskRun | None, style: str, now: datetime) -
     ]
 
 
-def _span(run: Run, seen: Mapping[str, TaskRun], now: datetime) -> tuple[float, float]:
-    """From when to when the timeline goes, in milliseconds."""
+def _span(run: Run, seen: Mapping[str, TaskRun], now: datetime) -> tuple[float, float] | None:
+    """From when to when the timeline goes, in milliseconds; None as long as nothing began."""
     starts = [task.started_ms for task in seen.values() if task.started_ms is not None]
-    begin = min([*starts, *([run.started_ms] if run.started_ms is not None else [])], default=0)
+    starts += [run.started_ms] if run.started_ms is not None else []
+    if not starts:
+        return None
+    begin = min(starts)
     ends = [task.ended_ms for task in seen.values() if task.ended_ms is not None]
     end = max([*ends, run.ended_ms if run.ended_ms is not None else now.timestamp() * 1000])
     return float(begin), max(float(end), begin + 1.0)

@@ -1,5 +1,6 @@
 """Times on the screen: local, as short as the room asks for."""
 
+import math
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -34,18 +35,31 @@ def _exactly(cron: str, timezone: str, now: datetime) -> datetime | None:
 def due_in(workflow: Scheduled, now: datetime) -> str:
     """`in 11h57m`; nothing without a schedule."""
     at = due(workflow, now)
-    return in_minutes(at, now) if at else ""
+    return in_minutes(at, now, is_quick(workflow, at)) if at else ""
 
 
-def in_minutes(at: datetime, now: datetime) -> str:
-    """`in 3m`: without seconds, so that a screen on which nothing happens stands still."""
+def is_quick(workflow: Scheduled, at: datetime) -> bool:
+    """Whether its schedule fires again within a minute of that time."""
+    return workflow.cron is not None and _is_quick(workflow.cron, workflow.timezone, at)
+
+
+@lru_cache(maxsize=4096)
+def _is_quick(cron: str, timezone: str, at: datetime) -> bool:
+    following = _exactly(cron, timezone, at)
+    return following is not None and (following - at).total_seconds() < 60
+
+
+def in_minutes(at: datetime, now: datetime, quick: bool = False) -> str:
+    """`in 3m`: without seconds, so that a screen on which nothing happens stands still; `in 7s` where it does not."""
     minutes = int((at - now).total_seconds() // 60)
+    if quick and not minutes:
+        return f"in {math.ceil((at - now).total_seconds())}s"
     return f"in {format_duration(minutes * 60).removesuffix('00s')}" if minutes else "in <1m"
 
 
-def due_at(at: datetime, now: datetime) -> str:
+def due_at(at: datetime, now: datetime, quick: bool = False) -> str:
     """`2026-01-31 02:00 CET (01:00 UTC), in 3h10m`."""
-    return f"{due_text(at, now).rpartition(', in ')[0]}, {in_minutes(at, now)}"
+    return f"{due_text(at, now).rpartition(', in ')[0]}, {in_minutes(at, now, quick)}"
 
 
 def lasted(started_ms: int | None, ended_ms: int | None, now: datetime) -> str:

@@ -20,7 +20,7 @@ from cdktr.tui.view.glyphs import sign, status, wire
 from cdktr.tui.view.graph import graph
 from cdktr.tui.view.parts import Cell, Column, broken, fact, fitted, note, rule, table_head, table_row
 from cdktr.tui.view.tasks import task_line, task_table
-from cdktr.tui.view.times import due, due_at, due_in, lasted, now_of, short, since
+from cdktr.tui.view.times import due, due_at, due_in, is_quick, lasted, now_of, short, since
 from cdktr.workflow import Outline, Workflow, scalar_text
 
 COLUMNS = (
@@ -173,7 +173,7 @@ def _lines(state: State, outline: Outline, workflow: Workflow | None, columns: i
     if paused is not None:
         found.append(("paused", f"since {short(paused, now)}, by hand it runs", "warn"))
     elif at is not None:
-        found.append(("next run", _due(at, now, columns), "plain"))
+        found.append(("next run", _due(at, now, columns, is_quick(outline, at)), "plain"))
     if workflow is None:
         return found
     params = "  ".join(
@@ -185,17 +185,19 @@ def _lines(state: State, outline: Outline, workflow: Workflow | None, columns: i
     return [*found, *((name, " ".join(value.split()), "plain") for name, value in rest if value)]
 
 
-def _due(at: datetime, now: datetime, columns: int) -> str:
-    text = due_at(at, now)
-    return text if width(text) <= columns else due_at(at.astimezone(), now)
+def _due(at: datetime, now: datetime, columns: int, quick: bool) -> str:
+    text = due_at(at, now, quick)
+    return text if width(text) <= columns else due_at(at.astimezone(), now, quick)
 
 
-def run_line(run: Run, state: State) -> str:
-    """How a run is, in short."""
-    told = f"{status(state.look, run.status)[0]} {run.status} {lasted(run.started_ms, run.ended_ms, now_of(state))}"
+def run_line(run: Run, state: State, room: int = 1_000) -> str:
+    """How a run is, in short; where there is little room, of a run that is over without how long it took."""
+    how = f"{status(state.look, run.status)[0]} {run.status}"
+    took = lasted(run.started_ms, run.ended_ms, now_of(state))
     at = run.ended_ms or run.queued_ms
-    ended = since(at, now_of(state)) if at and run.is_over else ""
-    return f"{told.rstrip()}, {ended}" if ended else told.rstrip()
+    ended = f", {since(at, now_of(state))}" if at and run.is_over else ""
+    whole = f"{how} {took}".rstrip() + ended
+    return whole if width(whole) <= room or not ended else how + ended
 
 
 def _graph(area: Area, state: State, workflow: Workflow) -> None:
@@ -205,7 +207,9 @@ def _graph(area: Area, state: State, workflow: Workflow) -> None:
     tasks = {task.task_id: task for task in held.tasks} if held else {}
     run = held.run if held else None
     title = run_id or "no run yet"
-    told = f"{_behind(state, workflow)}{run_line(run, state) if run else ''}"
+    behind = _behind(state, workflow)
+    room = area.width - width(title) - width(behind) - 4
+    told = f"{behind}{run_line(run, state, room) if run else ''}"
     rule(area, 0, title, told, "title" if tab.in_graph else "plain", workflow.id if tab.zoomed else "")
     below = area.below(1)
     rows = below.height - (2 if tab.in_graph and below.height > 5 else 0)
