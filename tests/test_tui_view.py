@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cdktr.caller import SILENT
 from cdktr.text import width
 from cdktr.tui.state import events as e
 from cdktr.tui.state import wants as w
@@ -262,6 +263,7 @@ def test_a_long_address_gives_way_to_what_is_told_of_the_principal() -> None:
         ("The principal at 127.0.0.1:5561 ended the connection", "ended the connection"),
         ("No connection to 127.0.0.1:5561 can be made here: Too many open files", "too many open files"),
         ("Whatever else", "Whatever else"),
+        (f"No principal answers at 127.0.0.1:5561 ({SILENT}); one is there", SILENT),
     ],
 )
 def test_why_a_principal_is_away_is_told_without_its_address(why: str, cause: str) -> None:

@@ -162,7 +162,7 @@ def test_a_principal_that_hangs_goes_and_comes_back(new_cluster: NewCluster, new
             terminal.press(tab)
             terminal.shows(place)
         terminal.press("Escape", "r")
-        terminal.shows(r"Disconnected \d+s: \S+(.|\n)*No principal answers(.|\n)*hello")
+        terminal.shows(r"Disconnected \d+s: \S+(.|\n)*hello(.|\n)*No principal answers")
     finally:
         os.kill(principal.process.pid, signal.SIGCONT)
     terminal.shows(r"● Connected")
@@ -301,11 +301,17 @@ def test_an_agent_that_is_stopped_and_one_that_is_killed(new_cluster: NewCluster
     terminal.press("3")
     for name in (calm, rash):
         terminal.shows(rf"{name} +READY")
-    agents[0].stop()
+    # The other one clears up after it, and says so.
     agents[1].process.kill()
+    terminal.shows(rf"{rash} +KILLED +0")
+    agents[0].stop()
     text = terminal.shows(rf"{calm} +STOPPED")
     assert not re.search(rf"{calm} +LOST", text)
-    terminal.shows(rf"{rash} +LOST")
+    alone = cluster.start_agent()
+    lone = re.search(r"Agent (\S+) ready", alone.text)[1]  # type: ignore[index]
+    terminal.shows(rf"{lone} +READY")
+    alone.process.kill()
+    terminal.shows(rf"{lone} +LOST")
     terminal.press("q")
     terminal.shows("ended 0")
 

@@ -48,10 +48,13 @@ def header(area: Area, state: State) -> None:
     # What is wrong with the connection comes first.
     if state.link.status is LinkStatus.UP:
         told = _fitting(state, told._replace(address=width(state.address)), area.width)
+    elif told.size > area.width:
+        told = told._replace(name="")
+        told = told if told.size <= area.width else told._replace(counts=[])
     x = area.put(1, 0, told.name, "header title")
-    end = area.right(0, f"{'  '.join(told.counts)} ", "header")
+    end = area.right(0, f"{'  '.join(told.counts)} ", "header") if told.counts else area.width
     x = area.put(x, 0, state.address, "header", room=told.address)
-    area.put(x + 2, 0, told.texts[0], f"header {told.style}", room=end - x - 3)
+    area.put(x + 2, 0, told.texts[0], f"header {told.style}", room=end - x - (3 if told.counts else 2))
 
 
 class _Told(NamedTuple):
