@@ -1,6 +1,7 @@
 """Screens, held against pictures of them in data/screens/; `pytest --rewrite-screens` paints those anew."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from cdktr.tui.state.facts import Abilities, Folder, Run, RunTasks
 from cdktr.tui.state.layout import MOST_TASKS
 from cdktr.tui.state.model import Link, LinkStatus, Look, State
 from cdktr.tui.state.update import update
+from cdktr.tui.view.glyphs import wire
 from cdktr.tui.view.render import render
 from cdktr.tui.view.workflows import run_line
 from cdktr.workflow import Outline, Workflow
@@ -249,6 +251,39 @@ def test_a_graph_of_too_many_tasks_is_a_list() -> None:
         state, _ = update(state, e.Key("down"))
     assert state.workflows.task == "t39"
     assert ">· t39" in text_of(state)
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+def test_rows_whose_lines_would_share_a_cell_tell_in_words_what_they_wait_for(unicode: bool) -> None:
+    more = {f"x{n}": task("X") for n in range(MOST_TASKS)}
+    shifted = {**{f"a{n}": task("A") for n in range(3)}, "b": task("B", "a0", "a1"), "c": task("C", "a1", "a2")}
+    shifted["d"] = task("D", "b", "a0")
+    many = Workflow("many", "Many", {**shifted, **more})
+    state, _ = update(told(new()), e.Arrived(w.TheFolder(), Folder((Outline.of(many),))))
+    state, _ = update(state, e.Arrived(w.TheDefinition("many"), many))
+    state = replace(state, look=Look(unicode=unicode))
+    for key in ("enter", *["down"] * 200):
+        state, _ = update(state, e.Key(key))
+    text = text_of(state)
+    assert "after b, a0" in text
+    assert "after a1, a2" in text
+    assert "┼" not in text
+
+
+def test_a_line_is_thick_where_it_is_said_to_be() -> None:
+    for directions in range(16):
+        for thick in range(16):
+            if thick & ~directions:
+                continue
+            name = unicodedata.name(wire(Look(), directions, thick))
+            assert ("HEAVY" in name) == (thick > 0), name
+            assert ("LIGHT" in name) == (0 < directions != thick), name
+            plain = wire(Look(unicode=False), directions, thick)
+            assert plain.isascii()
+            assert (plain in "=#") == (thick == directions and directions in (1, 2, 4, 8, 5, 10))
+    assert [wire(Look(), 15, thick) for thick in (1, 2, 4, 8)] == list("╀┾╁┽")
+    assert wire(Look(console=True), 15, 15) == "╬"
+    assert wire(Look(console=True), 15, 5) == "┼"
 
 
 def test_details_that_are_on_their_way() -> None:
