@@ -32,8 +32,14 @@ def draw(depends: Mapping[str, Sequence[str]], columns: int, boxes: bool = True)
     drawing = _Drawing(dag)
     rows = [row for layer in dag.layers() for task in layer for row in drawing.add(task)]
     if any(len(art) > columns for art, _ in rows):
-        return [(_in_words(dag.dependencies(task), columns), task) for layer in dag.layers() for task in layer]
+        return in_words(depends, columns)
     return rows if boxes else [(art.translate(ASCII), task) for art, task in rows]
+
+
+def in_words(depends: Mapping[str, Sequence[str]], columns: int) -> list[Row]:
+    """The rows without a drawing: each tells what its task waits for, in at most so many columns."""
+    dag = Dag(depends)
+    return [(_in_words(dag.dependencies(task), columns), task) for layer in dag.layers() for task in layer]
 
 
 def _in_words(names: Sequence[str], columns: int) -> str:

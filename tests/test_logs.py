@@ -255,7 +255,7 @@ def test_a_database_in_trouble_is_tried_until_it_takes_everything_once(caplog: p
         hub.take_log(record("first"))
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(hub.flush(NEVER_S))
-            await entered(hub.store.entered)
+            # From the first moment: it lasts for five attempts.
             while hub.trouble is None:
                 await asyncio.sleep(0)
             troubles.append(hub.trouble)

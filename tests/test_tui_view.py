@@ -1,6 +1,7 @@
 """Screens, held against pictures of them in data/screens/; `pytest --rewrite-screens` paints those anew."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from cdktr.tui.state.facts import Abilities, Folder, OwnLine, Run, RunTasks
 from cdktr.tui.state.layout import MOST_TASKS
 from cdktr.tui.state.model import Cursor, Link, LinkStatus, Look, State
 from cdktr.tui.state.update import update
+from cdktr.tui.view.glyphs import wire
 from cdktr.tui.view.render import render
 from cdktr.tui.view.times import due_in
 from cdktr.tui.view.workflows import run_line
@@ -178,13 +180,13 @@ def test_what_is_wrong_in_a_form_is_told_in_full() -> None:
 
 def test_what_needs_attention_is_told_in_full() -> None:
     state = screen(["4"])
-    uv = {"trouble": "there is no uv on its PATH, nor at UV; install it on that host"}
+    uv = {"path": "/usr/local/bin/uv", "trouble": "/usr/local/bin/uv does not tell its version: exit code 1"}
     agents = [replace(agent, uv=uv) for agent in state.data.agents or ()]
     text = text_of(replace(state, data=replace(state.data, agents=tuple(agents))))
     words = " ".join(text.split())
     assert "no schedule starts it until `cdktr task resume` ! 2 problems in the workflow folder:" in words
     assert "w/health.yml:7:5: unknown key 'dependencies'; did you mean 'depends'?" in words
-    assert "uv none on web1-4f2a, web2-91cc, old-7: there is no uv on its PATH, nor at UV; install it on" in words
+    assert "uv none on web1-4f2a, web2-91cc, old-7: /usr/local/bin/uv does not tell its version:" in words
     many = tuple(replace(PROBLEMS[0], line=n) for n in range(1, 99))
     folder = replace(state.data.folder or Folder(), problems=many)
     text = text_of(replace(state, data=replace(state.data, folder=folder)))
@@ -356,6 +358,39 @@ def test_a_graph_of_too_many_tasks_is_a_list() -> None:
         state, _ = update(state, e.Key("down"))
     assert state.workflows.task == "t39"
     assert ">· t39" in text_of(state)
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+def test_rows_whose_lines_would_share_a_cell_tell_in_words_what_they_wait_for(unicode: bool) -> None:
+    more = {f"x{n}": task("X") for n in range(MOST_TASKS)}
+    shifted = {**{f"a{n}": task("A") for n in range(3)}, "b": task("B", "a0", "a1"), "c": task("C", "a1", "a2")}
+    shifted["d"] = task("D", "b", "a0")
+    many = Workflow("many", "Many", {**shifted, **more})
+    state, _ = update(told(new()), e.Arrived(w.TheFolder(), Folder((Outline.of(many),))))
+    state, _ = update(state, e.Arrived(w.TheDefinition("many"), many))
+    state = replace(state, look=Look(unicode=unicode))
+    for key in ("enter", *["down"] * 200):
+        state, _ = update(state, e.Key(key))
+    text = text_of(state)
+    assert "after b, a0" in text
+    assert "after a1, a2" in text
+    assert "┼" not in text
+
+
+def test_a_line_is_thick_where_it_is_said_to_be() -> None:
+    for directions in range(16):
+        for thick in range(16):
+            if thick & ~directions:
+                continue
+            name = unicodedata.name(wire(Look(), directions, thick))
+            assert ("HEAVY" in name) == (thick > 0), name
+            assert ("LIGHT" in name) == (0 < directions != thick), name
+            plain = wire(Look(unicode=False), directions, thick)
+            assert plain.isascii()
+            assert (plain in "=#") == (thick == directions and directions in (1, 2, 4, 8, 5, 10))
+    assert [wire(Look(), 15, thick) for thick in (1, 2, 4, 8)] == list("╀┾╁┽")
+    assert wire(Look(console=True), 15, 15) == "╬"
+    assert wire(Look(console=True), 15, 5) == "┼"
 
 
 def test_details_that_are_on_their_way() -> None:

@@ -28,12 +28,14 @@ _OTHERS = {
     "away": "✗xx",
     "here": "●•*",
 }
-#: Corners and tees, by the directions of `layout`.
-_WIRES = {
-    1: "│", 4: "│", 5: "│", 2: "─", 8: "─", 10: "─", 3: "└", 9: "┘", 6: "┌", 12: "┐", 7: "├", 13: "┤", 14: "┬",
-    11: "┴", 15: "┼", 0: " ",
+#: Pieces of lines: of each direction of `layout`, from the first on, 0, 1 or 2 as it is absent, thin or thick.
+_WIRES = " ╵╹╶└┖╺┕┗╷│╿┌├┞┍┝┡╻╽┃┎┟┠┏┢┣╴┘┚─┴┸╼┶┺┐┤┦┬┼╀┮┾╄┒┧┨┰╁╂┲╆╊╸┙┛╾┵┹━┷┻┑┥┩┭┽╃┯┿╇┓┪┫┱╅╉┳╈╋"
+#: Thick ones for the console, by directions; where a thick line meets a thin one it has none.
+_DOUBLE = {
+    1: "║", 4: "║", 5: "║", 2: "═", 8: "═", 10: "═", 3: "╚", 9: "╝", 6: "╔", 12: "╗", 7: "╠", 13: "╣", 14: "╦",
+    11: "╩", 15: "╬",
 }  # fmt: skip
-_PLAIN_WIRES = {1: "|", 4: "|", 5: "|", 2: "-", 8: "-", 10: "-", 0: " "}
+_PLAIN_WIRES = {1: "|#", 4: "|#", 5: "|#", 2: "-=", 8: "-=", 10: "-=", 0: "  "}
 
 
 def _of(look: Look, signs: str) -> str:
@@ -54,9 +56,15 @@ def sign(look: Look, name: str) -> str:
     return "." if name in ("dot", "unknown") and not look.unicode else _of(look, signs)
 
 
-def wire(look: Look, directions: int) -> str:
-    """The piece of a line that goes in these directions."""
-    return _WIRES[directions] if look.unicode else _PLAIN_WIRES.get(directions, "+")
+def wire(look: Look, directions: int, thick: int = 0) -> str:
+    """The piece of a line that goes in these directions; which of them are thick."""
+    if not look.unicode:
+        return _PLAIN_WIRES.get(directions, "++")[thick == directions]
+    if look.console and thick:
+        if thick == directions:
+            return _DOUBLE[directions]
+        thick = 0
+    return _WIRES[sum(((directions >> n & 1) + (thick >> n & 1)) * 3**n for n in range(4))]
 
 
 def bar(look: Look, eighths: int) -> str:

@@ -1,8 +1,9 @@
 """The graph of a workflow: boxes and wires, each task with its state in a run; scrolled to the selected one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import pairwise
 
 from cdktr import graph as rows_graph
 from cdktr.text import cells, clip, width
@@ -25,11 +26,21 @@ def graph(area: Area, workflow: Workflow, tasks: Tasks, selected: str, focused: 
     if drawing is None:
         _as_rows(area, workflow, tasks, selected, focused)
         return
+    paint(area, drawing, tasks, selected, focused, now)
+
+
+def paint(area: Area, drawing: Layout, tasks: Tasks, selected: str, focused: bool, now: datetime) -> None:
+    """Wires and boxes; the wires of the selected task are thick."""
     dx, dy = _shift(area, drawing, drawing.boxes.get(selected))
+    thick = drawing.lines_of(selected) if focused and selected in drawing.boxes else {}
     for (x, y), directions in drawing.wires.items():
-        area.draw(x - dx, y - dy, wire(area.look, directions), "wire")
+        if not (dx <= x < dx + area.width and dy <= y < dy + area.height):
+            continue
+        # A thick wire that another hides where they cross is not seen there.
+        seen = directions & thick.get((x, y), 0)
+        area.draw(x - dx, y - dy, wire(area.look, directions, seen), "title" if seen else "wire")
     for x, y in drawing.arrows:
-        area.draw(x - dx, y - dy, sign(area.look, "arrow"), "wire")
+        area.draw(x - dx, y - dy, sign(area.look, "arrow"), "title" if (x, y) in thick else "wire")
     for name, box in drawing.boxes.items():
         mark, style = status(area.look, tasks[name].status if name in tasks else None)
         took = lasted(tasks[name].started_ms, tasks[name].ended_ms, now) if name in tasks else ""
@@ -92,8 +103,20 @@ def _edges(area: Area, drawing: Layout, dx: int, dy: int) -> None:
 @lru_cache(maxsize=8)
 def _rows(depends: Depends, columns: int, unicode: bool) -> tuple[list[tuple[str, str]], int]:
     """The rows of a graph, and how many columns the wires take: long to find out, for what is drawn each second."""
-    rows = rows_graph.draw(dict(depends), columns, unicode)
+    rows = rows_graph.draw(dict(depends), columns)
+    if _is_doubtful([art for art, _ in rows]):
+        rows = rows_graph.in_words(dict(depends), columns)
+    elif not unicode:
+        rows = [(art.translate(rows_graph.ASCII), task) for art, task in rows]
     return rows, max((width(art) for art, _ in rows), default=0)
+
+
+def _is_doubtful(arts: Sequence[str]) -> bool:
+    """Whether two lines share a cell, or corners would look joined in ASCII; then only words say what is meant."""
+    corners = any(
+        a in "└┴┘" and b == "┐" for above, below in pairwise(arts) for a, b in zip(above, below, strict=False)
+    )
+    return corners or any("┼" in art for art in arts)
 
 
 def _as_rows(area: Area, workflow: Workflow, tasks: Tasks, selected: str, focused: bool) -> None:
