@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import wraps
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from cdktr.cli import Exit
 from cdktr.cli.arguments import nearest
@@ -75,9 +75,23 @@ def script(arguments: Namespace) -> int:
     return Exit.DONE
 
 
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+def _end(_number: int, frame: FrameType | None) -> None:
+    if _is_starting_another(frame):
+        _end_later()
+        return
     # What the script has under way is cleaned up, as at its own sys.exit().
     raise _End(Exit.DONE)
+
+
+def _is_starting_another(frame: FrameType | None) -> bool:
+    """In the middle of the start of a process, which nobody would know of, and end, if that were left now."""
+    while frame is not None:
+        name, module = frame.f_code.co_name, frame.f_globals.get("__name__")
+        # A process that was forked has the start of its own below itself.
+        if module == "multiprocessing.process" and name in ("start", "_bootstrap"):
+            return name == "start"
+        frame = frame.f_back
+    return False
 
 
 def _heed(lost: "sys.UnraisableHookArgs") -> None:
@@ -85,6 +99,10 @@ def _heed(lost: "sys.UnraisableHookArgs") -> None:
     if not isinstance(lost.exc_value, _End):
         sys.__unraisablehook__(lost)
         return
+    _end_later()
+
+
+def _end_later() -> None:
     again = threading.Timer(AGAIN_S, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM))
     again.daemon = True
     again.start()

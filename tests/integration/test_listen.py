@@ -162,6 +162,28 @@ def test_a_signal_in_the_middle_of_a_fork_is_heeded(new_cluster: NewCluster) -> 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "cleaned up\n", "")
 
 
+#: Told to stop when a process of it runs and is not known to it yet.
+UNKNOWN = """
+import multiprocessing, os, signal
+from multiprocessing import process
+
+class Children(set):
+    def add(self, child):
+        os.kill(os.getpid(), signal.SIGTERM)
+        super().add(child)
+
+process._children = Children()
+"""
+
+
+def test_a_signal_in_the_middle_of_the_start_of_a_process_leaves_none_behind(new_cluster: NewCluster) -> None:
+    cluster = new_cluster()
+    (cluster.folder / "mine.py").write_text(UNKNOWN + LEFT.format(LEFT_BEHIND["a process"]))
+    # It returns when nobody holds its output any more.
+    ended = cluster.cli("listen", "mine.py")
+    assert ended.returncode == 0
+
+
 def test_beside_what_is_left_behind_for_something_else_no_listener_is_made(new_cluster: NewCluster) -> None:
     cluster = new_cluster()
     (cluster.folder / "mine.py").write_text(LEFT.format("threading.Thread(target=time.sleep, args=(0.1,)).start()"))
