@@ -169,7 +169,7 @@ def main() -> None:
             terminal.shows("✗ check")
             take(terminal, "workflows", *size)
             terminal.press("o")
-            terminal.shows(r"v graph(.|\n)*\Z")
+            terminal.shows(r"enter log(.|\n)*\Z")
             terminal.shows(r"(?m)^ *TASK .* 0s ")
             take(terminal, "run", *size)
             terminal.press("l")
