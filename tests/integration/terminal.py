@@ -173,4 +173,5 @@ def select(terminal: Terminal, workflow: str) -> None:
     terminal.press("/")
     terminal.type(workflow)
     terminal.press("Enter")
-    terminal.shows(rf"> \S+ {workflow}\b")
+    # The line of the filter is gone: a signal from the keyboard would throw away what was not read yet.
+    terminal.shows(rf"> \S+ {workflow}\b(.|\n)*quit")
