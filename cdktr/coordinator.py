@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from cdktr.dispatch import AHEAD_MS, Dispatch
-from cdktr.errors import NotFoundError, ProtocolError, RefusedError, StoreError
+from cdktr.errors import ProtocolError, RefusedError, StoreError, no_workflow
 from cdktr.handout import Handout
 from cdktr.journal import Journal, Then
 from cdktr.labels import MOST_LABELS, NO_LABELS, RULE, Labels, in_words, read_labels
@@ -124,7 +124,7 @@ class Coordinator:
         self._hub.check_room()
         workflow = self._find(workflow_id)
         if workflow is None:
-            raise NotFoundError(f"No workflow exists with id {workflow_id}")
+            raise no_workflow(workflow_id)
         if workflow.params or params:
             bind_params(workflow, params)
         now, scheduled_ms = now_ms(), request.scheduled_ms
@@ -163,7 +163,7 @@ class Coordinator:
             self._check_open()
             since = self.dispatch.pauses.since
             if workflow_id not in since and self._find(workflow_id) is None:
-                raise NotFoundError(f"No workflow exists with id {workflow_id}")
+                raise no_workflow(workflow_id)
             is_new = self.dispatch.pause_workflow(workflow_id, now_ms())
             if is_new:
                 self._begins = workflow_id
@@ -180,7 +180,7 @@ class Coordinator:
             self._check_open()
             since = self.dispatch.pauses.since.get(workflow_id)
             if since is None and self._find(workflow_id) is None:
-                raise NotFoundError(f"No workflow exists with id {workflow_id}")
+                raise no_workflow(workflow_id)
             if since is not None:
                 self.dispatch.resume_workflow(workflow_id, now_ms())
                 await self._durably_else(lambda: self.dispatch.pause_workflow(workflow_id, since))
@@ -201,7 +201,7 @@ class Coordinator:
 
     async def ended(self, run_id: str, timeout_s: float) -> None:
         """Return when the run has ended, or after `timeout_s`. A run that is unknown has ended."""
-        if run_id in self.dispatch.queued or run_id in self.dispatch.leases:
+        if self.is_open(run_id):
             if run_id not in self._ends:
                 self._ends[run_id] = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._ends[run_id]], timeout=timeout_s)
@@ -309,10 +309,10 @@ class Coordinator:
         self.handout.tell_lacking(now)
 
     def _lose(self, agent_id: str, why: str) -> None:
+        """Of one that is among the agents no more."""
         leases = self.dispatch.leases_of(agent_id)
         held = f"; it held {plural(len(leases), 'run')}" if leases else ""
         log.log(logging.WARNING if leases else logging.INFO, "%s%s", why[:1].upper() + why[1:], held)
-        self.dispatch.agents.pop(agent_id, None)
         self.handout.answer(agent_id)
         for lease in leases:
             self.dispatch.drop(lease, now_ms(), why)

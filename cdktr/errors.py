@@ -20,6 +20,11 @@ class NotFoundError(CdktrError):
     """There is nothing of that name; `cdktr task list` shows the workflows."""
 
 
+def no_workflow(workflow_id: str) -> NotFoundError:
+    """That there is no workflow of an id, in the words of the original API."""
+    return NotFoundError(f"No workflow exists with id {workflow_id}")
+
+
 class DefinitionError(CdktrError):
     """A workflow definition is wrong; `cdktr validate` shows where."""
 

@@ -5,20 +5,15 @@ The long texts are made once for each state of the folder, beside the event loop
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from cdktr.catalog import Catalog
 from cdktr.codec import outline_to_json, workflow_to_json
-from cdktr.errors import NotFoundError
+from cdktr.errors import no_workflow
 from cdktr.replies import OK, Reply, success
 
-Answer = TypeVar("Answer")
-
-
-class InThread(Protocol):
-    """Does in a thread what would hold the event loop up."""
-
-    def __call__(self, work: Callable[[], Answer], /) -> Awaitable[Answer]: ...
+#: Makes in a thread what would hold the event loop up.
+InThread = Callable[[Callable[[], Reply]], Awaitable[Reply]]
 
 
 class Listing:
@@ -41,7 +36,7 @@ class Listing:
         """One definition in force. Raises NotFoundError."""
         workflow = self._catalog.workflows.get(workflow_id)
         if workflow is None:
-            raise NotFoundError(f"No workflow exists with id {workflow_id}")
+            raise no_workflow(workflow_id)
         return success(workflow_to_json(workflow))
 
     def problems(self) -> list[dict[str, Any]]:

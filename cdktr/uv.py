@@ -147,8 +147,7 @@ def without_python(config: Subprocess, env: Mapping[str, str]) -> UvPython | Non
     """
     if config.cmd not in PYTHONS or not config.args or not _is_script(config.args[0]):
         return None
-    path = env.get("PATH", os.defpath)
-    there = [name for name in PYTHONS if shutil.which(name, path=path)]
+    there = _pythons(env.get("PATH", os.defpath))
     if there and config.cmd not in there:
         raise NotFoundError(f"{_not_on_path(config)}. This host has {there[0]}: write that as cmd")
     return None if there else UvPython(config.args[0])
@@ -166,13 +165,18 @@ def _not_on_path(config: Subprocess) -> str:
     return f"Cannot start {config.cmd!r}: it is not on the agent's PATH"
 
 
+def _pythons(path: str) -> list[str]:
+    """What Python is called there; nothing where there is none."""
+    return [name for name in PYTHONS if shutil.which(name, path=path)]
+
+
 def _is_script(word: str) -> bool:
     return not word.startswith("-") and _is_file(word)
 
 
 def _has_python(env: Mapping[str, str]) -> bool:
     """Whether uv finds a Python without fetching one."""
-    if "UV_PYTHON" in env or any(shutil.which(name, path=env.get("PATH", "")) for name in PYTHONS):
+    if "UV_PYTHON" in env or _pythons(env.get("PATH", "")):
         return True
     data = env.get("XDG_DATA_HOME") or os.path.join(_home(env), ".local/share")
     own = env.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv/python")
@@ -193,10 +197,9 @@ def find_uv_for(config: UvPython, folder: str | None, env: Mapping[str, str]) ->
 def check_python(config: Subprocess, env: Mapping[str, str]) -> None:
     """Raises NotFoundError when a command is Python on a host that has none, and that of cdktr does not run it, as it
     is no script; see `without_python`."""
-    path = env.get("PATH", os.defpath)
-    if config.cmd in PYTHONS and not any(shutil.which(name, path=path) for name in PYTHONS):
+    if config.cmd in PYTHONS and not _pythons(env.get("PATH", os.defpath)):
         raise NotFoundError(
-            f"Cannot start {config.cmd!r}: it is not on the agent's PATH, and the interpreter of cdktr runs script "
+            f"{_not_on_path(config)}, and the interpreter of cdktr runs script "
             "files only: the first of `args` must be one, with a name that ends in .py or has a /"
         )
 

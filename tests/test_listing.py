@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -15,8 +15,6 @@ from cdktr.listing import Listing
 from cdktr.messages import load
 from cdktr.replies import Reply
 from cdktr.workflow import Outline
-
-Answer = TypeVar("Answer")
 
 WORKFLOW = "name: {name}\ncron: 0 0 2 * * *\ntasks:\n  a: {{name: A, config: !Subprocess {{cmd: 'true'}}}}\n"
 
@@ -31,7 +29,7 @@ class Made:
         self.write("etl", "ETL")
         self.listing = Listing(self.catalog, self._in_thread)
 
-    async def _in_thread(self, make: Callable[[], Answer]) -> Answer:
+    async def _in_thread(self, make: Callable[[], Reply]) -> Reply:
         self.count += 1
         await asyncio.sleep(0)
         return await asyncio.to_thread(make)

@@ -21,7 +21,7 @@ from cdktr.moments import (
     zone,
 )
 from cdktr.text import format_duration, printable, table, width
-from cdktr.workflow import CatchUp, Outline, Scheduled, Subprocess, Task, Workflow, scalar_text
+from cdktr.workflow import CatchUp, Scheduled, Subprocess, Task, Workflow, scalar_text
 
 #: A run or a task whose status is one of these needs a look.
 BAD = ("FAILED", "CRASHED", "CANCELLED")
@@ -72,7 +72,7 @@ def workflows_table(
     """
     head = ("ID", "SCHEDULE", "NEXT RUN", "LAST RUN", "NAME")
 
-    def next_of(workflow: Workflow | Outline, short: bool) -> str:
+    def next_of(workflow: Scheduled, short: bool) -> str:
         if workflow.id in paused:
             return PAUSED
         if workflow.cron and not scheduled:

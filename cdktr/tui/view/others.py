@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from cdktr.health import attention, bad_files, megabytes, status_lines
+from cdktr.health import SPOOLED, attention, bad_files, megabytes, status_lines
 from cdktr.labels import in_words
 from cdktr.text import cells, format_duration, width
 from cdktr.tui.state.facts import Agent, OwnLine
@@ -78,7 +78,7 @@ def _agent(area: Area, y: int, agent: Agent, state: State, widths: dict[int, int
         "?" if agent.slots is None else str(agent.slots),
         heard,
         agent.version or "?",
-        (megabytes(agent.spooled_bytes), "warn" if agent.spooled_bytes > 2**20 else "dim"),
+        (megabytes(agent.spooled_bytes), "warn" if agent.spooled_bytes > SPOOLED else "dim"),
         (in_words(agent.labels), "dim"),
     ]
     table_row(area, y, 4, COLUMNS, widths, row, lit)
